@@ -1,0 +1,1 @@
+"""star-search: find sequence-model architectures for a budget."""

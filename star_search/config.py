@@ -1,0 +1,252 @@
+"""The typed configuration: what a search is, checked where it is made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from star_search.errors import InputError, did_you_mean
+from star_search.yaml_loading import parse_yaml, read_yaml_mapping
+
+CONFIG_FOLDER = Path(__file__).parent / "configs"
+
+
+_REQUIREMENTS = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "string_type": "text",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "model_type": "a section of keys and values",
+    "model_attributes_type": "a section of keys and values",
+    "finite_number": "finite",
+    "missing": "given",
+    "too_short": "a list of at least {min_length}",
+    "too_long": "a list of at most {max_length}",
+    "greater_than": "greater than {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "less than {lt}",
+    "less_than_equal": "at most {le}",
+    "literal_error": "one of {expected}",
+    "string_pattern_mismatch": "letters, digits, '.', '_' and '-' only, beginning with a letter or digit",
+}
+
+
+def _whole(value: object) -> object:
+    """Let 1.3e9 stand where an integer is asked for."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Integer = Annotated[int, BeforeValidator(_whole)]
+Count = Annotated[Integer, Field(ge=0)]
+Positive = Annotated[Integer, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Betas = Annotated[tuple[Fraction, Fraction], BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)]
+
+
+class Section(BaseModel):
+    """A frozen part of the configuration that refuses unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class SpaceConfig(Section):
+    """Which genomes may be sampled."""
+
+    depth: Positive = 8
+    width: Annotated[Integer, Field(ge=4)] = 64
+    catalogue: str = "star"
+    classes: list[int | str] | None = None
+    minimum_mixers: Count = 1
+    groups: Positive | None = None
+    sharing: bool = True
+
+
+class BackboneConfig(Section):
+    """How LIVs are joined into a model."""
+
+    residual: Literal["plain", "scaled"] = "plain"
+    initialisation: Literal["residual_scaled", "xavier", "kaiming"] = "residual_scaled"
+
+
+class AlgorithmConfig(Section):
+    """The evolutionary algorithm and its operators."""
+
+    name: str = "nsga2"
+    population: Annotated[Integer, Field(ge=2)] = 16
+    generations: Count = 18
+    tournament: Annotated[Integer, Field(ge=1)] = 2
+    crossover_points: Positive = 2
+    crossover_probability: Fraction = 1.0
+    mutation_probability: Fraction = 0.1
+    repair: Literal["resample", "reinitialise"] = "resample"
+    elites: Count = 2
+    seed: Count = 0
+
+
+class TrainingConfig(Section):
+    """The proxy training that every candidate gets."""
+
+    tokens: Positive = 131_072
+    sequence_length: Annotated[Integer, Field(ge=2)] = 128
+    batch_tokens: Positive = 512
+    learning_rate: Annotated[float, Field(gt=0)] = 8e-4
+    final_learning_rate_fraction: Fraction = 0.1
+    betas: Betas = (0.9, 0.95)
+    weight_decay: Annotated[float, Field(ge=0)] = 0.1
+    gradient_clip: Annotated[float, Field(gt=0)] = 1.0
+    warmup_steps: Count = 20
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    precision: Literal["float32", "bfloat16"] = "float32"
+    unigram_deadline_tokens: Positive | None = None
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps within the token budget, rounded up."""
+        return -(-self.tokens // self.batch_tokens)
+
+    @property
+    def rows(self) -> int:
+        """Sequences in one step."""
+        return self.batch_tokens // self.sequence_length
+
+    @model_validator(mode="after")
+    def _whole_rows(self) -> TrainingConfig:
+        if self.batch_tokens % self.sequence_length:
+            raise ValueError(
+                f"training.batch_tokens must be a multiple of training.sequence_length ({self.sequence_length}), got {self.batch_tokens}"
+            )
+        if self.unigram_deadline_tokens is not None and self.unigram_deadline_tokens > self.tokens:
+            raise ValueError(
+                f"training.unigram_deadline_tokens must be at most training.tokens ({self.tokens}), got {self.unigram_deadline_tokens}"
+            )
+        return self
+
+
+class DataConfig(Section):
+    """The text, its tokenizer and its split."""
+
+    source: str = "embedded"
+    subsets: list[str] | None = None
+    tokenizer: str = "bytes"
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    validation_tokens: Positive = 65_536
+    seed: Count = 0
+
+
+class WorkersConfig(Section):
+    """Where candidates are trained."""
+
+    count: Count | Literal["auto"] = "auto"
+    threads: Positive = 1
+    device: str = "auto"
+    timeout: Annotated[float, Field(gt=0)] | None = None
+
+
+class SearchConfig(Section):
+    """One search, complete."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "search"
+    objectives: Annotated[list[str], Field(min_length=1, max_length=3)] = ["perplexity", "cache_bytes"]
+    constraints: list[str] = []
+    space: SpaceConfig = SpaceConfig()
+    backbone: BackboneConfig = BackboneConfig()
+    algorithm: AlgorithmConfig = AlgorithmConfig()
+    training: TrainingConfig = TrainingConfig()
+    data: DataConfig = DataConfig()
+    workers: WorkersConfig = WorkersConfig()
+
+    def to_yaml(self) -> str:
+        """Return the resolved configuration as YAML that `SearchConfig` reads back unchanged."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+
+def shipped_configurations() -> list[str]:
+    """Return the names of the configurations that ship with the package."""
+    return sorted(path.name for path in CONFIG_FOLDER.glob("*.yaml"))
+
+
+def find_configuration(name: str) -> Path:
+    """Return the file that `name` means: a path when it exists, else a configuration shipped with the package."""
+    path = Path(name)
+    if path.is_file():
+        return path
+    if path.is_dir():
+        raise InputError(f"--config {name} is a folder; give a YAML file or one of: {', '.join(shipped_configurations())}")
+    shipped = CONFIG_FOLDER / (name if name.endswith(".yaml") else f"{name}.yaml")
+    if path.parent == Path() and shipped.is_file():
+        return shipped
+    raise InputError(f"--config {name} is neither a file nor a shipped configuration{did_you_mean(name, shipped_configurations())}")
+
+
+def load_configuration(name: str, overrides: list[str] | None = None) -> SearchConfig:
+    """Read a configuration by path or shipped name and apply `key=value` overrides, later ones winning.
+
+    Raises:
+        InputError: naming the key, what it got and what is allowed.
+    """
+    path = find_configuration(name)
+    return parse_configuration(read_yaml_mapping(path), overrides or [], default_name=path.stem, where=str(name))
+
+
+def parse_configuration(
+    values: dict[str, Any], overrides: list[str] | None = None, default_name: str = "search", where: str = "the configuration"
+) -> SearchConfig:
+    """Build a configuration from plain values; `where` names their origin in error messages."""
+    values = {"name": default_name, **values}
+    for override in overrides or []:
+        _apply_override(values, override)
+    try:
+        return SearchConfig.model_validate(values)
+    except ValidationError as error:
+        raise InputError(f"{where}: {_first_sentence(error)}") from None
+
+
+def _apply_override(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise InputError(f"--set {override} must read key=value, for example training.tokens=200000")
+    *sections, last = key.strip().split(".")
+    for section in sections:
+        inner = values.get(section) or {}
+        if not isinstance(inner, dict):
+            raise InputError(f"--set {override}: {section} is a value, not a section")
+        values[section] = values = dict(inner)
+    values[last] = parse_yaml(text, f"--set {override}")
+
+
+def _first_sentence(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    parts = [str(part) for part in problem["loc"]]
+    if problem["type"] == "extra_forbidden":
+        section = _section(parts[:-1])
+        return f"unknown key {'.'.join(parts)}{did_you_mean(parts[-1], section.model_fields)}"
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
+    # A union reports one problem per member; the location then ends with the member's own name.
+    key = ".".join(part for part in parts if not any(mark in part for mark in "[(") and part not in ("int", "str"))
+    return f"{key} must be {_allowed(error, problem)}, got {problem['input']!r}"
+
+
+def _allowed(error: ValidationError, problem: ErrorDetails) -> str:
+    alternatives = [_requirement(each) for each in error.errors() if each["input"] == problem["input"]]
+    return " or ".join(dict.fromkeys(alternatives or [_requirement(problem)]))
+
+
+def _requirement(problem: ErrorDetails) -> str:
+    phrase = _REQUIREMENTS.get(problem["type"])
+    return phrase.format(**problem.get("ctx", {})) if phrase else problem["msg"]
+
+
+def _section(parts: list[str]) -> type[BaseModel]:
+    section: type[BaseModel] = SearchConfig
+    for part in parts:
+        annotation = section.model_fields[part].annotation
+        section = annotation if isinstance(annotation, type) else get_args(annotation)[0]
+    return section
