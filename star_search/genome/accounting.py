@@ -1,0 +1,187 @@
+"""Closed forms: parameters and cache of a genome, without building it.
+
+Shapes: d width, H heads, N state size (expansion), r repeat factor, T length.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from star_search.errors import InputError
+from star_search.genome.catalogue import (
+    DENSE,
+    DIAGONAL,
+    DIRECT,
+    GROUPED,
+    INPUT_DEPENDENT,
+    LOW_RANK,
+    REPARAMETRISED,
+    SEMI_SEPARABLE,
+    TOEPLITZ,
+    Catalogue,
+    LIVClass,
+    load_catalogue,
+)
+from star_search.genome.encoding import Genome
+from star_search.genome.sharing import Sharing, resolve_sharing
+
+CACHE_BYTES_PER_ELEMENT = 2
+SHORT_CONVOLUTION = 3
+FILTER_FREQUENCIES, FILTER_HIDDEN = 8, 16
+SOFTMAX = 2
+
+
+def head_count(width: int) -> int:
+    """Return max(4, width / 64) (DESIGN section 2)."""
+    return max(4, width // 64)
+
+
+@dataclass(frozen=True)
+class Dimensions:
+    """The sizes of one LIV class at one width; refuses widths that its heads do not divide.
+
+    Raises:
+        InputError: naming the width and what it must be a multiple of.
+    """
+
+    liv_class: LIVClass
+    width: int
+
+    def __post_init__(self) -> None:
+        multiple = 2 * head_count(self.width)
+        if self.width % multiple:
+            raise InputError(f"width {self.width} must be a multiple of {multiple}, twice its {self.heads} heads")
+        repeat = max(group.repeat for group in self.liv_class.groups.values())
+        if self.heads % repeat:
+            raise InputError(f"width {self.width} has {self.heads} heads, which {self.liv_class.name} cannot share by {repeat}")
+
+    @property
+    def heads(self) -> int:
+        """Number of heads, H."""
+        return head_count(self.width)
+
+    @property
+    def head_width(self) -> int:
+        """Channels of a head."""
+        return self.width // self.heads
+
+    @cached_property
+    def inner(self) -> int:
+        """Width between the value projection and the output map."""
+        if self.liv_class.operator.channel_mixing != DENSE:
+            return self.width
+        numerator, denominator = self.liv_class.fields["inner_ratio"]
+        multiple = self.liv_class.fields["inner_multiple"]
+        return -(-self.width * numerator // (denominator * multiple)) * multiple
+
+    def group_width(self, name: str) -> int:
+        """Return the channels of a feature group."""
+        group, operator = self.liv_class.groups[name], self.liv_class.operator
+        if operator.token_mixing == DIAGONAL:
+            return self.inner
+        if operator.token_mixing == SEMI_SEPARABLE and name in "ABC":
+            per_head = operator.channel_mixing == GROUPED
+            return {"A": self.heads if per_head else self.width}.get(name, group.expansion * (self.heads if per_head else 1))
+        return self.width * group.expansion // group.repeat
+
+    def group_parameters(self, name: str) -> int:
+        """Return the parameters of a feature group: projection, short convolution, decay rates, kernel."""
+        group = self.liv_class.groups[name]
+        if group.parametrisation == DIRECT:
+            return int(self.liv_class.fields["kernel_length"]) * self.width
+        if group.parametrisation == REPARAMETRISED:
+            return implicit_kernel_parameters(self.width)
+        width = self.group_width(name)
+        convolution = SHORT_CONVOLUTION * width if group.token_mixing == TOEPLITZ else 0
+        decay = 2 * width if name == "A" else 0
+        return self.width * width + convolution + decay
+
+    @property
+    def own_parameters(self) -> int:
+        """Return the parameters that are never shared: the output map and the norm of a recurrence."""
+        norm = self.width if self.liv_class.operator.token_mixing == SEMI_SEPARABLE else 0
+        return self.inner * self.width + norm
+
+    def cache_elements(self, computed: list[str], length: int) -> int:
+        """Return what decoding holds after `length` tokens, when only the `computed` feature groups are this LIV's own."""
+        groups = self.liv_class.groups
+        tails = sum((SHORT_CONVOLUTION - 1) * self.group_width(name) for name in computed if self._has_tail(name))
+        operator = self.liv_class.operator
+        if operator.token_mixing == LOW_RANK and operator.nonlinearity == SOFTMAX:
+            return tails + sum(self.group_width(name) * length for name in self.liv_class.context if name in computed)
+        forms_state = any(name in computed for name in self.liv_class.context)
+        if operator.token_mixing == DIAGONAL or not forms_state:
+            return tails
+        if operator.token_mixing == LOW_RANK:
+            return tails + self.width * self.head_width + self.width
+        if operator.token_mixing == SEMI_SEPARABLE:
+            return tails + self.width * groups["B"].expansion
+        kernel = groups["kernel"].parametrisation
+        return tails + self.width * (length if kernel == REPARAMETRISED else int(self.liv_class.fields["kernel_length"]) - 1)
+
+    def _has_tail(self, name: str) -> bool:
+        group = self.liv_class.groups[name]
+        return group.parametrisation == INPUT_DEPENDENT and group.token_mixing == TOEPLITZ
+
+
+def implicit_kernel_parameters(width: int) -> int:
+    """Return the parameters of a Hyena filter: two sine layers on a positional embedding, and an output map to `width` channels."""
+    embedding = 2 * FILTER_FREQUENCIES + 1
+    return embedding * FILTER_HIDDEN + FILTER_HIDDEN + FILTER_HIDDEN**2 + FILTER_HIDDEN + FILTER_HIDDEN * width + width
+
+
+@dataclass(frozen=True)
+class Accounting:
+    """Exact sizes of a legal genome at one width."""
+
+    genome: Genome
+    width: int
+    catalogue: Catalogue
+    residual: Literal["plain", "scaled"] = "plain"
+
+    @classmethod
+    def of(cls, genome: Genome, width: int, catalogue: Catalogue | str = "star", residual: Literal["plain", "scaled"] = "plain") -> Accounting:
+        """Build the account of a genome.
+
+        Raises:
+            InputError: when the width does not fit one of its classes.
+        """
+        return cls(genome, width, load_catalogue(catalogue) if isinstance(catalogue, str) else catalogue, residual)
+
+    @cached_property
+    def sharing(self) -> Sharing:
+        """Who shares what."""
+        return resolve_sharing(self.genome, self.catalogue)
+
+    @cached_property
+    def dimensions(self) -> list[Dimensions]:
+        """The sizes of every LIV."""
+        return [Dimensions(self.catalogue[liv.liv_class], self.width) for liv in self.genome.livs]
+
+    def liv_parameters(self) -> list[int]:
+        """Return the operator parameters that each LIV owns, norms before the LIVs aside."""
+        return [
+            sizes.own_parameters + sum(map(sizes.group_parameters, self.sharing.owned(position)))
+            for position, sizes in enumerate(self.dimensions)
+        ]
+
+    @property
+    def operator_parameters(self) -> int:
+        """Return the parameters of all operators, shared ones once."""
+        return sum(self.liv_parameters())
+
+    @property
+    def parameters(self) -> int:
+        """Return every parameter but embedding and head: operators, one norm per LIV, the last norm, residual scales."""
+        scales = self.genome.depth if self.residual == "scaled" else 0
+        return self.operator_parameters + (self.genome.depth + 1) * self.width + scales
+
+    def liv_cache_elements(self, length: int) -> list[int]:
+        """Return the elements that each LIV holds after decoding `length` tokens of one sequence."""
+        return [sizes.cache_elements(self.sharing.computed(position), length) for position, sizes in enumerate(self.dimensions)]
+
+    def cache_bytes(self, length: int) -> int:
+        """Return 2 bytes times the elements held after decoding `length` tokens of one sequence (DESIGN section 2, Accounting)."""
+        return CACHE_BYTES_PER_ELEMENT * sum(self.liv_cache_elements(length))

@@ -1,0 +1,84 @@
+"""Scaled Toeplitz token mixing: `y = C * conv(B * v)`.
+
+Shapes: B batch, T tokens, D width, L kernel length.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from star_search.liv import reference
+from star_search.liv.featurizers import convolve_window, keep_last, short_convolution
+from star_search.liv.token_mixing import Allocate, Features, State, TokenMixing
+
+
+class ShortConvolution(TokenMixing):
+    """A gated convolution with an explicit kernel of a few taps (LFM2's short convolution)."""
+
+    def mix(self, features: Features) -> Tensor:
+        """Return [B, T, D] by shifted sums."""
+        return features["C"] * short_convolution(features["B"] * features["v"], features["kernel"])
+
+    def reference(self, features: Features) -> Tensor:
+        """Return [B, T, D] by the explicit Toeplitz matrix."""
+        return features["C"] * reference.convolution(features["kernel"], features["B"] * features["v"])
+
+    def allocate(self, allocate: Allocate, max_length: int, computed: list[str]) -> State:
+        """Return the last products, one fewer than the kernel has taps."""
+        taps = int(self.sizes.liv_class.fields["kernel_length"])
+        return {"tail": allocate(taps - 1, self.sizes.width)} if self._owns_context(computed) else {}
+
+    def write(self, features: Features, state: State) -> None:
+        """Keep the prompt's last products."""
+        if state:
+            keep_last(features["B"] * features["v"], state["tail"])
+
+    def update(self, token: Features, state: State, position: int, shared: Features) -> State:
+        """Return the window that ends in the token's product."""
+        if not state:
+            return dict(shared)
+        window = torch.cat((state["tail"], (token["B"] * token["v"]).unsqueeze(1)), dim=1)
+        state["tail"].copy_(window[:, 1:])
+        return {"window": window}
+
+    def read(self, token: Features, context: State) -> Tensor:
+        """Return [B, D]."""
+        return token["C"] * convolve_window(context["window"], token["kernel"])
+
+
+class LongConvolution(TokenMixing):
+    """A gated convolution with a kernel as long as the sequence (Hyena, section 3)."""
+
+    def mix(self, features: Features) -> Tensor:
+        """Return [B, T, D] by FFT over twice the length, in fp32 at least."""
+        product = (features["B"] * features["v"]).transpose(1, 2)
+        length, precise = product.shape[-1], torch.promote_types(product.dtype, torch.float32)
+        spectrum = torch.fft.rfft(product.to(precise), 2 * length) * torch.fft.rfft(features["kernel"].to(precise), 2 * length)
+        return features["C"] * torch.fft.irfft(spectrum, 2 * length)[..., :length].transpose(1, 2).to(product.dtype)
+
+    def reference(self, features: Features) -> Tensor:
+        """Return [B, T, D] by the explicit Toeplitz matrix."""
+        return features["C"] * reference.convolution(features["kernel"], features["B"] * features["v"])
+
+    def allocate(self, allocate: Allocate, max_length: int, computed: list[str]) -> State:
+        """Return every product to come."""
+        return {"products": allocate(max_length, self.sizes.width)} if self._owns_context(computed) else {}
+
+    def write(self, features: Features, state: State) -> None:
+        """Keep the prompt's products."""
+        if state:
+            state["products"][:, : features["v"].shape[1]] = features["B"] * features["v"]
+
+    def update(self, token: Features, state: State, position: int, shared: Features) -> State:
+        """Append the token's product; the context is all so far."""
+        if not state:
+            return dict(shared)
+        state["products"][:, position] = token["B"] * token["v"]
+        return {"products": state["products"][:, : position + 1]}
+
+    def read(self, token: Features, context: State) -> Tensor:
+        """Return [B, D]."""
+        products = context["products"]
+        kernel = token["kernel"][:, : products.shape[1]].flip(1)
+        return token["C"] * torch.einsum("btd,dt->bd", products, kernel)

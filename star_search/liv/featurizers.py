@@ -1,0 +1,191 @@
+"""Feature groups: modules that compute the tensors which modulate a LIV.
+
+Shapes: B batch, T tokens, D width, G channels of the group, L kernel length.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from star_search.genome.accounting import FILTER_FREQUENCIES, FILTER_HIDDEN, SHORT_CONVOLUTION, Dimensions
+from star_search.genome.catalogue import DIRECT, REPARAMETRISED, TOEPLITZ
+
+
+class FeatureGroup(nn.Module):
+    """A feature group computed from x: `x_BTD -> features`, and one token at a time with `step`."""
+
+    tail_width = 0
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """Return the group's features for a whole sequence."""
+        raise NotImplementedError
+
+    def step(self, x_BD: Tensor, tail: Tensor | None) -> Tensor:
+        """Return the features of one token, advancing `tail` in place when the group has one."""
+        return self.forward(x_BD.unsqueeze(1)).squeeze(-2)
+
+    def linear(self, value_BTD: Tensor, x_BTD: Tensor) -> Tensor:
+        """Return the features as a map linear in `value`, every multiplicative statistic frozen at x."""
+        return self.forward(value_BTD)
+
+    def write_tail(self, x_BTD: Tensor, tail: Tensor) -> None:
+        """Fill `tail` from a prompt."""
+
+
+class Projection(FeatureGroup):
+    """A dense projection without bias: `x W`, shape [B, T, G]."""
+
+    def __init__(self, width: int, group_width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(group_width, width))
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """Return [B, T, G]."""
+        return functional.linear(x_BTD, self.weight)
+
+
+class ConvolvedProjection(Projection):
+    """A projection followed by a causal depthwise convolution of length 3, and SiLU where the class asks for it."""
+
+    def __init__(self, width: int, group_width: int, activation: bool) -> None:
+        super().__init__(width, group_width)
+        self.tail_width = group_width
+        self.activation = activation
+        self.kernel = nn.Parameter(torch.empty(group_width, SHORT_CONVOLUTION))
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """Return [B, T, G]."""
+        return self._activate(short_convolution(super().forward(x_BTD), self.kernel))
+
+    def step(self, x_BD: Tensor, tail: Tensor | None) -> Tensor:
+        """Return [B, G]; `tail` [B, 2, G] holds the last two projections."""
+        assert tail is not None
+        window = torch.cat((tail, functional.linear(x_BD, self.weight).unsqueeze(1)), dim=1)
+        tail.copy_(window[:, 1:])
+        return self._activate(convolve_window(window, self.kernel))
+
+    def linear(self, value_BTD: Tensor, x_BTD: Tensor) -> Tensor:
+        """Return the convolved projection of `value`, with SiLU's gate computed from x."""
+        convolved = short_convolution(super().forward(value_BTD), self.kernel)
+        return convolved * torch.sigmoid(short_convolution(super().forward(x_BTD), self.kernel)) if self.activation else convolved
+
+    def write_tail(self, x_BTD: Tensor, tail: Tensor) -> None:
+        """Keep the last two projections of a prompt."""
+        keep_last(super().forward(x_BTD[:, -tail.shape[1] :]), tail)
+
+    def _activate(self, features: Tensor) -> Tensor:
+        return functional.silu(features) if self.activation else features
+
+
+class Decay(FeatureGroup):
+    """Input-varying decay (Mamba-2, section 2): step = softplus(x W + b), log decay = -step * exp(rate); stacked as [2, B, T, G]."""
+
+    def __init__(self, width: int, group_width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(group_width, width))
+        self.bias = nn.Parameter(torch.empty(group_width))
+        self.rate = nn.Parameter(torch.empty(group_width))
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """Return [2, B, T, G]: the step and the logarithm of the decay."""
+        step = functional.softplus(functional.linear(x_BTD, self.weight, self.bias))
+        return torch.stack((step, -step * self.rate.exp()))
+
+
+class ExplicitKernel(FeatureGroup):
+    """A learned kernel [D, L] that does not depend on x."""
+
+    def __init__(self, width: int, length: int) -> None:
+        super().__init__()
+        self.kernel = nn.Parameter(torch.empty(width, length))
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """Return [D, L]."""
+        return self.kernel
+
+    def step(self, x_BD: Tensor, tail: Tensor | None) -> Tensor:
+        """Return [D, L]."""
+        return self.kernel
+
+
+class ImplicitKernel(FeatureGroup):
+    """A long kernel [D, T] computed from positions: sine layers and exponential decay (Hyena, section 3.3).
+
+    Positions are embedded by sines and cosines of fixed periods, so that the kernel at one lag is the same for every length.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        embedding = 2 * FILTER_FREQUENCIES + 1
+        self.first = nn.Linear(embedding, FILTER_HIDDEN)
+        self.second = nn.Linear(FILTER_HIDDEN, FILTER_HIDDEN)
+        self.last = nn.Linear(FILTER_HIDDEN, width, bias=False)
+        self.decay = nn.Parameter(torch.empty(width))
+        self._memo: tuple[Hashable, Tensor] | None = None
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """Return [D, T] for the length of x."""
+        return self.kernel(x_BTD.shape[1])
+
+    def step(self, x_BD: Tensor, tail: Tensor | None) -> Tensor:
+        """Return [D, L] for the length last reserved."""
+        return self.reserve(1)
+
+    def reserve(self, length: int) -> Tensor:
+        """Return a kernel of at least `length`, computed anew only when the weights changed or it is too short."""
+        key = tuple((weight.data_ptr(), weight._version, weight.dtype) for weight in self.parameters())
+        if self._memo is None or self._memo[0] != key or self._memo[1].shape[1] < length:
+            length = max(length, self._memo[1].shape[1] if self._memo else 1)
+            self._memo = (key, self.kernel(length).detach())
+        return self._memo[1]
+
+    def kernel(self, length: int) -> Tensor:
+        """Return the kernel [D, length]."""
+        lags = torch.arange(length, device=self.decay.device, dtype=torch.float64)
+        periods = torch.logspace(1, 12, FILTER_FREQUENCIES, base=2, device=lags.device, dtype=torch.float64)
+        angles = 2 * math.pi * lags[:, None] / periods
+        embedding = torch.cat((torch.log1p(lags)[:, None] / 8, angles.sin(), angles.cos()), dim=1).to(self.decay.dtype)
+        hidden = torch.sin(self.second(torch.sin(self.first(embedding))))
+        window = torch.exp(-lags[:, None].to(self.decay.dtype) * functional.softplus(self.decay))
+        return (self.last(hidden) * window).T
+
+
+def short_convolution(x_BTG: Tensor, kernel_GL: Tensor) -> Tensor:
+    """Return the causal depthwise convolution of x with a short kernel; kernel[:, j] weighs the token j steps back."""
+    length = x_BTG.shape[1]
+    out = x_BTG * kernel_GL[:, 0]
+    for lag in range(1, min(kernel_GL.shape[1], length)):
+        out = out + functional.pad(x_BTG[:, : length - lag] * kernel_GL[:, lag], (0, 0, lag, 0))
+    return out
+
+
+def convolve_window(window_BLG: Tensor, kernel_GL: Tensor) -> Tensor:
+    """Return the convolution's output for the last token of a window as long as the kernel, [B, G]."""
+    return (window_BLG * kernel_GL.T.flip(0)).sum(dim=1)
+
+
+def keep_last(values_BTG: Tensor, tail: Tensor) -> None:
+    """Write the last tokens of `values` into `tail`, zeros before the beginning."""
+    count = min(values_BTG.shape[1], tail.shape[1])
+    tail.zero_()
+    tail[:, tail.shape[1] - count :] = values_BTG[:, values_BTG.shape[1] - count :]
+
+
+def build_group(sizes: Dimensions, name: str) -> FeatureGroup:
+    """Return the module that computes a feature group of a LIV class."""
+    group = sizes.liv_class.groups[name]
+    if group.parametrisation == DIRECT:
+        return ExplicitKernel(sizes.width, int(sizes.liv_class.fields["kernel_length"]))
+    if group.parametrisation == REPARAMETRISED:
+        return ImplicitKernel(sizes.width)
+    if name == "A":
+        return Decay(sizes.width, sizes.group_width(name))
+    if group.token_mixing == TOEPLITZ:
+        activation = sizes.liv_class.fields.get("convolution_activation") == "silu"
+        return ConvolvedProjection(sizes.width, sizes.group_width(name), activation)
+    return Projection(sizes.width, sizes.group_width(name))

@@ -1,0 +1,181 @@
+"""The LIV module: featurizer, token mixing, output map; its decoding step and its explicit operator.
+
+Shapes: B batch, T tokens, D width, E inner width, G channels of a feature group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from star_search.genome.accounting import SOFTMAX, Dimensions
+from star_search.genome.catalogue import DIAGONAL, GROUPED, LOW_RANK, REPARAMETRISED, TOEPLITZ
+from star_search.genome.sharing import LIVSources
+from star_search.liv.attention import LinearAttention, SoftmaxAttention, rotate
+from star_search.liv.convolution import LongConvolution, ShortConvolution
+from star_search.liv.featurizers import FeatureGroup, ImplicitKernel, build_group
+from star_search.liv.memoryless import Memoryless
+from star_search.liv.recurrence import ChannelRecurrence, HeadRecurrence
+from star_search.liv.token_mixing import Allocate, Features, State, TokenMixing
+
+NORM_EPSILON = 1e-5
+
+
+def token_mixing_of(sizes: Dimensions) -> TokenMixing:
+    """Return the token mixing that the class's operator genome describes."""
+    operator, groups = sizes.liv_class.operator, sizes.liv_class.groups
+    if operator.token_mixing == DIAGONAL:
+        return Memoryless(sizes)
+    if operator.token_mixing == LOW_RANK:
+        return SoftmaxAttention(sizes) if operator.nonlinearity == SOFTMAX else LinearAttention(sizes)
+    if operator.token_mixing == TOEPLITZ:
+        return LongConvolution(sizes) if groups["kernel"].parametrisation == REPARAMETRISED else ShortConvolution(sizes)
+    return HeadRecurrence(sizes) if operator.channel_mixing == GROUPED else ChannelRecurrence(sizes)
+
+
+@dataclass
+class TokenFeatures:
+    """What one LIV hands to those that share its features while decoding: the token's features and the context after it."""
+
+    features: dict[str, Tensor] = field(default_factory=dict)
+    context: State = field(default_factory=dict)
+
+
+class LIV(nn.Module):
+    """One linear input-varying operator `y = T(x) x` (STAR section 2).
+
+    Weights of feature groups that another LIV owns are used, not registered: a state dict holds every tensor once.
+    """
+
+    def __init__(self, sizes: Dimensions, sources: LIVSources, position: int, earlier: list[LIV], dropout: float = 0.0) -> None:
+        super().__init__()
+        self.sizes, self.sources, self.position, self.dropout = sizes, sources, position, dropout
+        self.computed = list(sources.weights_from)
+        owned = {name: build_group(sizes, name) for name, owner in sources.weights_from.items() if owner == position}
+        self.featurizer = nn.ModuleDict(owned)
+        self._tied = {name: earlier[owner].group(name) for name, owner in sources.weights_from.items() if owner != position}
+        self.output = nn.Linear(sizes.inner, sizes.width, bias=False)
+        self.norm = nn.Parameter(torch.empty(sizes.width)) if self._is_recurrent() else None
+        self.token_mixing = token_mixing_of(sizes)
+
+    def _is_recurrent(self) -> bool:
+        return "A" in self.sizes.liv_class.groups
+
+    def group(self, name: str) -> FeatureGroup:
+        """Return the module that computes a feature group here, whoever owns it."""
+        module = self.featurizer[name] if name in self.featurizer else self._tied[name]
+        assert isinstance(module, FeatureGroup)
+        return module
+
+    @property
+    def feature_source(self) -> int | None:
+        """Position of the LIV whose context features are used here, if any."""
+        return next((source for source in self.sources.features_from.values() if source != self.position), None)
+
+    def featurize(self, x_BTD: Tensor, shared: Features | None = None) -> dict[str, Tensor]:
+        """Return every feature group for a sequence; those of `shared` are taken, not computed.
+
+        Raises:
+            ValueError: when a group that another LIV computes is missing from `shared`.
+        """
+        features = self._taken(shared)
+        for name in self.computed:
+            features[name] = self._rotated(name, self.group(name)(x_BTD))
+        return features
+
+    def _taken(self, shared: Features | None) -> dict[str, Tensor]:
+        names = [name for name in self.sources.features_from if name not in self.computed]
+        missing = [name for name in names if name not in (shared or {})]
+        if missing:
+            raise ValueError(f"LIV {self.position + 1} takes {', '.join(missing)} from LIV {(self.feature_source or 0) + 1}: pass shared=")
+        return {name: (shared or {})[name] for name in names}
+
+    def _rotated(self, name: str, features: Tensor, start: int = 0) -> Tensor:
+        if name in ("q", "k") and self.sizes.liv_class.fields.get("rotary"):
+            return rotate(features, self.sizes.head_width, start)
+        return features
+
+    def forward(self, x_BTD: Tensor, shared: Features | None = None, use_reference: bool = False) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the output [B, T, D] and the features, for LIVs that share them."""
+        features = self.featurize(x_BTD, shared)
+        mixed = self.token_mixing.reference(features) if use_reference else self.token_mixing.mix(features)
+        return self._readout(mixed, features), features
+
+    def _readout(self, mixed_BTE: Tensor, features: Features, inverse_rms: Tensor | None = None) -> Tensor:
+        if self.norm is not None:
+            gated = mixed_BTE * functional.silu(features["gate"])
+            mixed_BTE = gated * (self._inverse_rms(gated) if inverse_rms is None else inverse_rms) * self.norm
+        y_BTD = functional.linear(mixed_BTE, self.output.weight)
+        return functional.dropout(y_BTD, self.dropout, self.training) if self.dropout else y_BTD
+
+    @staticmethod
+    def _inverse_rms(gated: Tensor) -> Tensor:
+        return torch.rsqrt(gated.square().mean(-1, keepdim=True) + NORM_EPSILON)
+
+    def allocate(self, allocate: Allocate, max_length: int) -> State:
+        """Return empty decoding state: short-convolution tails of the groups computed here, and the token mixing's own."""
+        tails = {f"{name}.tail": allocate(2, self.group(name).tail_width) for name in self.computed if self.group(name).tail_width}
+        for name in self.computed:
+            if isinstance(module := self.group(name), ImplicitKernel):
+                module.reserve(max_length)
+        return {**tails, **self.token_mixing.allocate(allocate, max_length, self.computed)}
+
+    def prefill(self, x_BTD: Tensor, state: State, shared: Features | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+        """Do `forward` for a prompt and fill empty state from it."""
+        y_BTD, features = self.forward(x_BTD, shared)
+        for name in self.computed:
+            if f"{name}.tail" in state:
+                self.group(name).write_tail(x_BTD, state[f"{name}.tail"])
+        self.token_mixing.write(features, _own(state))
+        return y_BTD, features
+
+    def step(self, x_BD: Tensor, state: State, position: int, shared: TokenFeatures | None = None) -> tuple[Tensor, TokenFeatures]:
+        """Return the output [B, D] of one token and what others may share; advances `state` in place."""
+        token = self._taken(shared.features if shared else None)
+        for name in self.computed:
+            features = self.group(name).step(x_BD, state.get(f"{name}.tail"))
+            token[name] = self._rotated(name, features.unsqueeze(1), position).squeeze(1) if name in ("q", "k") else features
+        context = self.token_mixing.update(token, _own(state), position, shared.context if shared else {})
+        y_BD = self._readout(self.token_mixing.read(token, context), token)
+        return y_BD, TokenFeatures(token, context)
+
+    @torch.no_grad()
+    def materialize(self, x_TD: Tensor, shared: Features | None = None) -> Tensor:
+        """Return the explicit operator T [T, T, D, D] with `y[i, a] = sum_jb T[i, j, a, b] x[j, b]` (STAR equation 1).
+
+        Features, norms and gates on the value path are frozen at x. Where the value itself is shared, T acts on `shared["v"]` [T, G].
+        """
+        features = self.featurize(x_TD.unsqueeze(0), None if shared is None else _batched(shared))
+        owns_value = "v" in self.computed
+        length, channels = x_TD.shape[0], x_TD.shape[1] if owns_value else features["v"].shape[-1]
+        basis = torch.eye(length * channels, dtype=x_TD.dtype, device=x_TD.device).reshape(-1, length, channels)
+        value = self.group("v").linear(basis, x_TD.unsqueeze(0)) if owns_value else basis
+        inverse_rms = None
+        if self.norm is not None:
+            inverse_rms = self._inverse_rms(self.token_mixing.mix(features) * functional.silu(features["gate"]))
+        frozen = {name: _repeat(tensor, name, len(basis)) for name, tensor in features.items()} | {"v": value}
+        columns = self._readout(self.token_mixing.mix(frozen), frozen, inverse_rms)
+        return columns.reshape(length, channels, length, -1).permute(2, 0, 3, 1)
+
+
+def _repeat(features: Tensor, name: str, count: int) -> Tensor:
+    """Return the features with the batch dimension, where there is one, expanded."""
+    if name == "kernel":
+        return features
+    return features.expand(2, count, *features.shape[2:]) if name == "A" else features.expand(count, *features.shape[1:])
+
+
+def _batched(shared: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Add a batch dimension to features that have none."""
+    return {
+        name: features if name == "kernel" or features.dim() == (4 if name == "A" else 3) else features.unsqueeze(-3)
+        for name, features in shared.items()
+    }
+
+
+def _own(state: State) -> State:
+    return {name: tensor for name, tensor in state.items() if not name.endswith(".tail")}

@@ -1,0 +1,55 @@
+"""The plain forms: T x T matrices and loops over tokens, in any precision. They are the truth; fast forms are held against them.
+
+Shapes: B batch, T tokens, D width, H heads, K key and value heads, P channels of a head, N state size.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def softmax_attention(q_BHTP: Tensor, k_BKTP: Tensor, v_BKTP: Tensor) -> Tensor:
+    """Return causal softmax attention [B, H, T, P]; head h reads key and value head h // (H / K)."""
+    repeat = q_BHTP.shape[1] // k_BKTP.shape[1]
+    k, v = k_BKTP.repeat_interleave(repeat, 1), v_BKTP.repeat_interleave(repeat, 1)
+    scores = q_BHTP @ k.transpose(-1, -2) / q_BHTP.shape[-1] ** 0.5
+    return scores.masked_fill(~_causal(scores), -torch.inf).softmax(-1) @ v
+
+
+def linear_attention(q_BHTP: Tensor, k_BHTP: Tensor, v_BHTP: Tensor) -> Tensor:
+    """Return causal attention [B, H, T, P] whose scores are products of positive features, rows normalised."""
+    scores = (q_BHTP @ k_BHTP.transpose(-1, -2)) * _causal(q_BHTP @ k_BHTP.transpose(-1, -2))
+    return scores / scores.sum(-1, keepdim=True) @ v_BHTP.to(scores.dtype)
+
+
+def head_recurrence(decay_BTH: Tensor, B_BTHN: Tensor, C_BTHN: Tensor, v_BTHP: Tensor) -> Tensor:
+    """Return [B, T, H, P] of `S_t = decay_t S_{t-1} + B_t v_t^T`, `y_t = C_t S_t`."""
+    state = v_BTHP.new_zeros(*v_BTHP.shape[:1], *B_BTHN.shape[2:], v_BTHP.shape[-1])
+    outputs = []
+    for decay, B, C, v in zip(decay_BTH.unbind(1), B_BTHN.unbind(1), C_BTHN.unbind(1), v_BTHP.unbind(1), strict=True):
+        state = decay[..., None, None] * state + B.unsqueeze(-1) * v.unsqueeze(-2)
+        outputs.append((C.unsqueeze(-1) * state).sum(-2))
+    return torch.stack(outputs, 1)
+
+
+def scan(decay: Tensor, values: Tensor) -> Tensor:
+    """Return all states of `h_t = decay_t * h_{t-1} + values_t` along the second dimension."""
+    state, states = torch.zeros_like(values[:, 0]), []
+    for step_decay, value in zip(decay.unbind(1), values.unbind(1), strict=True):
+        state = step_decay * state + value
+        states.append(state)
+    return torch.stack(states, 1)
+
+
+def convolution(kernel_DL: Tensor, x_BTD: Tensor) -> Tensor:
+    """Return the causal convolution [B, T, D] by a T x T Toeplitz matrix per channel; kernel[:, j] weighs the token j steps back."""
+    length = x_BTD.shape[1]
+    lags = torch.arange(length, device=x_BTD.device)[:, None] - torch.arange(length, device=x_BTD.device)
+    inside = (lags >= 0) & (lags < kernel_DL.shape[1])
+    matrix_DTT = kernel_DL[:, lags.clamp(0, kernel_DL.shape[1] - 1)] * inside
+    return torch.einsum("dts,bsd->btd", matrix_DTT, x_BTD)
+
+
+def _causal(scores: Tensor) -> Tensor:
+    return torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()

@@ -1,0 +1,1 @@
+"""Models: the backbone, the language model and its decoding cache."""

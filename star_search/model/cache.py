@@ -1,0 +1,38 @@
+"""The decoding cache: what a model remembers of the tokens it has read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from star_search.liv.token_mixing import State
+
+
+@dataclass
+class DecodingCache:
+    """State of every LIV for a batch of sequences of equal length; advanced in place by prefill and step."""
+
+    states: list[State]
+    max_length: int
+    length: int = 0
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the tensors held."""
+        return sum(tensor.numel() * tensor.element_size() for tensor in self.tensors())
+
+    def tensors(self) -> list[Tensor]:
+        """Return every tensor held."""
+        return [tensor for state in self.states for tensor in state.values()]
+
+    def advance(self, count: int) -> int:
+        """Make room for `count` tokens and return the position of the first.
+
+        Raises:
+            ValueError: past max_length.
+        """
+        if self.length + count > self.max_length:
+            raise ValueError(f"the cache holds {self.max_length} tokens; {self.length} are read and {count} more were given")
+        start, self.length = self.length, self.length + count
+        return start

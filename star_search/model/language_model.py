@@ -1,0 +1,86 @@
+"""The language model: embedding, backbone, tied output head.
+
+Shapes: B batch, T tokens, D width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from star_search.genome.catalogue import Catalogue
+from star_search.genome.encoding import Genome
+from star_search.liv.initialisation import Scheme
+from star_search.model.backbone import Backbone
+from star_search.model.cache import DecodingCache
+
+EMBEDDING_STD = 0.5
+
+
+class LanguageModel(nn.Module):
+    """A causal language model over a backbone. The embedding is scaled so that the residual stream begins with unit variance."""
+
+    def __init__(self, backbone: Backbone, vocabulary_size: int, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.vocabulary_size = vocabulary_size
+        self.embedding = nn.Parameter(torch.empty(vocabulary_size, backbone.width))
+        self.embedding_scale = backbone.width**0.5 / EMBEDDING_STD
+        nn.init.normal_(self.embedding, std=1 / self.embedding_scale, generator=generator)
+
+    @classmethod
+    def from_genome(
+        cls,
+        genome: Genome | str,
+        width: int,
+        vocabulary_size: int,
+        catalogue: Catalogue | str = "star",
+        residual: Literal["plain", "scaled"] = "plain",
+        dropout: float = 0.0,
+        initialisation: Scheme = "residual_scaled",
+        seed: int | None = None,
+    ) -> LanguageModel:
+        """Decode a genome into a model; with `seed`, its weights do not depend on torch's global generator.
+
+        Raises:
+            InputError: for an illegal genome, naming the gene, or a width that its classes do not fit.
+        """
+        generator = None if seed is None else torch.Generator().manual_seed(seed)
+        genome = Genome.parse(genome) if isinstance(genome, str) else genome
+        backbone = Backbone(genome, width, catalogue, residual, dropout, initialisation, generator)
+        return cls(backbone, vocabulary_size, generator)
+
+    def forward(self, tokens_BT: Tensor, use_reference: bool = False) -> Tensor:
+        """Return logits [B, T, V]."""
+        return self._logits(self.backbone(self._embed(tokens_BT), use_reference))
+
+    def _embed(self, tokens: Tensor) -> Tensor:
+        return functional.embedding(tokens, self.embedding) * self.embedding_scale
+
+    def _logits(self, hidden: Tensor) -> Tensor:
+        return functional.linear(hidden, self.embedding)
+
+    def init_cache(self, batch_size: int, max_length: int) -> DecodingCache:
+        """Return an empty decoding cache in the model's dtype."""
+        return self.backbone.init_cache(batch_size, max_length)
+
+    @torch.no_grad()
+    def prefill(self, tokens_BT: Tensor, cache: DecodingCache) -> tuple[Tensor, DecodingCache]:
+        """Read a prompt into an empty cache and return its logits [B, T, V] and the cache."""
+        return self._logits(self.backbone.prefill(self._embed(tokens_BT), cache)), cache
+
+    @torch.no_grad()
+    def step(self, tokens_B: Tensor, cache: DecodingCache) -> tuple[Tensor, DecodingCache]:
+        """Read one token of every sequence and return the logits [B, V] of the next and the cache, advanced in place."""
+        return self._logits(self.backbone.step(self._embed(tokens_B), cache)), cache
+
+    def parameter_count(self) -> int:
+        """Return every parameter but embedding and head, shared ones once; counted, not declared."""
+        return sum(parameter.numel() for parameter in self.backbone.parameters())
+
+    def cache_bytes(self, length: int) -> int:
+        """Return the declared cache of one sequence after `length` tokens, at 2 bytes an element."""
+        return self.backbone.accounting.cache_bytes(length)
