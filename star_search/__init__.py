@@ -8,14 +8,14 @@ if TYPE_CHECKING:
     from star_search.genome.encoding import Genome
     from star_search.genome.space import SearchSpace
     from star_search.model.language_model import LanguageModel
-    from star_search.model.star_backbone import STARBackbone
+    from star_search.model.star_backbone import ChannelMixingStructure, LIVConfig, STARBackbone, TokenMixingStructure
 
 try:
     __version__ = version("star-search")
 except PackageNotFoundError:
     __version__ = "0.0.0"
 
-__all__ = ["Genome", "LanguageModel", "STARBackbone", "SearchSpace"]
+__all__ = ["ChannelMixingStructure", "Genome", "LIVConfig", "LanguageModel", "STARBackbone", "SearchSpace", "TokenMixingStructure"]
 
 # Loaded when asked for, so that the command line and genome tools start without torch.
 _HOMES = {
@@ -23,10 +23,13 @@ _HOMES = {
     "SearchSpace": "star_search.genome.space",
     "LanguageModel": "star_search.model.language_model",
     "STARBackbone": "star_search.model.star_backbone",
+    "LIVConfig": "star_search.model.star_backbone",
+    "TokenMixingStructure": "star_search.model.star_backbone",
+    "ChannelMixingStructure": "star_search.model.star_backbone",
 }
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401
+def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'star_search' has no attribute '{name}'")
     return getattr(import_module(_HOMES[name]), name)

@@ -142,7 +142,9 @@ class Accounting:
     residual: Literal["plain", "scaled"] = "plain"
 
     @classmethod
-    def of(cls, genome: Genome, width: int, catalogue: Catalogue | str = "star", residual: Literal["plain", "scaled"] = "plain") -> Accounting:
+    def of(
+        cls, genome: Genome, width: int, catalogue: Catalogue | str = "star", residual: Literal["plain", "scaled"] = "plain"
+    ) -> Accounting:
         """Build the account of a genome.
 
         Raises:

@@ -185,7 +185,7 @@ def _renumbered(liv_class: LIVClass, class_id: int) -> LIVClass:
 
 def _read_class(class_id: int, row: Mapping[str, Any], earlier: Mapping[int, LIVClass]) -> LIVClass:
     base = earlier.get(row.get("like", -1))
-    operator = OperatorGenome(*(DIGITS.index(digit) for digit in row["operator"])) if "operator" in row else base and base.operator
+    operator = OperatorGenome(*(DIGITS.index(digit) for digit in row["operator"])) if "operator" in row else getattr(base, "operator", None)
     if operator is None:
         raise InputError(f"class {class_id} needs an operator genome, for example operator: '12123'")
     for name, value in zip(OperatorGenome._fields[1:], operator[1:], strict=True):

@@ -37,7 +37,7 @@ def repair(genome: Genome, rules: Rules, random_state: np.random.Generator, meth
     while problems := rules.problems(Genome(tuple(livs))):
         seen += problems
         if all(problem.gene == CLASS and problem.legal == rules.mixers for problem in problems):
-            problems = [problems[random_state.integers(len(problems))]]
+            problems = [problems[int(random_state.integers(len(problems)))]]
         for problem in problems[:1]:
             livs[problem.position] = _mend(livs[problem.position], problem, rules, random_state, method, len(seen))
     repaired = Genome(tuple(livs))
@@ -63,7 +63,7 @@ def sample_liv(rules: Rules, random_state: np.random.Generator, classes: Sequenc
 
 def choose(values: Sequence[int], random_state: np.random.Generator) -> int:
     """Draw one of the values uniformly."""
-    return int(values[random_state.integers(len(values))])
+    return values[int(random_state.integers(len(values)))]
 
 
 def canonical(genome: Genome, catalogue: Catalogue) -> Genome:

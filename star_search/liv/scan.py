@@ -18,18 +18,18 @@ def linear_scan(decay: Tensor, values: Tensor) -> Tensor:
 
     Only decay and states are kept for the backward pass, which is the same scan in reverse (Martin & Cundy 2018, section 2.2).
     """
-    return _LinearScan.apply(decay.expand_as(values), values)  # type: ignore[no-any-return, no-untyped-call]
+    return _LinearScan.apply(decay.expand_as(values), values)  # type: ignore[no-untyped-call]
 
 
 class _LinearScan(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, decay: Tensor, values: Tensor) -> Tensor:  # noqa: ANN401
+    def forward(ctx: Any, decay: Tensor, values: Tensor) -> Tensor:
         states = scan_values(decay, values)
         ctx.save_for_backward(decay, states)
         return states
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ANN401
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
         decay, states = ctx.saved_tensors
         # From the last token back, each gradient flows to the state before it through the decay of the token after.
         later = torch.cat((torch.zeros_like(decay[:, :1]), decay[:, 1:].flip(1)), dim=1)

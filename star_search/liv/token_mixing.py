@@ -8,7 +8,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 
-
 from torch import Tensor
 
 from star_search.genome.accounting import Dimensions
@@ -40,7 +39,7 @@ class TokenMixing(ABC):
         """Return empty state for the context groups that this LIV computes itself; `allocate(*shape)` adds the batch in front."""
         return {}
 
-    def write(self, features: Features, state: State) -> None:
+    def write(self, features: Features, state: State) -> None:  # noqa: B027 (a mixing without state writes nothing)
         """Fill empty state from the features of a prompt."""
 
     def update(self, token: Features, state: State, position: int, shared: Features) -> State:
@@ -53,5 +52,3 @@ class TokenMixing(ABC):
 
     def _owns_context(self, computed: list[str]) -> bool:
         return any(name in computed for name in self.sizes.liv_class.context)
-
-

@@ -56,9 +56,9 @@ class Backbone(nn.Module):
 
     def forward(self, x_BTD: Tensor, use_reference: bool = False) -> Tensor:
         """Return [B, T, D]; `use_reference` takes the plain form of every LIV."""
-        shared: dict[int, dict[str, Tensor]] = {}
+        shared: dict[int | None, dict[str, Tensor]] = {}
         for position, liv in enumerate(self._livs()):
-            y_BTD, features = liv(self._norm(position, x_BTD), shared.get(liv.feature_source, None), use_reference)
+            y_BTD, features = liv(self._norm(position, x_BTD), shared.get(liv.feature_source), use_reference)
             if position in self.sources:
                 shared[position] = features
             x_BTD = x_BTD + self._scaled(position, y_BTD)
@@ -89,10 +89,10 @@ class Backbone(nn.Module):
         if cache.length:
             raise ValueError(f"prefill needs an empty cache, this one has read {cache.length} tokens")
         cache.advance(x_BTD.shape[1])
-        shared: dict[int, dict[str, Tensor]] = {}
+        shared: dict[int | None, dict[str, Tensor]] = {}
         for position, liv in enumerate(self._livs()):
             normed = self._norm(position, x_BTD)
-            y_BTD, shared[position] = liv.prefill(normed, cache.states[position], shared.get(liv.feature_source, None))
+            y_BTD, shared[position] = liv.prefill(normed, cache.states[position], shared.get(liv.feature_source))
             x_BTD = x_BTD + self._scaled(position, y_BTD)
         return self._norm(-1, x_BTD)
 
@@ -100,9 +100,9 @@ class Backbone(nn.Module):
     def step(self, x_BD: Tensor, cache: DecodingCache) -> Tensor:
         """Return [B, D] for one token, advancing the cache in place."""
         place = cache.advance(1)
-        shared: dict[int, TokenFeatures] = {}
+        shared: dict[int | None, TokenFeatures] = {}
         for position, liv in enumerate(self._livs()):
-            source = shared.get(liv.feature_source, None)
+            source = shared.get(liv.feature_source)
             y_BD, shared[position] = liv.step(self._norm(position, x_BD), cache.states[position], place, source)
             x_BD = x_BD + self._scaled(position, y_BD)
         return self._norm(-1, x_BD)
