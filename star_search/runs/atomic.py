@@ -1,0 +1,78 @@
+"""Writes that a kill or a full disk leaves either undone or complete."""
+
+import json
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+from uuid import uuid4
+
+from star_search.errors import StarSearchError
+
+_LEFTOVER = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replace `path` by `data`, on disk when this returns; the folder is made when its own parent exists.
+
+    Raises:
+        StarSearchError: the disk is full, read-only or gone; what `path` held before is untouched.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+    try:
+        _make_folder(path.parent)
+        _write_through(temporary, data)
+        temporary.replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        raise StarSearchError(f"{path} cannot be written: {error.strerror}") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace `path` by `text` in UTF-8; a lone surrogate, as tracebacks may hold, is written as its escape."""
+    write_bytes(path, text.encode("utf-8", errors="backslashreplace"))
+
+
+def write_json(path: Path, value: object) -> None:
+    """Replace `path` by `value` as JSON, keys in their own order; NaN, infinity and what JSON lacks are refused."""
+    try:
+        text = json.dumps(value, allow_nan=False, indent=1)
+    except (TypeError, ValueError) as error:
+        raise StarSearchError(f"{path} cannot be written as JSON: {error}") from error
+    write_text(path, text + "\n")
+
+
+def is_leftover(name: str) -> bool:
+    """Return whether `name` is that of a temporary file whose writer was killed or is still at work."""
+    return _LEFTOVER.fullmatch(name) is not None
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete the temporary files of killed writers; only for the one process that may write to `folder`."""
+    for path in folder.iterdir():
+        if is_leftover(path.name):
+            path.unlink(missing_ok=True)
+
+
+def _make_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        folder.mkdir(exist_ok=True)
+        _sync(folder.parent)
+
+
+def _write_through(path: Path, data: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
