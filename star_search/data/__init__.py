@@ -1,0 +1,1 @@
+"""Text to train on: corpus, tokenizer, token store and token stream."""

@@ -1,0 +1,172 @@
+"""Tokenizers by name or by file: bytes, the shipped byte-level BPE, or a `tokenizers` JSON file."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from star_search.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    import tokenizers
+
+END_OF_TEXT = "<|endoftext|>"
+TOKENIZER_FOLDER = Path(__file__).parent / "tokenizers"
+TokenArray: TypeAlias = NDArray[np.unsignedinteger[Any]]
+
+
+@dataclass(frozen=True)
+class Tokenizer(ABC):
+    """Text to token ids and back; `definition` is its Hugging Face `tokenizers` JSON."""
+
+    name: str
+    vocabulary_size: int
+    end_of_text: int
+    definition: str = field(repr=False)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The sha256 of all that defines the ids."""
+        return sha256(self.definition.encode()).hexdigest()
+
+    @property
+    def dtype(self) -> np.dtype[np.unsignedinteger[Any]]:
+        """The narrowest of uint16 and uint32 that holds every id."""
+        return np.dtype(np.uint16 if self.vocabulary_size < 65_536 else np.uint32)
+
+    def to_json(self) -> str:
+        """Return this tokenizer as Hugging Face `tokenizers` JSON."""
+        return self.definition
+
+    @cached_property
+    @abstractmethod
+    def bytes_per_token(self) -> NDArray[np.int64]:
+        """How many bytes of text each id stands for; none for the end of text."""
+
+    @abstractmethod
+    def encode_batch(self, texts: Sequence[str]) -> list[TokenArray]:
+        """Return the ids of each text, without an end of text."""
+
+    @abstractmethod
+    def decode(self, ids: Iterable[int]) -> str:
+        """Return the text of these ids; bytes that are not UTF-8 become U+FFFD."""
+
+
+@dataclass(frozen=True)
+class ByteTokenizer(Tokenizer):
+    """The 256 byte values as ids, and 256 as the end of text."""
+
+    @cached_property
+    def bytes_per_token(self) -> NDArray[np.int64]:
+        return np.array([1] * 256 + [0])
+
+    def encode_batch(self, texts: Sequence[str]) -> list[TokenArray]:
+        return [np.frombuffer(text.encode(), dtype=np.uint8).astype(self.dtype) for text in texts]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        pieces = [bytes([token]) if token < 256 else END_OF_TEXT.encode() for token in ids]
+        return b"".join(pieces).decode(errors="replace")
+
+
+@dataclass(frozen=True)
+class FileTokenizer(Tokenizer):
+    """A byte-level tokenizer that the `tokenizers` library runs."""
+
+    @cached_property
+    def _backend(self) -> tokenizers.Tokenizer:
+        return _backend(self.definition)
+
+    @cached_property
+    def bytes_per_token(self) -> NDArray[np.int64]:
+        counts = np.zeros(self.vocabulary_size, dtype=np.int64)
+        for piece, token in self._backend.get_vocab(with_added_tokens=False).items():
+            counts[token] = len(piece)
+        for token, added in self._backend.get_added_tokens_decoder().items():
+            counts[token] = 0 if added.special else len(added.content.encode())
+        return counts
+
+    def encode_batch(self, texts: Sequence[str]) -> list[TokenArray]:
+        encodings = self._backend.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [np.array(encoding.ids, dtype=self.dtype) for encoding in encodings]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        return str(self._backend.decode([int(token) for token in ids], skip_special_tokens=False))
+
+
+def load_tokenizer(name: str) -> Tokenizer:
+    """Return the tokenizer of a name, `bytes` or a shipped one, or of a `tokenizers` JSON file.
+
+    Raises:
+        InputError: when there is no such tokenizer, or the file cannot serve as one.
+    """
+    if name == "bytes":
+        return ByteTokenizer(name, vocabulary_size=257, end_of_text=256, definition=_byte_definition())
+    shipped = {path.stem: path for path in sorted(TOKENIZER_FOLDER.glob("*.json"))}
+    if name in shipped:
+        return _read_tokenizer(name, shipped[name])
+    path = Path(name).expanduser()
+    if path.is_file() or path.suffix == ".json":
+        return _read_tokenizer(name, path)
+    raise InputError(f"data.tokenizer {name} is neither a tokenizer nor a file{did_you_mean(name, ['bytes', *shipped])}")
+
+
+def _read_tokenizer(name: str, path: Path) -> FileTokenizer:
+    try:
+        definition = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"data.tokenizer {path} cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}") from None
+    try:
+        backend = _backend(definition)
+    except Exception as error:  # the library raises nothing narrower
+        raise InputError(f"data.tokenizer {path} is not a tokenizers JSON file: {error}") from None
+    end_of_text = backend.token_to_id(END_OF_TEXT)
+    if end_of_text is None:
+        raise InputError(f"data.tokenizer {path} has no token {END_OF_TEXT}, which must end each document")
+    if (json.loads(definition).get("decoder") or {}).get("type") != "ByteLevel":
+        raise InputError(f"data.tokenizer {path} is not byte-level, so the bytes of its tokens cannot be counted")
+    size = max(backend.get_vocab(with_added_tokens=True).values()) + 1
+    return FileTokenizer(name, vocabulary_size=size, end_of_text=end_of_text, definition=definition)
+
+
+def _backend(definition: str) -> tokenizers.Tokenizer:
+    import tokenizers
+
+    backend = tokenizers.Tokenizer.from_str(definition)
+    backend.no_truncation()
+    backend.no_padding()
+    # A document that spells out a special token is text, not the end of a document.
+    backend.encode_special_tokens = True
+    return backend
+
+
+def _byte_definition() -> str:
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    definition = {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [{"id": 256, "content": END_OF_TEXT, **flags}],
+        "normalizer": None,
+        "pre_tokenizer": byte_level,
+        "post_processor": None,
+        "decoder": byte_level,
+        "model": {"type": "BPE", "vocab": {letter: byte for byte, letter in enumerate(_byte_alphabet())}, "merges": []},
+    }
+    return json.dumps(definition, ensure_ascii=False, indent=1)
+
+
+def _byte_alphabet() -> list[str]:
+    """Return the letter that byte-level tokenizers write for each byte: itself when printable, else one from U+0100 on."""
+    printable = {*range(33, 127), *range(161, 173), *range(174, 256)}
+    others = iter(range(256, 512))
+    return [chr(byte if byte in printable else next(others)) for byte in range(256)]

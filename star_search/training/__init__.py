@@ -1,0 +1,1 @@
+"""Training of proxy models: trainer, schedule, stability."""

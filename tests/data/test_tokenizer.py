@@ -1,0 +1,125 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tokenizers
+from hypothesis import given
+from hypothesis import strategies as st
+
+from star_search.data.tokenizer import END_OF_TEXT, TOKENIZER_FOLDER, load_tokenizer
+from star_search.errors import InputError
+
+BYTES = load_tokenizer("bytes")
+BPE = load_tokenizer("embedded-bpe-4096")
+BYTES_BY_LIBRARY = tokenizers.Tokenizer.from_str(BYTES.to_json())
+BYTES_BY_LIBRARY.encode_special_tokens = True
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+def test_ids_of_bytes_are_the_bytes():
+    assert BYTES.encode_batch(["aé"])[0].tolist() == [97, 0xC3, 0xA9]
+    assert (BYTES.vocabulary_size, BYTES.end_of_text, BYTES.dtype) == (257, 256, np.uint16)
+    assert BYTES.decode([97, 0xC3, 0xA9, 256]) == f"aé{END_OF_TEXT}"
+
+
+def test_the_library_reads_every_byte_as_its_own_id():
+    by_id = [BYTES_BY_LIBRARY.id_to_token(token) for token in range(257)]
+    assert len(set(by_id)) == 257
+    assert by_id[256] == END_OF_TEXT
+    assert by_id[65] == "A" and by_id[32] == "Ġ" and by_id[10] == "Ċ"
+    assert BYTES_BY_LIBRARY.get_vocab_size() == 257
+
+
+@given(TEXTS)
+def test_bytes_by_the_library_equal_the_fast_path(text):
+    fast = BYTES.encode_batch([text])[0].tolist()
+    assert BYTES_BY_LIBRARY.encode(text).ids == fast == list(text.encode())
+    assert BYTES_BY_LIBRARY.decode(fast) == BYTES.decode(fast) == text
+
+
+@given(TEXTS)
+def test_the_shipped_tokenizer_round_trips_and_counts_bytes(text):
+    ids = BPE.encode_batch([text])[0]
+    assert BPE.decode(ids) == text
+    assert BPE.bytes_per_token[ids].sum() == len(text.encode())
+
+
+def test_the_shipped_tokenizer_has_4096_entries_all_reachable():
+    assert BPE.vocabulary_size == 4096
+    assert BPE.dtype == np.uint16
+    assert sorted(tokenizers.Tokenizer.from_str(BPE.to_json()).get_vocab().values()) == list(range(4096))
+    assert BPE.bytes_per_token[BPE.end_of_text] == 0
+    assert np.count_nonzero(BPE.bytes_per_token) == 4095
+
+
+def test_a_longer_text_takes_fewer_tokens_than_bytes():
+    assert len(BPE.encode_batch(["the function returns a value of the same type"])[0]) < 20
+
+
+@pytest.mark.parametrize("tokenizer", [BYTES, BPE], ids=["bytes", "bpe"])
+def test_a_spelt_out_special_token_is_text(tokenizer):
+    ids = tokenizer.encode_batch([f"a{END_OF_TEXT}b"])[0]
+    assert tokenizer.end_of_text not in ids
+    assert tokenizer.decode(ids) == f"a{END_OF_TEXT}b"
+
+
+def test_fingerprints_differ_by_definition_not_by_name(tmp_path):
+    copy = tmp_path / "copy.json"
+    copy.write_text(BPE.to_json(), encoding="utf-8")
+    assert load_tokenizer(str(copy)).fingerprint == BPE.fingerprint != BYTES.fingerprint
+    assert len(BYTES.fingerprint) == 64
+
+
+def test_a_vocabulary_of_65536_takes_32_bits(tmp_path):
+    definition = json.loads(BYTES.to_json())
+    definition["model"]["vocab"] |= {f"x{k}": k for k in range(257, 65_536)}
+    path = tmp_path / "large.json"
+    path.write_text(json.dumps(definition))
+    large = load_tokenizer(str(path))
+    assert (large.vocabulary_size, large.dtype) == (65_536, np.uint32)
+
+
+def _refusal(name: str) -> str:
+    with pytest.raises(InputError) as caught:
+        load_tokenizer(name)
+    return str(caught.value)
+
+
+def test_refuses_an_unknown_name():
+    assert _refusal("bites") == "data.tokenizer bites is neither a tokenizer nor a file; did you mean 'bytes'?"
+    assert _refusal("gpt2") == "data.tokenizer gpt2 is neither a tokenizer nor a file; allowed: bytes, embedded-bpe-4096"
+
+
+def test_refuses_a_missing_file():
+    assert _refusal("no/such.json") == "data.tokenizer no/such.json cannot be read: No such file or directory"
+
+
+def test_refuses_what_is_not_a_tokenizer(tmp_path: Path):
+    path = tmp_path / "t.json"
+    path.write_text("{}")
+    assert _refusal(str(path)).startswith(f"data.tokenizer {path} is not a tokenizers JSON file: ")
+    path.write_bytes(b"\xff")
+    assert _refusal(str(path)) == f"data.tokenizer {path} cannot be read: it is not UTF-8 text"
+
+
+def test_refuses_a_tokenizer_without_an_end_of_text(tmp_path: Path):
+    path = tmp_path / "t.json"
+    path.write_text(json.dumps(json.loads(BYTES.to_json()) | {"added_tokens": []}))
+    assert _refusal(str(path)) == f"data.tokenizer {path} has no token <|endoftext|>, which must end each document"
+
+
+def test_refuses_a_tokenizer_that_is_not_byte_level(tmp_path: Path):
+    path = tmp_path / "t.json"
+    path.write_text(json.dumps(json.loads(BYTES.to_json()) | {"decoder": None}))
+    assert _refusal(str(path)) == f"data.tokenizer {path} is not byte-level, so the bytes of its tokens cannot be counted"
+
+
+@pytest.mark.slow
+def test_the_script_reproduces_the_shipped_tokenizer(tmp_path: Path):
+    script = Path(__file__).parents[2] / "scripts" / "train_tokenizer.py"
+    output = tmp_path / "again.json"
+    subprocess.run([sys.executable, script, "--output", output], check=True, env={"PYTHONPATH": str(script.parents[1])})
+    assert output.read_bytes() == (TOKENIZER_FOLDER / "embedded-bpe-4096.json").read_bytes()
