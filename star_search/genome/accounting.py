@@ -32,6 +32,8 @@ SHORT_CONVOLUTION = 3
 FILTER_FREQUENCIES, FILTER_HIDDEN = 8, 16
 SOFTMAX = 2
 
+Residual = Literal["plain", "scaled"]
+
 
 def head_count(width: int) -> int:
     """Return max(4, width / 64) (DESIGN section 2)."""
@@ -139,12 +141,10 @@ class Accounting:
     genome: Genome
     width: int
     catalogue: Catalogue
-    residual: Literal["plain", "scaled"] = "plain"
+    residual: Residual = "plain"
 
     @classmethod
-    def of(
-        cls, genome: Genome, width: int, catalogue: Catalogue | str = "star", residual: Literal["plain", "scaled"] = "plain"
-    ) -> Accounting:
+    def of(cls, genome: Genome, width: int, catalogue: Catalogue | str = "star", residual: Residual = "plain") -> Accounting:
         """Build the account of a genome.
 
         Raises:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from star_search.config import SpaceConfig
 from star_search.errors import InputError
+from star_search.genome.accounting import Dimensions
 from star_search.genome.catalogue import load_catalogue
 from star_search.genome.encoding import GENES_PER_LIV, Genome
 from star_search.genome.repair import Method, Repaired, repair, sample_liv
@@ -53,6 +54,15 @@ class SearchSpace:
     def size(self) -> int:
         """Number of genes."""
         return self.depth * GENES_PER_LIV
+
+    def check_width(self) -> None:
+        """Refuse a width that one of the classes does not fit.
+
+        Raises:
+            InputError: naming the width, the class and what is needed.
+        """
+        for class_id in self.rules.classes:
+            Dimensions(self.rules.catalogue[class_id], self.width)
 
     def bounds(self) -> tuple[IntegerArray, IntegerArray]:
         """Return the lowest and highest legal value of every gene."""

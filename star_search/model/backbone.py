@@ -5,13 +5,11 @@ Shapes: B batch, T tokens, D width.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from star_search.genome.accounting import Accounting
+from star_search.genome.accounting import Accounting, Residual
 from star_search.genome.catalogue import Catalogue, load_catalogue
 from star_search.genome.encoding import Genome
 from star_search.genome.rules import Rules
@@ -33,7 +31,7 @@ class Backbone(nn.Module):
         genome: Genome,
         width: int,
         catalogue: Catalogue | str = "star",
-        residual: Literal["plain", "scaled"] = "plain",
+        residual: Residual = "plain",
         dropout: float = 0.0,
         initialisation: Scheme = "residual_scaled",
         generator: torch.Generator | None = None,

@@ -5,12 +5,11 @@ Shapes: B batch, T tokens, D width, V vocabulary.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from star_search.genome.accounting import Residual
 from star_search.genome.catalogue import Catalogue
 from star_search.genome.encoding import Genome
 from star_search.liv.initialisation import Scheme
@@ -38,7 +37,7 @@ class LanguageModel(nn.Module):
         width: int,
         vocabulary_size: int,
         catalogue: Catalogue | str = "star",
-        residual: Literal["plain", "scaled"] = "plain",
+        residual: Residual = "plain",
         dropout: float = 0.0,
         initialisation: Scheme = "residual_scaled",
         seed: int | None = None,

@@ -1,0 +1,1 @@
+"""Analysis of runs: fronts, progress, figures."""

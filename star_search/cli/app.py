@@ -1,0 +1,36 @@
+"""The Typer application that joins the commands."""
+
+from typing import Annotated
+
+import typer
+
+from star_search.cli.decode import decode
+from star_search.cli.evolve import evolve
+from star_search.cli.export_best import export_best
+from star_search.cli.genes import genes
+from star_search.cli.inspect import inspect
+
+app = typer.Typer(
+    name="star-search",
+    help="Find sequence-model architectures for a budget (STAR, arXiv 2411.17800).",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (evolve, inspect, decode, genes):
+    app.command()(command)
+app.command(name="export-best")(export_best)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from star_search import __version__
+
+        typer.echo(f"star-search {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False) -> None:
+    pass

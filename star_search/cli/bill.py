@@ -1,0 +1,45 @@
+"""`evolve --dry-run`: the resolved search and its bill."""
+
+from __future__ import annotations
+
+from star_search.cli.console import console, format_bytes
+from star_search.config import SearchConfig
+from star_search.genome.accounting import Accounting
+from star_search.genome.encoding import Genome
+from star_search.genome.space import SearchSpace
+from star_search.objectives.registry import Criteria
+
+TRAINING_FLOPS_PER_PARAMETER = 6
+MODEL_FLOPS_PER_SECOND = {"one H200 at 40 % of its bf16 peak": 0.4 * 790e12, "one CPU core at 20 GFLOP/s": 20e9}
+
+
+def print_bill(config: SearchConfig) -> None:
+    """Print the configuration, the token, FLOP and time bill, and Transformer++ at this scale."""
+    space, criteria = SearchSpace.from_config(config.space), Criteria.from_config(config)
+    space.check_width()
+    candidates = config.algorithm.population * (config.algorithm.generations + 1)
+    tokens = candidates * config.training.steps * config.training.batch_tokens
+    account = transformer_plus_plus(config)
+    flops = TRAINING_FLOPS_PER_PARAMETER * account.parameters * tokens
+    length = config.training.sequence_length
+    console.print(config.to_yaml(), markup=False)
+    console.print(f"classes      {', '.join(space.rules.catalogue[each].name for each in space.rules.classes)}")
+    console.print(f"objectives   {', '.join(criteria.names)}")
+    console.print(
+        f"candidates   at most {candidates:,}: {config.algorithm.population} in gen00 and in each of {config.algorithm.generations} more"
+    )
+    console.print(f"tokens       {config.training.steps:,} steps of {config.training.batch_tokens:,}: {tokens:,} in all")
+    console.print(f"FLOPs        about {flops:.3g}, at 6 per parameter and token of a Transformer++ without its head")
+    for device, speed in MODEL_FLOPS_PER_SECOND.items():
+        console.print(f"time         about {flops / speed / 3600:,.3g} hours on {device}")
+    console.print(
+        f"Transformer++ at {config.space.depth} x {config.space.width}: {account.operator_parameters:,} operator parameters "
+        f"({account.parameters:,} with norms), cache {account.cache_bytes(length):,} bytes ({format_bytes(account.cache_bytes(length))}) "
+        f"after {length:,} tokens"
+    )
+
+
+def transformer_plus_plus(config: SearchConfig) -> Accounting:
+    """Return the account of alternating SA-1 and GMemless at the configuration's depth and width."""
+    livs = [("11111", "91111")[index % 2] for index in range(config.space.depth)]
+    return Accounting.of(Genome.parse("-".join(livs)), config.space.width, "star", config.backbone.residual)

@@ -1,0 +1,82 @@
+"""The terminal: consoles, numbers as people read them, tables of candidates."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from star_search.analysis.strips import strip_markup
+from star_search.genome.catalogue import Catalogue
+from star_search.genome.encoding import Genome
+from star_search.runs.records import CandidateRecord, Outcome
+
+console = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document."""
+    print(json.dumps(value, indent=1))
+
+
+def format_bytes(count: float) -> str:
+    """Return bytes with a decimal unit, exact below 10 kB."""
+    if count < 10_000:
+        return f"{count:,.0f} B"
+    unit, size = ("kB", 1e3) if count < 1e6 else ("MB", 1e6) if count < 1e9 else ("GB", 1e9)
+    return f"{count / size:,.1f} {unit}"
+
+
+def format_value(name: str, value: float | None) -> str:
+    """Return an objective's value in its unit; a dash where there is none."""
+    if value is None:
+        return "-"
+    if name.startswith("cache_bytes"):
+        return format_bytes(value)
+    return f"{value:,.0f}" if name == "parameters" else f"{value:,.3f}"
+
+
+def format_seconds(seconds: float) -> str:
+    """Return a duration, for example `1 h 02 m` or `45 s`."""
+    if seconds >= 3600:
+        return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:02.0f} m"
+    return f"{seconds // 60:.0f} m {seconds % 60:02.0f} s" if seconds >= 60 else f"{seconds:.0f} s"
+
+
+def shown_objectives(names: Sequence[str]) -> list[str]:
+    """Return the objectives, then the sizes that are always known."""
+    return [*names, *(name for name in ("perplexity", "parameters", "cache_bytes") if name not in names)]
+
+
+def candidate_table(title: str, records: Sequence[CandidateRecord], names: Sequence[str], catalogue: Catalogue, width: int) -> Table:
+    """Return a table of candidates: id, generation, objectives or the outcome, strip, and the genome where the terminal has room."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
+    objectives = shown_objectives(names)
+    for heading in ("id", "gen", *objectives):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("LIVs", no_wrap=True)
+    longest = max((len(record.canonical) for record in records), default=0)
+    with_genome = width >= 14 + 14 * len(objectives) + longest * 7 // 6
+    if with_genome:
+        table.add_column("canonical genome", no_wrap=True)
+    for record in records:
+        cells = [str(record.id), str(record.generation), *(_objective_cell(record, name) for name in objectives)]
+        cells.append(strip_markup(Genome.parse(record.canonical), catalogue))
+        table.add_row(*cells, *([record.canonical] if with_genome else []))
+    return table
+
+
+def _objective_cell(record: CandidateRecord, name: str) -> str:
+    if name not in record.objectives and record.outcome != Outcome.ok:
+        return f"[red]{record.outcome.value}[/]"
+    return format_value(name, record.objectives.get(name))
+
+
+def failure_lines(records: Iterable[CandidateRecord]) -> list[str]:
+    """Return one line per candidate that is not `ok`, with its reason."""
+    return [f"  candidate {each.id}  [red]{each.outcome.value}[/]  {escape(each.reason)}" for each in records if each.outcome != Outcome.ok]

@@ -1,0 +1,99 @@
+"""`star-search decode`: explain a genome."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from star_search.genome.catalogue import Catalogue
+    from star_search.genome.encoding import Genome
+
+
+def decode(
+    genome: Annotated[str, typer.Argument(help="Text of a genome, for example 21211-31112-21221-32112.")],
+    width: Annotated[int, typer.Option(help="Width of the residual stream.")] = 768,
+    depth: Annotated[int | None, typer.Option(help="Number of LIVs that the genome must have.")] = None,
+    length: Annotated[int, typer.Option(help="Tokens for which the cache is counted.")] = 4096,
+    catalogue: Annotated[str, typer.Option(help="Name of the catalogue.")] = "star",
+    explain: Annotated[bool, typer.Option("--explain", help="Say per gene why the genome would be repaired, and how.")] = False,
+    graph: Annotated[str | None, typer.Option(metavar="dot", help="Print the genome as a graph: dot.")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Explain a genome: its LIVs, who shares what with whom, its parameters and its cache."""
+    from star_search.cli.console import print_json
+    from star_search.genome import description
+    from star_search.genome.accounting import Accounting
+    from star_search.genome.catalogue import load_catalogue
+    from star_search.genome.rules import Rules
+
+    table = load_catalogue(catalogue)
+    parsed = _read(genome, depth, length, graph)
+    if explain:
+        _explain(parsed, table, json_)
+        return
+    Rules.of(table, parsed.depth).check(parsed)
+    if graph is not None:
+        print(description.graph(parsed, table))
+        return
+    described = description.describe(Accounting.of(parsed, width, table), length)
+    print_json(described) if json_ else _print_tree(described, parsed, table)
+
+
+def _read(text: str, depth: int | None, length: int, graph: str | None) -> Genome:
+    from star_search.errors import InputError
+    from star_search.genome.encoding import Genome
+
+    genome = Genome.parse(text)
+    if depth is not None and depth != genome.depth:
+        raise InputError(f"the genome has {genome.depth} LIVs and --depth is {depth}")
+    if length < 1:
+        raise InputError(f"--length must be at least 1, got {length}")
+    if graph not in (None, "dot"):
+        raise InputError(f"--graph must be dot, got {graph}")
+    return genome
+
+
+def _explain(genome: Genome, catalogue: Catalogue, as_json: bool) -> None:
+    from star_search.cli.console import console, print_json
+    from star_search.genome.description import explain_repair
+
+    account = explain_repair(genome, catalogue)
+    if as_json:
+        print_json({"genome": genome.format(), **account})
+        return
+    if account["legal"]:
+        console.print(f"{genome} is legal; repair leaves it as it is")
+        return
+    for sentence in account["problems"]:
+        console.print(f"  {sentence}", markup=False)
+    for change in account["changed"]:
+        console.print(f"  LIV {change['liv']}: {change['gene']} {change['from']} becomes {change['to']}", markup=False)
+    console.print(f"repaired (seed 0): {account['repaired']}")
+
+
+def _print_tree(described: dict[str, Any], genome: Genome, catalogue: Catalogue) -> None:
+    from rich.tree import Tree
+
+    from star_search.analysis.strips import legend_markup, strip_markup
+    from star_search.cli.console import console, format_bytes
+
+    console.print(f"{strip_markup(genome, catalogue)}  {described['genome']}")
+    console.print(f"canonical {described['canonical']}")
+    console.print(
+        f"{described['depth']} LIVs of width {described['width']}: {described['parameters']:,} parameters "
+        f"({described['operator_parameters']:,} in operators), cache {described['cache_bytes']:,} bytes "
+        f"({format_bytes(described['cache_bytes'])}) after {described['length']:,} tokens"
+    )
+    tree = Tree("LIVs", hide_root=True)
+    for liv in described["livs"]:
+        branch = tree.add(
+            f"[bold]{liv['position']:>2} {liv['name']}[/] [dim]{liv['operator']}{' differential' if liv['differential'] else ''}[/]  "
+            f"{liv['parameters']:,} parameters  {format_bytes(liv['cache_bytes'])}"
+        )
+        for title, shared in (("weights", liv["weights_from"]), ("features", liv["features_from"])):
+            for source in sorted(set(shared.values())):
+                branch.add(f"{title} {', '.join(name for name, where in shared.items() if where == source)} from LIV {source}")
+    console.print(tree)
+    console.print(legend_markup())

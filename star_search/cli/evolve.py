@@ -1,0 +1,49 @@
+"""`star-search evolve`: run a search."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from star_search.config import SearchConfig
+
+
+def evolve(
+    config: Annotated[str | None, typer.Option(help="A YAML file, or the name of a configuration that ships with the package.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key; may be repeated.")] = None,
+    run_dir: Annotated[Path | None, typer.Option(help="Folder of the run; runs/NAME, numbered when it exists, by default.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run where it stopped; start it if there is none.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved search and its bill; run nothing.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+    workers: Annotated[str | None, typer.Option(help="Worker processes: a number, auto, or 0 for this process.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the search.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+    max_hours: Annotated[float | None, typer.Option(help="Stop cleanly after this many hours.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Stop cleanly once the run has spent this many training tokens.")] = None,
+) -> None:
+    """Search for architectures: evolve genomes, train each for a fixed token budget, keep the front.
+
+    Without --config it runs the quickstart on the embedded text: about two minutes on two CPU cores.
+    """
+    from star_search.cli.session import Session
+
+    overrides = [*(set_ or []), *_overrides(workers, seed, device)]
+    session = Session.plan(config, overrides, run_dir, resume, max_hours, max_tokens)
+    if dry_run:
+        _print_bill(session.config)
+    else:
+        raise typer.Exit(session.run(quiet))
+
+
+def _overrides(workers: str | None, seed: int | None, device: str | None) -> list[str]:
+    pairs = {"workers.count": workers, "algorithm.seed": seed, "workers.device": device}
+    return [f"{key}={value}" for key, value in pairs.items() if value is not None]
+
+
+def _print_bill(config: SearchConfig) -> None:
+    from star_search.cli.bill import print_bill
+
+    print_bill(config)

@@ -1,0 +1,5 @@
+"""`star-search export-best`: placeholder while being written."""
+
+
+def export_best() -> None:
+    """Export."""

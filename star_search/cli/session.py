@@ -1,0 +1,164 @@
+"""One `evolve` session: which run it is, what it is allowed to change, and how it ends."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from star_search.config import SearchConfig, load_configuration, parse_configuration
+from star_search.errors import InputError
+from star_search.runs.directory import RunDirectory, is_run
+from star_search.runs.locate import newest_run, numbered_folder
+
+RUNS = Path("runs")
+CHANGEABLE = ("algorithm.generations", "workers.count", "workers.timeout", "workers.device")
+INTERRUPTED = 130
+
+
+@dataclass
+class Session:
+    """A search to be run: its configuration, its folder, the run when there is one already, and its budgets."""
+
+    config: SearchConfig
+    folder: Path
+    existing: RunDirectory | None
+    max_hours: float | None
+    max_tokens: int | None
+
+    @classmethod
+    def plan(
+        cls,
+        config: str | None,
+        overrides: list[str],
+        run_dir: Path | None,
+        resume: bool,
+        max_hours: float | None = None,
+        max_tokens: int | None = None,
+    ) -> Session:
+        """Resolve the configuration and the folder.
+
+        Raises:
+            InputError: for bad configuration, or a change to a run that cannot change.
+        """
+        _check_budget("--max-hours", max_hours)
+        _check_budget("--max-tokens", max_tokens)
+        requested = load_configuration(config or "quickstart.yaml", [] if resume and config is None else overrides)
+        existing = _find_existing(run_dir, requested.name) if resume else None
+        if existing is None:
+            if resume and config is None:
+                requested = load_configuration("quickstart.yaml", overrides)
+            return cls(requested, run_dir or numbered_folder(RUNS, requested.name), None, max_hours, max_tokens)
+        stored = parse_configuration(yaml.safe_load(existing.config_yaml), where=str(existing.path / "config.yaml"))
+        if config is None:
+            requested = parse_configuration(stored.model_dump(mode="json"), overrides, where=str(existing.path / "config.yaml"))
+        _check_changes(existing, stored, requested)
+        return cls(requested, existing.path, existing, max_hours, max_tokens)
+
+    def run(self, quiet: bool = False) -> int:
+        """Search, and return the exit code."""
+        from star_search.cli.console import console
+        from star_search.cli.progress import build_reporter
+        from star_search.cli.summary import print_end
+        from star_search.evolution.search import Budget, Search
+        from star_search.evolution.workers import build_workers
+
+        start = time.monotonic()
+        provenance = self._check()
+        run = self._open(provenance)
+        with run.writing():
+            self._note_changes(run, provenance)
+            with build_reporter(self.config, run, quiet) as reporter:
+                budget = Budget(self.max_hours, self.max_tokens)
+                search = Search(run, self.config, lambda: build_workers(self.config), reporter, budget)
+                try:
+                    finished = search.run()
+                except KeyboardInterrupt:
+                    run.append_event("interrupted")
+                    reporter.close()
+                    console.print(f"interrupted; candidates in training were discarded. Continue with:\n  {self.resume_command(run)}")
+                    return INTERRUPTED
+            run.append_event("finished" if finished else "stopped", seconds=time.monotonic() - start)
+            if not quiet:
+                print_end(run, search, finished, time.monotonic() - start, self.resume_command(run))
+        return 0
+
+    def _check(self) -> dict[str, Any]:
+        """Prepare the text and return the provenance; every bad input is found here, before a folder is made."""
+        from star_search.data.store import prepare
+        from star_search.data.stream import TokenStream
+        from star_search.data.unigram import unigram_loss
+        from star_search.evolution.algorithms import Operators, SearchProblem, build_algorithm
+        from star_search.evolution.provenance import provenance
+        from star_search.evolution.workers import devices
+        from star_search.genome.space import SearchSpace
+        from star_search.objectives.registry import Criteria
+
+        config = self.config
+        space, criteria = SearchSpace.from_config(config.space), Criteria.from_config(config)
+        space.check_width()
+        build_algorithm(Operators(space, config.algorithm), SearchProblem(space, len(criteria.objectives), 1))
+        found = devices(config.workers.device)
+        store = prepare(config.data)
+        stream = TokenStream(store, config.training.sequence_length, config.training.rows, config.data.seed)
+        batches = stream.validation_batches(config.data.validation_tokens, 1)
+        loss = unigram_loss(batches.targets, store.vocabulary_size)
+        bits = loss * batches.count_tokens / (math.log(2) * batches.count_bytes)
+        return provenance(config, store, found, loss, criteria.worst(space, config.backbone.residual, loss, bits))
+
+    def _open(self, provenance: dict[str, Any]) -> RunDirectory:
+        if self.existing is None:
+            return RunDirectory.create(self.folder, self.config.name, self.config.to_yaml(), provenance)
+        before, now = self.existing.provenance["data"]["fingerprint"], provenance["data"]["fingerprint"]
+        if before != now:
+            raise InputError(f"the text of {self.folder} has changed: its fingerprint was {before[:12]} and is now {now[:12]}")
+        return self.existing
+
+    def _note_changes(self, run: RunDirectory, provenance: dict[str, Any]) -> None:
+        if self.existing is not None and run.config_yaml != self.config.to_yaml():
+            run.update_config(self.config.to_yaml())
+        run.append_event("session", versions=provenance["versions"], devices=provenance["devices"], machine=provenance["machine"])
+
+    def resume_command(self, run: RunDirectory) -> str:
+        """Return the command that continues the run."""
+        return f"star-search evolve --resume --run-dir {run.path}"
+
+
+def _check_budget(option: str, value: float | None) -> None:
+    if value is not None and not value > 0:
+        raise InputError(f"{option} must be above 0, got {value:g}")
+
+
+def _find_existing(run_dir: Path | None, name: str) -> RunDirectory | None:
+    if run_dir is not None:
+        return RunDirectory.open(run_dir) if run_dir.is_file() or is_run(run_dir) else None
+    try:
+        return newest_run(RUNS, name)
+    except InputError:
+        return None
+
+
+def _check_changes(run: RunDirectory, stored: SearchConfig, requested: SearchConfig) -> None:
+    before, after = dict(_leaves(stored.model_dump(mode="json"))), dict(_leaves(requested.model_dump(mode="json")))
+    for key, value in after.items():
+        if before[key] != value and key not in CHANGEABLE:
+            raise InputError(
+                f"{key} of {run.path} is {before[key]} and cannot become {value}; "
+                f"what may change when a run resumes: {', '.join(CHANGEABLE)}"
+            )
+    done = max(run.generation_numbers(), default=0)
+    if requested.algorithm.generations < done:
+        raise InputError(f"algorithm.generations of {run.path} cannot become {requested.algorithm.generations}: {done} are done")
+
+
+def _leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -1,0 +1,39 @@
+"""What `evolve` prints when it ends."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from star_search.analysis.run_view import RunView
+from star_search.analysis.strips import legend_markup
+from star_search.analysis.timing import split_wall_time
+from star_search.cli.console import candidate_table, console, failure_lines, format_seconds
+from star_search.runs.directory import RunDirectory
+
+if TYPE_CHECKING:
+    from star_search.evolution.search import Search
+
+
+def print_end(run: RunDirectory, search: Search, finished: bool, seconds: float, resume_command: str) -> None:
+    """Print the front, what it took, and the next command to type."""
+    view = RunView.read(run)
+    console.print()
+    console.print(candidate_table("Front", view.front, view.names, view.catalogue, console.width))
+    console.print(f"\n{legend_markup()}")
+    for line in failure_lines(view.records):
+        console.print(line)
+    if view.progress:
+        first, last = view.progress[0], view.progress[-1]
+        console.print(f"\nhypervolume {first.hypervolume:.4f} in gen00, {last.hypervolume:.4f} in gen{last.generation:02d}", end="")
+        console.print(f" · unigram perplexity of the same text {math.exp(view.provenance['unigram_loss']):.2f}")
+    if search.trained:
+        split = split_wall_time([view.by_id[number] for number in search.trained if number in view.by_id], seconds)
+        console.print(
+            f"{format_seconds(seconds)}: candidates in training or evaluation {split.busy_share:.1%} of it, everything else "
+            f"{1 - split.busy_share:.1%}"
+        )
+    if finished:
+        console.print(f"\nNext: [bold]star-search inspect {run.path}[/]   or   [bold]star-search export-best {run.path}[/]")
+    else:
+        console.print(f"\nstopped after {search.stopped_by}. Continue with:\n  {resume_command}")

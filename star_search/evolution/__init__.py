@@ -1,0 +1,1 @@
+"""Evolution: pymoo operators over genomes, algorithms, workers and the search loop."""

@@ -1,0 +1,285 @@
+"""Worker processes: each assesses one candidate at a time; one that hangs is killed, one that dies costs its candidate one retry."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import TYPE_CHECKING, Protocol
+
+from star_search.config import SearchConfig
+from star_search.errors import InputError, StarSearchError
+from star_search.genome.encoding import Genome
+from star_search.objectives.assignment import Assessed, Assignment
+from star_search.objectives.registry import Criteria, account_of
+from star_search.runs.records import CandidateRecord, Outcome
+
+if TYPE_CHECKING:
+    from star_search.training.trainer import Progress
+
+POLL_SECONDS = 0.2
+RETRIES = 1
+_KILL_WITH_PARENT = 1  # PR_SET_PDEATHSIG
+
+ProgressReport = Callable[[int, "Progress"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A candidate that its worker did not bring to an end: by its time limit, or because the worker died."""
+
+    assignment: Assignment
+    outcome: Outcome
+    reason: str
+    seconds: float
+
+
+class Workers(Protocol):
+    """Assesses candidates and yields results as they come, in any order."""
+
+    def assess(self, assignments: Iterable[Assignment], report: ProgressReport) -> Iterator[Assessed]:
+        """Yield a result for every assignment. Takes the next assignment only when a worker is free."""
+        ...
+
+    def close(self) -> None:
+        """End the workers at once."""
+        ...
+
+
+class InProcess:
+    """Assesses in this process: no time limit, and a crash of the process is a crash of the search."""
+
+    def __init__(self, config: SearchConfig) -> None:
+        import torch
+
+        from star_search.objectives.assessment import Assessor
+
+        torch.set_num_threads(config.workers.threads)
+        self.assessor = Assessor(config, devices(config.workers.device)[0])
+
+    def assess(self, assignments: Iterable[Assignment], report: ProgressReport) -> Iterator[Assessed]:
+        """Yield results one by one."""
+        for assignment in assignments:
+            yield self.assessor(assignment, partial(report, assignment.id))
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+
+@dataclass
+class _Worker:
+    process: BaseProcess
+    pipe: Connection
+    device: str
+    assignment: Assignment | None = None
+    started: float = 0.0
+    ready: bool = False
+
+
+class Processes:
+    """Worker processes on this machine, spread over its devices; they end with this process, however it ends."""
+
+    def __init__(self, config: SearchConfig) -> None:
+        self.config = config
+        available = devices(config.workers.device)
+        count = worker_count(config, available)
+        self._context = multiprocessing.get_context("spawn")
+        self._workers = [self._start(available[index % len(available)]) for index in range(count)]
+
+    def _start(self, device: str) -> _Worker:
+        here, there = self._context.Pipe()
+        process = self._context.Process(target=_serve, args=(there, os.getpid(), self.config, device), daemon=True)
+        with _interrupts_ignored():
+            process.start()
+        there.close()
+        return _Worker(process, here, device)
+
+    def assess(self, assignments: Iterable[Assignment], report: ProgressReport) -> Iterator[Assessed]:
+        """Yield results as workers finish.
+
+        Raises:
+            StarSearchError: when a worker cannot start.
+        """
+        source, again, tries = iter(assignments), deque[Assignment](), Counter[int]()
+        while True:
+            for worker in self._workers:
+                if worker.assignment is None:
+                    assignment = again.popleft() if again else next(source, None)
+                    if assignment is not None:
+                        self._give(worker, assignment)
+            if all(worker.assignment is None for worker in self._workers):
+                return
+            for event in self._events(report):
+                if not isinstance(event, Lost):
+                    yield event
+                elif event.outcome != Outcome.timeout and tries[event.assignment.id] < RETRIES:
+                    tries[event.assignment.id] += 1
+                    again.append(event.assignment)
+                else:
+                    yield Assessed(self._record(event))
+
+    @staticmethod
+    def _give(worker: _Worker, assignment: Assignment) -> None:
+        worker.assignment, worker.started = assignment, time.monotonic()
+        with contextlib.suppress(OSError):  # A dead worker; the next look at its sentinel says so.
+            worker.pipe.send(assignment)
+
+    def _events(self, report: ProgressReport) -> Iterator[Assessed | Lost]:
+        """Wait a moment, then yield what finished, and what was lost to a dead worker or the time limit."""
+        pipes = {worker.pipe: index for index, worker in enumerate(self._workers)}
+        sentinels = {worker.process.sentinel: index for index, worker in enumerate(self._workers)}
+        heard = wait([*pipes, *sentinels], timeout=POLL_SECONDS)
+        for pipe in [source for source in heard if isinstance(source, Connection)]:
+            yield from self._read(pipes[pipe], report)
+        for index, worker in enumerate(self._workers):
+            if not worker.process.is_alive():
+                yield from self._read(index, report)
+                yield from self._bury(index)
+            elif self._overdue(worker):
+                yield from self._kill(index)
+
+    def _read(self, index: int, report: ProgressReport) -> Iterator[Assessed]:
+        worker = self._workers[index]
+        try:
+            while worker.pipe.poll():
+                kind, value = worker.pipe.recv()
+                if kind == "progress" and worker.assignment is not None:
+                    report(worker.assignment.id, value)
+                elif kind == "ready":
+                    worker.ready, worker.started = True, time.monotonic()
+                elif kind == "result":
+                    worker.assignment = None
+                    yield value
+        except (EOFError, OSError):
+            pass  # The pipe of a dead worker; its sentinel says the rest.
+
+    def _overdue(self, worker: _Worker) -> bool:
+        limit = self.config.workers.timeout
+        return limit is not None and worker.ready and worker.assignment is not None and time.monotonic() - worker.started > limit
+
+    def _kill(self, index: int) -> Iterator[Lost]:
+        worker = self._workers[index]
+        assignment, seconds = worker.assignment, time.monotonic() - worker.started
+        worker.process.kill()
+        worker.process.join()
+        self._workers[index] = self._start(worker.device)
+        if assignment is not None:
+            yield Lost(assignment, Outcome.timeout, f"not finished after {self.config.workers.timeout:g} seconds", seconds)
+
+    def _bury(self, index: int) -> Iterator[Lost]:
+        worker = self._workers[index]
+        worker.process.join()
+        code = worker.process.exitcode or 0
+        if not worker.ready:
+            raise StarSearchError(f"a worker process on {worker.device} ended with exit code {code} before it was ready")
+        assignment, seconds = worker.assignment, time.monotonic() - worker.started
+        self._workers[index] = self._start(worker.device)
+        if assignment is not None:
+            yield Lost(assignment, Outcome.crashed, _cause_of_death(code), seconds)
+
+    def _record(self, lost: Lost) -> CandidateRecord:
+        account = account_of(self.config, Genome.parse(lost.assignment.canonical))
+        objectives = Criteria.from_config(self.config).exact_values(account)
+        measured = {"seconds": lost.seconds}
+        return lost.assignment.record(self.config.algorithm.seed, lost.outcome, lost.reason, objectives, measured=measured)
+
+    def close(self) -> None:
+        """Kill the workers; nothing they hold is worth waiting for."""
+        for worker in self._workers:
+            worker.process.kill()
+        for worker in self._workers:
+            worker.process.join()
+
+
+def _cause_of_death(exit_code: int) -> str:
+    if exit_code == -signal.SIGKILL:
+        return "its worker process was killed twice by signal 9, as the kernel does when memory runs out"
+    name = signal.Signals(-exit_code).name if exit_code < 0 else f"exit code {exit_code}"
+    return f"its worker process died twice ({name})"
+
+
+def build_workers(config: SearchConfig) -> Workers:
+    """Return the workers that the configuration asks for; `workers.count: 0` assesses in this process."""
+    return InProcess(config) if config.workers.count == 0 else Processes(config)
+
+
+def worker_count(config: SearchConfig, available: list[str]) -> int:
+    """Return how many worker processes there will be: as asked, or one per GPU, or as many as the cores allow."""
+    if config.workers.count != "auto":
+        return config.workers.count
+    if available[0] != "cpu":
+        return len(available)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores // config.workers.threads, config.algorithm.population))
+
+
+def devices(name: str) -> list[str]:
+    """Return the devices that a name means: `auto`, `cpu`, `cuda` (all of them) or `cuda:N`.
+
+    Raises:
+        InputError: for another name, or a GPU that is not there.
+    """
+    if name == "cpu" or (name == "auto" and not os.path.exists("/dev/nvidiactl")):  # noqa: PTH110
+        return ["cpu"]
+    import torch
+
+    count = torch.cuda.device_count()
+    if name in ("auto", "cuda") and (count or name == "auto"):
+        return [f"cuda:{index}" for index in range(count)] or ["cpu"]
+    if name.startswith("cuda:") and name[5:].isdigit() and int(name[5:]) < count:
+        return [name]
+    raise InputError(f"workers.device must be auto, cpu, cuda or cuda:N with N below {count}, the number of GPUs here, got '{name}'")
+
+
+@contextlib.contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Have a process that is started inherit that Ctrl-C is not for it; the driver decides what Ctrl-C ends."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _serve(pipe: Connection, parent: int, config: SearchConfig, device: str) -> None:
+    """Run in a worker: assess what the pipe brings until it closes."""
+    _end_with(parent)
+    import torch
+
+    from star_search.objectives.assessment import Assessor
+
+    torch.set_num_threads(config.workers.threads)
+    if device != "cpu":
+        torch.cuda.set_device(device)
+    assessor = Assessor(config, device)
+    pipe.send(("ready", None))
+    while True:
+        try:
+            assignment = pipe.recv()
+        except EOFError:
+            return
+        assessed = assessor(assignment, lambda progress: pipe.send(("progress", progress)))
+        measured = {**assessed.record.measured, "worker": os.getpid()}
+        pipe.send(("result", replace(assessed, record=replace(assessed.record, measured=measured))))
+
+
+def _end_with(parent: int) -> None:
+    """Have the kernel kill this process when the driver dies, even in the middle of native code."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_KILL_WITH_PARENT, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)

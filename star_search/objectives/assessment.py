@@ -1,0 +1,122 @@
+"""Assessment: turning one genome into objective values, or into an outcome that says why there are none."""
+
+from __future__ import annotations
+
+import resource
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+
+from star_search.config import SearchConfig
+from star_search.data.store import prepare
+from star_search.data.stream import TokenStream
+from star_search.data.unigram import unigram_loss
+from star_search.genome.encoding import Genome
+from star_search.model.language_model import LanguageModel
+from star_search.objectives.assignment import Assessed, Assignment
+from star_search.objectives.registry import Criteria, account_of
+from star_search.runs.atomic import write_bytes
+from star_search.runs.records import Outcome
+from star_search.training.stability import Unhealthy
+from star_search.training.trainer import Progress, TrainingResult, ValidationResult, evaluate, train
+
+EVALUATION_ROWS = 16
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+
+Report = Callable[[Progress], None]
+
+
+class Assessor:
+    """Trains and scores candidates, one after another, on one device; everything that can fail ends as an outcome."""
+
+    def __init__(self, config: SearchConfig, device: str) -> None:
+        self.config, self.device = config, torch.device(device)
+        self.criteria = Criteria.from_config(config)
+        training = config.training
+        self.store = prepare(config.data)
+        self.stream = TokenStream(self.store, training.sequence_length, training.rows, config.data.seed)
+        self.validation = self.stream.validation_batches(config.data.validation_tokens, EVALUATION_ROWS)
+        self.unigram_loss = unigram_loss(self.validation.targets, self.store.vocabulary_size)
+
+    def __call__(self, assignment: Assignment, report: Report = lambda progress: None) -> Assessed:
+        """Assess one candidate; raises nothing but KeyboardInterrupt and SystemExit."""
+        exact = self.criteria.exact_values(account_of(self.config, Genome.parse(assignment.canonical)))
+        start, began, seen = time.perf_counter(), time.time(), [0]
+
+        def watch(progress: Progress) -> None:
+            seen[0] = progress.step * self.config.training.batch_tokens
+            report(progress)
+
+        try:
+            model, training, validation = self._train(assignment, watch)
+            outcome, reason, trace = Outcome.ok, "", ""
+        except Unhealthy as error:
+            outcome, reason, trace = error.outcome, error.reason, ""
+        except Exception as error:
+            outcome, reason, trace = _failure(error)
+        seconds, busy = time.perf_counter() - start, [began, time.time()]
+        seed = self.config.algorithm.seed
+        if outcome != Outcome.ok:
+            measured = {"seconds": seconds, "busy": busy}
+            return Assessed(assignment.record(seed, outcome, reason, exact, tokens=seen[0], measured=measured), trace)
+        write_bytes(Path(assignment.weights_path), save(model.state_dict()))
+        objectives = exact | {"perplexity": validation.perplexity, "bits_per_byte": validation.bits_per_byte}
+        record = assignment.record(
+            seed,
+            outcome,
+            reason,
+            objectives,
+            tokens=training.tokens,
+            details=_details(training, validation),
+            measured={"seconds": seconds, "busy": busy} | self._measured(training),
+        )
+        return Assessed(record)
+
+    def _train(self, assignment: Assignment, report: Report) -> tuple[LanguageModel, TrainingResult, ValidationResult]:
+        seed, space, backbone = assignment.seed(self.config.algorithm.seed), self.config.space, self.config.backbone
+        torch.manual_seed(seed)
+        model = LanguageModel.from_genome(
+            assignment.canonical,
+            space.width,
+            self.store.vocabulary_size,
+            space.catalogue,
+            backbone.residual,
+            self.config.training.dropout,
+            backbone.initialisation,
+            seed,
+        ).to(self.device)
+        training = train(model, self.stream, self.config.training, self.unigram_loss, report)
+        validation = evaluate(model, self.validation, self.config.training.precision)
+        if validation.loss >= self.unigram_loss:
+            raise Unhealthy(
+                Outcome.degenerate,
+                f"after {training.tokens:,} tokens the validation loss is {validation.loss:.3f}, "
+                f"not under the unigram's {self.unigram_loss:.3f}",
+            )
+        return model, training, validation
+
+    def _measured(self, training: TrainingResult) -> dict[str, float]:
+        on_gpu = self.device.type == "cuda"
+        peak = torch.cuda.max_memory_allocated() if on_gpu else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return {
+            "training_seconds": training.seconds,
+            "tokens_per_second": training.tokens / training.seconds,
+            "peak_memory_bytes": float(peak),
+        }
+
+
+def _details(training: TrainingResult, validation: ValidationResult) -> dict[str, Any]:
+    return {"steps": training.steps, "curve": training.curve, "validation_loss": validation.loss, "validation_tokens": validation.tokens}
+
+
+def _failure(error: Exception) -> tuple[Outcome, str, str]:
+    text = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
+    out_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError) or any(mark in str(error).lower() for mark in _OUT_OF_MEMORY)
+    if out_of_memory:
+        return Outcome.out_of_memory, text, ""
+    return Outcome.crashed, f"{type(error).__name__}: {text}", "".join(traceback.format_exception(error))

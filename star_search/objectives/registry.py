@@ -1,0 +1,170 @@
+"""Objectives by name, and constraints on them; all are minimised."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from star_search.config import SearchConfig
+from star_search.errors import InputError, did_you_mean
+from star_search.genome.accounting import Accounting, Residual
+from star_search.genome.catalogue import load_catalogue
+from star_search.genome.encoding import Genome
+from star_search.genome.space import SearchSpace
+
+_CONSTRAINT = re.compile(r"^\s*(?P<name>[\w@.]+)\s*(?P<sign><=|>=)\s*(?P<bound>[-+\d.eE_]+)\s*$")
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectiveKind:
+    """What an objective name means. `exact` gives the value from the genome alone; without it the value needs training."""
+
+    description: str
+    exact: Callable[[Accounting, int], float] | None = None
+    takes_length: bool = False
+
+
+KINDS: dict[str, ObjectiveKind] = {
+    "perplexity": ObjectiveKind("exp of the mean validation loss per token"),
+    "bits_per_byte": ObjectiveKind("bits per byte of validation text"),
+    "parameters": ObjectiveKind("parameters but embedding and head, shared ones once", lambda account, length: account.parameters),
+    "cache_bytes": ObjectiveKind(
+        "bytes that decoding one sequence holds, 2 an element", lambda account, length: account.cache_bytes(length), takes_length=True
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """One objective as a configuration names it, for example `cache_bytes@8192`."""
+
+    name: str
+    kind: ObjectiveKind
+    length: int
+
+    def exact_value(self, account: Accounting) -> float | None:
+        """Return the value when it follows from the genome alone."""
+        return None if self.kind.exact is None else float(self.kind.exact(account, self.length))
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """A bound on an objective."""
+
+    objective: Objective
+    sign: str
+    bound: float
+
+    def violation(self, value: float) -> float:
+        """Return how far the value is beyond the bound, relative to it; 0 or less when it holds."""
+        excess = value - self.bound if self.sign == "<=" else self.bound - value
+        return excess / (abs(self.bound) or 1.0)
+
+    def sentence(self, value: float) -> str:
+        """Return why a value is refused."""
+        return f"{self.objective.name} {value:,.6g} is {'above' if self.sign == '<=' else 'below'} {self.bound:,.6g}"
+
+
+def parse_objective(text: str, default_length: int) -> Objective:
+    """Read an objective's name, with `@length` where it takes one.
+
+    Raises:
+        InputError: for an unknown name or a length that is none.
+    """
+    name, at, length = text.partition("@")
+    if name not in KINDS:
+        raise InputError(f"unknown objective '{name}'{did_you_mean(name, KINDS)}")
+    kind = KINDS[name]
+    if at and not (kind.takes_length and length.isdigit() and int(length) > 0):
+        raise InputError(
+            f"objective '{text}': " + ("the length must be a whole number above 0" if kind.takes_length else "takes no length")
+        )
+    return Objective(text, kind, int(length) if at else default_length)
+
+
+def parse_constraint(text: str, default_length: int) -> Constraint:
+    """Read `name <= number` or `name >= number`.
+
+    Raises:
+        InputError: for anything else.
+    """
+    match = _CONSTRAINT.match(text)
+    try:
+        bound = float(match["bound"]) if match else math.nan
+    except ValueError:
+        bound = math.nan
+    if match is None or not math.isfinite(bound):
+        raise InputError(f"constraint '{text}' must read 'objective <= number' or 'objective >= number', for example 'parameters <= 95e6'")
+    return Constraint(parse_objective(match["name"], default_length), match["sign"], bound)
+
+
+@dataclass(frozen=True)
+class Criteria:
+    """The objectives and constraints of a search."""
+
+    objectives: tuple[Objective, ...]
+    constraints: tuple[Constraint, ...]
+
+    @classmethod
+    def from_config(cls, config: SearchConfig) -> Criteria:
+        """Read the objectives and constraints of a configuration.
+
+        Raises:
+            InputError: for a name that is unknown or stands twice, or a constraint that cannot be read.
+        """
+        length = config.training.sequence_length
+        objectives = tuple(parse_objective(text, length) for text in config.objectives)
+        names = [objective.name for objective in objectives]
+        if len(set(names)) < len(names):
+            raise InputError(f"objectives names one twice: {', '.join(names)}")
+        return cls(objectives, tuple(parse_constraint(text, length) for text in config.constraints))
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the objectives, in order."""
+        return [objective.name for objective in self.objectives]
+
+    def exact_values(self, account: Accounting) -> dict[str, float]:
+        """Return everything known before training: parameters, cache, and exact objectives and constraints by their names."""
+        always = (parse_objective(name, self.objectives[0].length) for name in ("parameters", "cache_bytes"))
+        asked = [*always, *self.objectives, *(constraint.objective for constraint in self.constraints)]
+        values = {objective.name: objective.exact_value(account) for objective in asked}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def rejection(self, values: dict[str, float]) -> str:
+        """Return why these values break a constraint, empty when they break none; unknown values break none."""
+        for constraint in self.constraints:
+            value = values.get(constraint.objective.name)
+            if value is not None and constraint.violation(value) > 0:
+                return constraint.sentence(value)
+        return ""
+
+    def worst(self, space: SearchSpace, residual: Residual, unigram_loss: float, unigram_bits_per_byte: float) -> list[float]:
+        """Return the reference point: no `ok` candidate of the space is worse in any objective.
+
+        Losses are bounded by the unigram's, sizes by the largest class standing at every depth.
+        """
+        trained = {"perplexity": math.exp(unigram_loss), "bits_per_byte": unigram_bits_per_byte}
+        return [
+            trained[objective.name] if objective.kind.exact is None else _largest(objective, space, residual)
+            for objective in self.objectives
+        ]
+
+
+def _largest(objective: Objective, space: SearchSpace, residual: Residual) -> float:
+    accounts = [
+        Accounting.of(Genome.parse("-".join([_alone(class_id)] * space.depth)), space.width, space.rules.catalogue, residual)
+        for class_id in space.rules.classes
+    ]
+    return max(objective.exact_value(account) or 0.0 for account in accounts)
+
+
+def _alone(class_id: int) -> str:
+    return f"({class_id})1111"
+
+
+def account_of(config: SearchConfig, genome: Genome) -> Accounting:
+    """Return the account of a genome under a configuration."""
+    return Accounting.of(genome, config.space.width, load_catalogue(config.space.catalogue), config.backbone.residual)
