@@ -13,7 +13,7 @@ from star_search.liv import reference
 from star_search.liv.scan import linear_scan
 from star_search.liv.token_mixing import Allocate, Features, State, TokenMixing
 
-CHUNK = 64
+CHUNK = 32
 
 
 class HeadRecurrence(TokenMixing):

@@ -1,6 +1,6 @@
 """The parallel scan behind every recurrence: `h_t = a_t h_{t-1} + b_t` along the second dimension.
 
-Shapes: B batch, T tokens, then any trailing dimensions; `a` broadcasts against `b`.
+Shapes: B batch, T tokens, then any trailing dimensions, of which those of `a` may be 1.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def linear_scan(decay: Tensor, values: Tensor) -> Tensor:
 
     Only decay and states are kept for the backward pass, which is the same scan in reverse (Martin & Cundy 2018, section 2.2).
     """
-    return _LinearScan.apply(decay.expand_as(values), values)  # type: ignore[no-untyped-call]
+    return _LinearScan.apply(decay, values)  # type: ignore[no-untyped-call]
 
 
 class _LinearScan(torch.autograd.Function):
@@ -35,7 +35,9 @@ class _LinearScan(torch.autograd.Function):
         later = torch.cat((torch.zeros_like(decay[:, :1]), decay[:, 1:].flip(1)), dim=1)
         to_values = scan_values(later, gradients[0].flip(1)).flip(1)
         before = torch.cat((torch.zeros_like(states[:, :1]), states[:, :-1]), dim=1)
-        return to_values * before, to_values
+        broadcast = [dim for dim, size in enumerate(decay.shape) if size != states.shape[dim]]
+        to_decay = to_values * before
+        return to_decay.sum(broadcast, keepdim=True) if broadcast else to_decay, to_values
 
 
 def scan_values(decay: Tensor, values: Tensor) -> Tensor:

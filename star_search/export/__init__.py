@@ -1,0 +1,1 @@
+"""Candidates as Hugging Face folders; nothing but `huggingface` needs transformers."""

@@ -1,0 +1,175 @@
+"""The folder that transformers loads, written without transformers; it appears whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from star_search import __version__
+from star_search.analysis.run_view import RunView
+from star_search.data.tokenizer import END_OF_TEXT, Tokenizer, load_tokenizer
+from star_search.errors import InputError, StarSearchError
+from star_search.export.card import model_card
+from star_search.runs.atomic import write_bytes, write_json, write_text
+from star_search.runs.records import CandidateRecord
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+CONFIGURATION_FILE = '''"""Configuration of a model that star-search found: pip install 'star-search[huggingface]'."""
+
+from star_search.export.huggingface import StarConfig as _StarConfig
+
+
+class StarConfig(_StarConfig):
+    """See star_search.export.huggingface.StarConfig."""
+'''
+
+MODELING_FILE = '''"""A model that star-search found: pip install 'star-search[huggingface]'."""
+
+from star_search.export.huggingface import StarForCausalLM as _StarForCausalLM
+
+from .configuration_star import StarConfig
+
+
+class StarForCausalLM(_StarForCausalLM):
+    """See star_search.export.huggingface.StarForCausalLM."""
+
+    config_class = StarConfig
+'''
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A candidate to export: its run, its record, its weights, and how they were had again where they were not kept."""
+
+    view: RunView
+    record: CandidateRecord
+    weights: Path
+    retrained: str = ""
+
+
+def check_target(folder: Path) -> None:
+    """Refuse a target that holds anything.
+
+    Raises:
+        InputError: when it is a file, or a folder that is not empty.
+    """
+    try:
+        occupied = folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir())))
+    except OSError as error:
+        raise InputError(f"{folder} cannot be read: {error.strerror}") from error
+    if occupied:
+        raise InputError(f"{folder} exists already; nothing is overwritten: give a new or empty folder with --out")
+
+
+def write_folder(exported: Exported, folder: Path) -> None:
+    """Write the export into a temporary folder beside the target and rename it.
+
+    Raises:
+        InputError: when the target holds anything, or the run's tokenizer is gone.
+        StarSearchError: when the weights are not those of the genome, or the disk fails.
+    """
+    check_target(folder)
+    target = folder.absolute()
+    staging = target.parent / f".{target.name}.{uuid4().hex}.tmp"
+    try:
+        staging.mkdir(parents=True)
+        _write_files(exported, staging)
+        staging.rename(target)
+    except OSError as error:
+        raise StarSearchError(f"{folder} cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _write_files(exported: Exported, folder: Path) -> None:
+    from safetensors.torch import save
+
+    tokenizer = load_tokenizer(exported.view.config.data.tokenizer)
+    weights = {f"model.{name}": tensor for name, tensor in _weights(exported, tokenizer).items()}
+    write_bytes(folder / "model.safetensors", save(weights, metadata={"format": "pt"}))
+    write_json(folder / "config.json", _config(exported, tokenizer))
+    write_json(folder / "generation_config.json", _special_tokens(tokenizer) | {"pad_token_id": tokenizer.end_of_text})
+    write_text(folder / "tokenizer.json", _tokenizer_definition(tokenizer))
+    write_json(folder / "tokenizer_config.json", _tokenizer_config())
+    write_text(folder / "configuration_star.py", CONFIGURATION_FILE)
+    write_text(folder / "modeling_star.py", MODELING_FILE)
+    write_text(folder / "README.md", model_card(exported.view, exported.record, exported.retrained))
+
+
+def _weights(exported: Exported, tokenizer: Tokenizer) -> dict[str, Tensor]:
+    """Return the weights in fp32, once they are known to fit the genome."""
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from star_search.model.language_model import LanguageModel
+
+    config = exported.view.config
+    try:
+        state = load_file(exported.weights)
+    except (SafetensorError, OSError) as error:
+        raise StarSearchError(f"{exported.weights} cannot be read ({error}); without that file, the candidate is retrained") from error
+    with torch.device("meta"):
+        space = config.space
+        model = LanguageModel.from_genome(
+            exported.record.canonical, space.width, tokenizer.vocabulary_size, space.catalogue, config.backbone.residual
+        )
+    expected, found = ({name: tuple(tensor.shape) for name, tensor in tensors.items()} for tensors in (model.state_dict(), state))
+    wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    if wrong:
+        raise StarSearchError(
+            f"{exported.weights} does not hold the weights of {exported.record.canonical}: {wrong[0]} is {found.get(wrong[0], 'missing')} "
+            f"and should be {expected.get(wrong[0], 'absent')}"
+        )
+    return {name: tensor.to(torch.float32).contiguous() for name, tensor in state.items()}
+
+
+def _config(exported: Exported, tokenizer: Tokenizer) -> dict[str, Any]:
+    config, catalogue = exported.view.config, exported.view.catalogue
+    return {
+        "architectures": ["StarForCausalLM"],
+        "auto_map": {"AutoConfig": "configuration_star.StarConfig", "AutoModelForCausalLM": "modeling_star.StarForCausalLM"},
+        "model_type": "star",
+        "dtype": "float32",
+        "genome": exported.record.canonical,
+        "catalogue": catalogue.name,
+        "catalogue_version": catalogue.version,
+        "width": config.space.width,
+        "depth": config.space.depth,
+        "residual": config.backbone.residual,
+        "vocab_size": tokenizer.vocabulary_size,
+        **_special_tokens(tokenizer),
+        "training_sequence_length": config.training.sequence_length,
+        "star_search_version": __version__,
+    }
+
+
+def _special_tokens(tokenizer: Tokenizer) -> dict[str, int]:
+    """The end of one document is the beginning of the next."""
+    return {"bos_token_id": tokenizer.end_of_text, "eos_token_id": tokenizer.end_of_text}
+
+
+def _tokenizer_definition(tokenizer: Tokenizer) -> str:
+    """Return the definition without what training did not do: cutting, padding, and tokens put around a text."""
+    definition = json.loads(tokenizer.to_json()) | {"truncation": None, "padding": None}
+    if (definition.get("post_processor") or {}).get("type") != "ByteLevel":
+        definition["post_processor"] = None
+    return json.dumps(definition, ensure_ascii=False, indent=1) + "\n"
+
+
+def _tokenizer_config() -> dict[str, Any]:
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": END_OF_TEXT,
+        "eos_token": END_OF_TEXT,
+        "pad_token": END_OF_TEXT,
+        "padding_side": "right",
+        "clean_up_tokenization_spaces": False,
+        "model_input_names": ["input_ids", "attention_mask"],
+    }
