@@ -64,6 +64,8 @@ def test_validation_batches_spread_evenly_and_count_every_target_once(store, row
     assert batches.count_tokens == len(expected)
     assert np.array_equal(np.concatenate([targets for _, targets in batches]).ravel(), expected)
     assert np.array_equal(batches.targets, expected)
+    assert len(batches) == len(list(batches)) == -(-5 // rows)
+    assert batches.count_bytes == np.count_nonzero(expected != 256)
     assert np.array_equal(next(iter(batches))[0][0], store.validation[:T])
 
 
