@@ -77,7 +77,7 @@ def _retrain(view: RunView, record: CandidateRecord, folder: Path) -> tuple[Cand
         f"{view.config.training.tokens:,} tokens"
     )
     device = devices(view.config.workers.device)[0]
-    with Bars(console=errors, transient=True) as bars:
+    with Bars(console=errors, transient=True, disable=not errors.is_terminal) as bars:
         task = bars.add_task("retraining", total=view.config.training.steps)
         again = retrain(view, record, device, weights, lambda progress: bars.update(task, completed=progress.step))
     problem = difference(record, again)

@@ -70,8 +70,9 @@ def _print_progress(view: RunView) -> None:
     from star_search.cli.console import console, format_value
 
     name = view.names[0]
-    table = Table(title="Progress", title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
-    headings = ("gen", "ok", f"best {name}", f"median {name}", "front", "hypervolume", "repaired genes", "invalid before", "distance")
+    title = f"Progress: best {name} so far, median of the generation; genes repaired, genomes invalid before repair, mean Hamming distance"
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
+    headings = ("gen", "ok", "best", "median", "front", "hypervolume", "repaired", "invalid", "distance")
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     for entry, generation in zip(view.progress, view.generations, strict=True):

@@ -19,7 +19,7 @@ from star_search.model.cache import DecodingCache
 from star_search.model.language_model import LanguageModel
 
 try:
-    from transformers import GenerationMixin, PretrainedConfig, PreTrainedModel
+    from transformers import AutoConfig, AutoModelForCausalLM, GenerationMixin, PretrainedConfig, PreTrainedModel
     from transformers.modeling_outputs import CausalLMOutputWithPast
 except ImportError as error:
     raise ImportError("star_search.export.huggingface needs transformers: pip install 'star-search[huggingface]'") from error
@@ -172,3 +172,8 @@ def _refuse_padding(attention_mask: Tensor | None, while_decoding: bool) -> None
         raise ValueError("StarForCausalLM cannot generate after padding: give generate prompts of one length, or one prompt at a time")
     if bool((attention_mask[:, 1:] > attention_mask[:, :-1]).any()):
         raise ValueError("StarForCausalLM cannot read padding before a token: pad on the right (tokenizer.padding_side = 'right')")
+
+
+# Once this is imported, the automatic classes need no code from the folder and AutoTokenizer asks for no trust in it.
+AutoConfig.register(StarConfig.model_type, StarConfig, exist_ok=True)
+AutoModelForCausalLM.register(StarConfig, StarForCausalLM, exist_ok=True)

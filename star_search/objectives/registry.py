@@ -46,7 +46,7 @@ class Objective:
 
     def exact_value(self, account: Accounting) -> float | None:
         """Return the value when it follows from the genome alone."""
-        return None if self.kind.exact is None else float(self.kind.exact(account, self.length))
+        return None if self.kind.exact is None else self.kind.exact(account, self.length)
 
 
 @dataclass(frozen=True, slots=True)
