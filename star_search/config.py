@@ -192,7 +192,9 @@ def load_configuration(name: str, overrides: list[str] | None = None) -> SearchC
         InputError: naming the key, what it got and what is allowed.
     """
     path = find_configuration(name)
-    return parse_configuration(read_yaml_mapping(path), overrides or [], default_name=path.stem, where=str(name))
+    values = read_yaml_mapping(path)
+    _anchor_paths(values, path.parent)
+    return parse_configuration(values, overrides or [], default_name=path.stem, where=str(name))
 
 
 def parse_configuration(
@@ -202,10 +204,22 @@ def parse_configuration(
     values = {"name": default_name, **values}
     for override in overrides or []:
         _apply_override(values, override)
+    _anchor_paths(values, Path.cwd())
     try:
         return SearchConfig.model_validate(values)
     except ValidationError as error:
         raise InputError(f"{where}: {_first_sentence(error)}") from None
+
+
+def _anchor_paths(values: dict[str, Any], folder: Path) -> None:
+    """Make paths to text and tokenizers absolute: those of a file count from its folder, those of the command line from here."""
+    data = values.get("data")
+    if not isinstance(data, dict):
+        return
+    for key, is_name in (("source", lambda text: text == "embedded"), ("tokenizer", lambda text: not text.endswith(".json"))):
+        text = data.get(key)
+        if isinstance(text, str) and text and not is_name(text):
+            values["data"] = data = {**data, key: str(folder / Path(text).expanduser())}
 
 
 def _apply_override(values: dict[str, Any], override: str) -> None:
