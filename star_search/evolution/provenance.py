@@ -7,6 +7,7 @@ from typing import Any
 
 from star_search.config import SearchConfig
 from star_search.data.store import TokenStore
+from star_search.genome.catalogue import load_catalogue
 
 PACKAGES = ("star-search", "torch", "pymoo", "numpy", "datasets", "tokenizers", "safetensors")
 
@@ -21,9 +22,11 @@ def provenance(
         "devices": devices,
         "threads_per_candidate": config.workers.threads,
         "seed": config.algorithm.seed,
+        "catalogue": {"name": config.space.catalogue, "version": load_catalogue(config.space.catalogue).version},
         "data": {
             "fingerprint": store.fingerprint,
             "tokenizer": store.tokenizer.name,
+            "tokenizer_fingerprint": store.tokenizer.fingerprint,
             "vocabulary_size": store.vocabulary_size,
             "splits": store.index["splits"],
         },

@@ -71,7 +71,8 @@ class LinearAttention(TokenMixing):
         length = features["v"].shape[1]
         padding = -length % CHUNK
         q, k, v = (split_heads(features[name], self.sizes.head_width) for name in "qkv")
-        q, k, v = positive(q), positive(k), functional.pad(v.to(q.dtype), (0, 1), value=1.0)
+        q, k = positive(q), positive(k)
+        v = functional.pad(v.to(q.dtype), (0, 1), value=1.0)
         # Padded queries are ones, so that their rows divide by something positive; padded keys are zero.
         q = functional.pad(q, (0, 0, 0, padding), value=1.0)
         k, v = functional.pad(k, (0, 0, 0, padding)), functional.pad(v, (0, 0, 0, padding))
