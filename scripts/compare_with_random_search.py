@@ -52,7 +52,7 @@ def main() -> None:
     )
     print("|---|---|---|---|---|")
     for seed in range(arguments.seeds):
-        ours, theirs = (search(arguments.config, name, seed, arguments.runs / f"{name}-{seed}") for name in (arguments.algorithm, "random"))
+        ours, theirs = (search(arguments.config, each, seed, arguments.runs / f"{each}-{seed}") for each in (arguments.algorithm, "random"))
         last = [view.progress[-1] for view in (ours, theirs)]
         differences.append(last[0].hypervolume - last[1].hypervolume)
         best = [min(record.objectives.get("perplexity", float("inf")) for record in view.records) for view in (ours, theirs)]
