@@ -47,9 +47,8 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.runs.mkdir(parents=True, exist_ok=True)
     differences = []
-    print(
-        f"| seed | {arguments.algorithm}: hypervolume | random: hypervolume | {arguments.algorithm}: best perplexity | random: best perplexity |"
-    )
+    name = arguments.algorithm
+    print(f"| seed | {name}: hypervolume | random: hypervolume | {name}: best perplexity | random: best perplexity |")
     print("|---|---|---|---|---|")
     for seed in range(arguments.seeds):
         ours, theirs = (search(arguments.config, each, seed, arguments.runs / f"{each}-{seed}") for each in (arguments.algorithm, "random"))

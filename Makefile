@@ -1,0 +1,8 @@
+.PHONY: check format
+
+check:
+	bash .ci/run
+
+format:
+	ruff check --fix .
+	ruff format .
