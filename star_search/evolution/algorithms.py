@@ -86,11 +86,14 @@ class _FreshSamples(InfillCriterion):
     """Offspring that owe nothing to the population."""
 
     def __init__(self, operators: Operators) -> None:
-        super().__init__(repair=GenomeRepair(operators.space, "resample", operators.statistics), eliminate_duplicates=operators.duplicates)
+        repair = GenomeRepair(operators.space, "resample", operators.statistics)
+        # Once, because sampling tries often by itself and draws nothing that the run has had.
+        super().__init__(repair=repair, eliminate_duplicates=operators.duplicates, n_max_iterations=1)
         self.sampling = operators.sampling
 
     def _do(self, problem: Problem, pop: Population, n_offsprings: int, random_state: Any = None, **kwargs: Any) -> Population:
-        return self.sampling(problem, n_offsprings, random_state=random_state)
+        genomes = self.sampling.draw(n_offsprings, random_state)
+        return Population.new("X", np.array(genomes)) if genomes else Population.create()
 
 
 def _nsga2(operators: Operators, objectives: int) -> Algorithm:

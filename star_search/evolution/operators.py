@@ -61,18 +61,25 @@ class GenomeSampling(Sampling):
         self.space, self.known = space, known
 
     def _do(self, problem: Problem, n_samples: int, *args: Any, random_state: Generator, **kwargs: Any) -> IntegerArray:
+        found = self.draw(n_samples, random_state)
+        if len(found) < n_samples:
+            raise InputError(
+                f"the search space gave only {len(found)} distinct architectures for a population of {n_samples}; "
+                "widen space.classes or space.depth, or lower algorithm.population"
+            )
+        return np.array(found)
+
+    def draw(self, count: int, random_state: Generator) -> list[list[int]]:
+        """Return the genes of `count` new architectures, or of all that many tries found."""
         found: dict[str, list[int]] = {}
-        for _ in range(TRIES_PER_GENOME * n_samples):
+        for _ in range(TRIES_PER_GENOME * count):
             genome = self.space.sample(random_state).genome
             canonical = self.known.canonical(genome)
             if canonical not in self.known.archive:
                 found.setdefault(canonical, genome.integers())
-            if len(found) == n_samples:
-                return np.array(list(found.values()))
-        raise InputError(
-            f"the search space gave only {len(found)} distinct architectures for a population of {n_samples}; "
-            "widen space.classes or space.depth, or lower algorithm.population"
-        )
+            if len(found) == count:
+                break
+        return list(found.values())
 
 
 class PointCrossover(Crossover):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args
 
 from star_search.errors import InputError
 from star_search.genome.catalogue import (
@@ -33,6 +33,7 @@ FILTER_FREQUENCIES, FILTER_HIDDEN = 8, 16
 SOFTMAX = 2
 
 Residual = Literal["plain", "scaled"]
+RESIDUALS = get_args(Residual)
 
 
 def head_count(width: int) -> int:

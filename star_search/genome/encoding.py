@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from star_search.genome.sharing import Sharing
 
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
-_DIGIT = re.compile(r"\((\d+)\)|([0-9a-z])")
+_DIGIT = re.compile(r"\((\d{1,9})\)|([0-9a-z])")
 
 
 class LIVGenes(NamedTuple):

@@ -6,7 +6,6 @@ Shapes: B batch, T tokens, D width, G channels of the group, L kernel length.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
 from typing import Any
 
 import torch
@@ -29,6 +28,10 @@ class FeatureGroup(nn.Module):
     def step(self, x_BD: Tensor, tail: Tensor | None) -> Tensor:
         """Return the features of one token, advancing `tail` in place when the group has one."""
         return self.forward(x_BD.unsqueeze(1)).squeeze(-2)
+
+    def constant(self, max_length: int) -> Tensor | None:
+        """Return the features when they follow from the weights alone, for decoding up to `max_length` tokens."""
+        return None
 
     def linear(self, value_BTD: Tensor, x_BTD: Tensor) -> Tensor:
         """Return the features as a map linear in `value`, every multiplicative statistic frozen at x."""
@@ -109,8 +112,8 @@ class ExplicitKernel(FeatureGroup):
         """Return [D, L]."""
         return self.kernel
 
-    def step(self, x_BD: Tensor, tail: Tensor | None) -> Tensor:
-        """Return [D, L]."""
+    def constant(self, max_length: int) -> Tensor:
+        """Return the kernel [D, L]."""
         return self.kernel
 
 
@@ -127,23 +130,14 @@ class ImplicitKernel(FeatureGroup):
         self.second = nn.Linear(FILTER_HIDDEN, FILTER_HIDDEN)
         self.last = nn.Linear(FILTER_HIDDEN, width, bias=False)
         self.decay = nn.Parameter(torch.empty(width))
-        self._memo: tuple[Hashable, Tensor] | None = None
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Return [D, T] for the length of x."""
         return self.kernel(x_BTD.shape[1])
 
-    def step(self, x_BD: Tensor, tail: Tensor | None) -> Tensor:
-        """Return [D, L] for the length last reserved."""
-        return self.reserve(1)
-
-    def reserve(self, length: int) -> Tensor:
-        """Return a kernel of at least `length`, computed anew only when the weights changed or it is too short."""
-        key = tuple((weight.data_ptr(), weight._version, weight.dtype) for weight in self.parameters())
-        if self._memo is None or self._memo[0] != key or self._memo[1].shape[1] < length:
-            length = max(length, self._memo[1].shape[1] if self._memo else 1)
-            self._memo = (key, self.kernel(length).detach())
-        return self._memo[1]
+    def constant(self, max_length: int) -> Tensor:
+        """Return the kernel [D, max_length]."""
+        return self.kernel(max_length)
 
     def kernel(self, length: int) -> Tensor:
         """Return the kernel [D, length]."""

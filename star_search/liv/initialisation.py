@@ -27,7 +27,7 @@ def initialise(liv: LIV, depth: int, scheme: Scheme, generator: torch.Generator 
         for parameter, draw in _rows(module, scheme):
             draw(parameter, generator)
     scale = 1 / math.sqrt(2 * depth) if scheme == "residual_scaled" else 1.0
-    _SCHEMES[scheme](liv.output.weight, generator)
+    SCHEMES[scheme](liv.output.weight, generator)
     liv.output.weight.data.mul_(scale)
     if liv.norm is not None:
         nn.init.ones_(liv.norm)
@@ -62,7 +62,7 @@ def _filter_decay(decay: Tensor, generator: torch.Generator | None) -> None:
     decay.data.copy_(rates + torch.log(-torch.expm1(-rates)))
 
 
-_SCHEMES: dict[str, Draw] = {
+SCHEMES: dict[str, Draw] = {
     "residual_scaled": _fan_in,
     "xavier": lambda weight, generator: nn.init.xavier_uniform_(weight, generator=generator),
     "kaiming": lambda weight, generator: nn.init.kaiming_uniform_(weight, nonlinearity="linear", generator=generator),
@@ -72,7 +72,7 @@ _SCHEMES: dict[str, Draw] = {
 def _rows(module: nn.Module, scheme: Scheme) -> Iterator[tuple[Tensor, Draw]]:
     """Yield (parameter, how it is drawn) for one feature group."""
     if isinstance(module, Projection | Decay):
-        yield module.weight, _SCHEMES[scheme]
+        yield module.weight, SCHEMES[scheme]
     if isinstance(module, ConvolvedProjection | ExplicitKernel):
         yield module.kernel, _short_kernel
     if isinstance(module, Decay):

@@ -17,7 +17,7 @@ from star_search.genome.catalogue import DIAGONAL, GROUPED, LOW_RANK, REPARAMETR
 from star_search.genome.sharing import LIVSources
 from star_search.liv.attention import LinearAttention, SoftmaxAttention, rotate
 from star_search.liv.convolution import LongConvolution, ShortConvolution
-from star_search.liv.featurizers import FeatureGroup, ImplicitKernel, build_group
+from star_search.liv.featurizers import FeatureGroup, build_group
 from star_search.liv.memoryless import Memoryless
 from star_search.liv.recurrence import ChannelRecurrence, HeadRecurrence
 from star_search.liv.token_mixing import Allocate, Features, State, TokenMixing
@@ -103,14 +103,14 @@ class LIV(nn.Module):
         """Return the output [B, T, D] and the features, for LIVs that share them."""
         features = self.featurize(x_BTD, shared)
         mixed = self.token_mixing.reference(features) if use_reference else self.token_mixing.mix(features)
-        return self._readout(mixed, features), features
+        y_BTD = self._readout(mixed, features)
+        return functional.dropout(y_BTD, self.dropout, self.training) if self.dropout else y_BTD, features
 
     def _readout(self, mixed_BTE: Tensor, features: Features, inverse_rms: Tensor | None = None) -> Tensor:
         if self.norm is not None:
             gated = mixed_BTE * functional.silu(features["gate"])
             mixed_BTE = gated * (self._inverse_rms(gated) if inverse_rms is None else inverse_rms) * self.norm
-        y_BTD = functional.linear(mixed_BTE, self.output.weight)
-        return functional.dropout(y_BTD, self.dropout, self.training) if self.dropout else y_BTD
+        return functional.linear(mixed_BTE, self.output.weight)
 
     @staticmethod
     def _inverse_rms(gated: Tensor) -> Tensor:
@@ -119,24 +119,29 @@ class LIV(nn.Module):
     def allocate(self, allocate: Allocate, max_length: int) -> State:
         """Return empty decoding state: short-convolution tails of the groups computed here, and the token mixing's own."""
         tails = {f"{name}.tail": allocate(2, self.group(name).tail_width) for name in self.computed if self.group(name).tail_width}
-        for name in self.computed:
-            if isinstance(module := self.group(name), ImplicitKernel):
-                module.reserve(max_length)
         return {**tails, **self.token_mixing.allocate(allocate, max_length, self.computed)}
 
+    def constants(self, max_length: int) -> dict[str, Tensor]:
+        """Return the feature groups that follow from the weights alone, computed once for decoding up to `max_length` tokens."""
+        found = {name: self.group(name).constant(max_length) for name in self.computed}
+        return {name: features for name, features in found.items() if features is not None}
+
     def prefill(self, x_BTD: Tensor, state: State, shared: Features | None = None) -> tuple[Tensor, dict[str, Tensor]]:
-        """Do `forward` for a prompt and fill empty state from it."""
-        y_BTD, features = self.forward(x_BTD, shared)
+        """Do `forward`, without dropout, for a prompt and fill empty state from it."""
+        features = self.featurize(x_BTD, shared)
+        y_BTD = self._readout(self.token_mixing.mix(features), features)
         for name in self.computed:
             if f"{name}.tail" in state:
                 self.group(name).write_tail(x_BTD, state[f"{name}.tail"])
         self.token_mixing.write(features, _own(state))
         return y_BTD, features
 
-    def step(self, x_BD: Tensor, state: State, position: int, shared: TokenFeatures | None = None) -> tuple[Tensor, TokenFeatures]:
+    def step(
+        self, x_BD: Tensor, state: State, position: int, constants: Features, shared: TokenFeatures | None = None
+    ) -> tuple[Tensor, TokenFeatures]:
         """Return the output [B, D] of one token and what others may share; advances `state` in place."""
-        token = self._taken(shared.features if shared else None)
-        for name in self.computed:
+        token = self._taken(shared.features if shared else None) | dict(constants)
+        for name in [name for name in self.computed if name not in constants]:
             features = self.group(name).step(x_BD, state.get(f"{name}.tail"))
             token[name] = self._rotated(name, features.unsqueeze(1), position).squeeze(1) if name in ("q", "k") else features
         context = self.token_mixing.update(token, _own(state), position, shared.context if shared else {})

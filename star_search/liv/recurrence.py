@@ -22,18 +22,17 @@ class HeadRecurrence(TokenMixing):
     def mix(self, features: Features) -> Tensor:
         """Return [B, T, D]: masked products within chunks, a scan of states between them."""
         length = features["v"].shape[1]
-        step, log_decay = (self._chunk(part.unsqueeze(-1)).squeeze(-1) for part in features["A"])
-        B, C, v = (self._chunk(self._by_head(features[name])) for name in "BCv")
-        total = log_decay.cumsum(-1)
-        gaps = total.unsqueeze(-1) - total.unsqueeze(-2)
-        later = torch.ones(CHUNK, CHUNK, dtype=torch.bool, device=v.device).triu(1)
-        weights = gaps.masked_fill(later, -torch.inf).exp() * step.unsqueeze(-2)
-        to_end = (total[..., -1:] - total).exp() * step
+        precise = torch.promote_types(features["v"].dtype, torch.float32)
+        step, log_decay = (self._chunk(part.to(precise).unsqueeze(-1)).squeeze(-1) for part in features["A"])
+        B, C, v = (self._chunk(self._by_head(features[name].to(precise))) for name in "BCv")
+        total, gaps = log_decay.cumsum(-1), _segment_sums(log_decay)
+        weights = gaps.exp() * step.unsqueeze(-2)
+        to_end = gaps[..., -1, :].exp() * step
         states = (B * to_end.unsqueeze(-1)).transpose(-1, -2) @ v
         carried = linear_scan(total[..., -1, None, None].exp(), states)
         before = torch.cat((torch.zeros_like(carried[:, :1]), carried[:, :-1]), dim=1)
         out = (C @ B.transpose(-1, -2) * weights) @ v + (C * total.exp().unsqueeze(-1)) @ before
-        return out.transpose(2, 3).flatten(3).flatten(1, 2)[:, :length]
+        return out.transpose(2, 3).flatten(3).flatten(1, 2)[:, :length].to(features["v"].dtype)
 
     def reference(self, features: Features) -> Tensor:
         """Return [B, T, D] by a loop over tokens."""
@@ -116,3 +115,14 @@ class ChannelRecurrence(TokenMixing):
     def read(self, token: Features, context: State) -> Tensor:
         """Return [B, D]."""
         return (token["C"].unsqueeze(-1) * context["state"]).sum(1)
+
+
+def _segment_sums(log_decay: Tensor) -> Tensor:
+    """Return [..., L, L]: the sum of log decays after token j up to token i, minus infinity above the diagonal.
+
+    Summed segment by segment: differences of running totals would cancel.
+    """
+    length = log_decay.shape[-1]
+    ones = torch.ones(length, length, dtype=torch.bool, device=log_decay.device)
+    spread = log_decay.unsqueeze(-1).expand(*log_decay.shape, length).masked_fill(~ones.tril(-1), 0)
+    return spread.cumsum(-2).masked_fill(ones.triu(1), -torch.inf)

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from star_search.genome.accounting import Accounting, Residual
+from star_search.errors import InputError, did_you_mean
+from star_search.genome.accounting import RESIDUALS, Accounting, Residual
 from star_search.genome.catalogue import Catalogue, load_catalogue
 from star_search.genome.encoding import Genome
 from star_search.genome.rules import Rules
 from star_search.genome.sharing import resolve_sharing
-from star_search.liv.initialisation import Scheme, initialise
+from star_search.liv.initialisation import SCHEMES, Scheme, initialise
 from star_search.liv.operator import LIV, NORM_EPSILON, TokenFeatures
 from star_search.model.cache import DecodingCache
 
@@ -23,7 +24,7 @@ class Backbone(nn.Module):
     """`x = x + LIV(RMSNorm(x))` for every LIV, and a last RMSNorm, on floats [B, T, D].
 
     Raises:
-        InputError: for an illegal genome, naming the gene, or a width that its classes do not fit.
+        InputError: for an illegal genome, naming the gene, a width that its classes do not fit, or an unknown option.
     """
 
     def __init__(
@@ -40,6 +41,9 @@ class Backbone(nn.Module):
         self.genome, self.width = genome, width
         self.catalogue = load_catalogue(catalogue) if isinstance(catalogue, str) else catalogue
         Rules.of(self.catalogue, genome.depth).check(genome)
+        for name, value, allowed in (("residual", residual, RESIDUALS), ("initialisation", initialisation, SCHEMES)):
+            if value not in allowed:
+                raise InputError(f"unknown {name} '{value}'{did_you_mean(value, allowed)}")
         self.accounting = Accounting.of(genome, width, self.catalogue, residual)
         sharing = resolve_sharing(genome, self.catalogue)
         livs: list[LIV] = []
@@ -79,7 +83,8 @@ class Backbone(nn.Module):
             return torch.zeros(batch_size, *shape, dtype=weight.dtype, device=weight.device)
 
         with torch.no_grad():
-            return DecodingCache([liv.allocate(allocate, max_length) for liv in self._livs()], max_length)
+            states = [liv.allocate(allocate, max_length) for liv in self._livs()]
+            return DecodingCache(states, [liv.constants(max_length) for liv in self._livs()], max_length)
 
     @torch.no_grad()
     def prefill(self, x_BTD: Tensor, cache: DecodingCache) -> Tensor:
@@ -101,6 +106,7 @@ class Backbone(nn.Module):
         shared: dict[int | None, TokenFeatures] = {}
         for position, liv in enumerate(self._livs()):
             source = shared.get(liv.feature_source)
-            y_BD, shared[position] = liv.step(self._norm(position, x_BD), cache.states[position], place, source)
+            normed, constants = self._norm(position, x_BD), cache.constants[position]
+            y_BD, shared[position] = liv.step(normed, cache.states[position], place, constants, source)
             x_BD = x_BD + self._scaled(position, y_BD)
         return self._norm(-1, x_BD)

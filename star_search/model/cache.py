@@ -11,15 +11,19 @@ from star_search.liv.token_mixing import State
 
 @dataclass
 class DecodingCache:
-    """State of every LIV for a batch of sequences of equal length; advanced in place by prefill and step."""
+    """State of every LIV for a batch of sequences of equal length; advanced in place by prefill and step.
+
+    `constants` are features that follow from the weights alone, such as long kernels: kept for speed, no memory of what was read.
+    """
 
     states: list[State]
+    constants: list[dict[str, Tensor]]
     max_length: int
     length: int = 0
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the tensors held."""
+        """Bytes of the state tensors held."""
         return sum(tensor.numel() * tensor.element_size() for tensor in self.tensors())
 
     def tensors(self) -> list[Tensor]:

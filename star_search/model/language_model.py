@@ -16,19 +16,21 @@ from star_search.liv.initialisation import Scheme
 from star_search.model.backbone import Backbone
 from star_search.model.cache import DecodingCache
 
-EMBEDDING_STD = 0.5
+LOGIT_STD = 0.5
+# Embeddings enter the residual stream this much larger than the tied head reads them: it begins at about unit size at width 64, and
+# the logit of a token at its own position stays near 5 at every width (docs/LOG.md, 2026-11-23).
+EMBEDDING_SCALE = 16.0
 
 
 class LanguageModel(nn.Module):
-    """A causal language model over a backbone. The embedding is scaled so that the residual stream begins with unit variance."""
+    """A causal language model over a backbone, the output head tied to the embedding."""
 
     def __init__(self, backbone: Backbone, vocabulary_size: int, generator: torch.Generator | None = None) -> None:
         super().__init__()
         self.backbone = backbone
         self.vocabulary_size = vocabulary_size
         self.embedding = nn.Parameter(torch.empty(vocabulary_size, backbone.width))
-        self.embedding_scale = backbone.width**0.5 / EMBEDDING_STD
-        nn.init.normal_(self.embedding, std=1 / self.embedding_scale, generator=generator)
+        nn.init.normal_(self.embedding, std=LOGIT_STD / backbone.width**0.5, generator=generator)
 
     @classmethod
     def from_genome(
@@ -57,7 +59,7 @@ class LanguageModel(nn.Module):
         return self._logits(self.backbone(self._embed(tokens_BT), use_reference))
 
     def _embed(self, tokens: Tensor) -> Tensor:
-        return functional.embedding(tokens, self.embedding) * self.embedding_scale
+        return functional.embedding(tokens, self.embedding) * EMBEDDING_SCALE
 
     def _logits(self, hidden: Tensor) -> Tensor:
         return functional.linear(hidden, self.embedding)

@@ -22,7 +22,7 @@ from star_search.genome.catalogue import (
     OperatorGenome,
     load_catalogue,
 )
-from star_search.genome.encoding import Genome
+from star_search.genome.encoding import GENES_PER_LIV, Genome
 from star_search.model.backbone import Backbone
 
 NONLINEARITY_NAMES = {None: 1, "none": 1, "softmax": 2, "relu": 3, "silu": 4, "swish": 4, "gelu": 5}
@@ -102,7 +102,12 @@ class STARBackbone(Backbone):
 def _read(genome: Genome | str | Sequence[Sequence[int]]) -> Genome:
     if isinstance(genome, Genome):
         return genome
-    return Genome.parse(genome) if isinstance(genome, str) else Genome.from_integers(gene for liv in genome for gene in liv)
+    if isinstance(genome, str):
+        return Genome.parse(genome)
+    for position, liv in enumerate(genome, 1):
+        if len(liv) != GENES_PER_LIV:
+            raise InputError(f"LIV {position} of the genome has {len(liv)} integers; {GENES_PER_LIV} are needed")
+    return Genome.from_integers(gene for liv in genome for gene in liv)
 
 
 def _repeated(genome: Genome, depth: int) -> Genome:

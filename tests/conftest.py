@@ -1,0 +1,50 @@
+"""What every test stands on: one thread, fixed seeds, poisoned memory, a cache of its own, no network."""
+
+import functools
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+# Read when huggingface_hub is imported, hence before any fixture runs.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+settings.register_profile("star", deadline=None, derandomize=True)
+settings.load_profile("star")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STAR_SEARCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def torch_ground(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One thread, a fixed seed, and NaN in fresh memory, so that a read of what nobody wrote shows."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    # `with torch.device(...)` lists the functions it redirects when first entered: before they are wrapped, or it misses them.
+    with torch.device("cpu"):
+        torch.empty(0)
+    for owner, name in ((torch, "empty"), (torch, "empty_like"), (torch.Tensor, "new_empty")):
+        monkeypatch.setattr(owner, name, _poisoned(torch, getattr(owner, name)))
+
+
+def _poisoned(torch: Any, allocate: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(allocate)
+    def poisoned(*args: Any, **kwargs: Any) -> Any:
+        tensor = allocate(*args, **kwargs)
+        if tensor.is_floating_point() or tensor.is_complex():
+            with torch.no_grad():
+                tensor.fill_(float("nan"))
+        return tensor
+
+    return poisoned

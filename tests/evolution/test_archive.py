@@ -1,0 +1,60 @@
+"""What pymoo is told of candidates, and the front: a failure is no number."""
+
+import numpy as np
+import pytest
+
+from evolution.small_search import stand_in_config
+from star_search.evolution.archive import Archive
+from star_search.objectives.assignment import Assignment
+from star_search.objectives.registry import Criteria
+from star_search.runs.records import Outcome
+
+WORST = [50.0, 9000.0]
+
+
+def archive(*rows, constraints=()):
+    """Make an archive of (outcome, objectives)."""
+    made = Archive(Criteria.from_config(stand_in_config(constraints=list(constraints))), WORST)
+    for number, (outcome, objectives) in enumerate(rows):
+        made.add(Assignment(number, 0, "11111", "11111", "").record(0, outcome, "", objectives))
+    return made
+
+
+def ok(perplexity, cache):
+    return Outcome.ok, {"perplexity": perplexity, "cache_bytes": cache}
+
+
+@pytest.mark.parametrize("outcome", [each for each in Outcome if each != Outcome.ok])
+def test_a_failure_gets_the_worst_finite_value_and_violates_a_constraint(outcome):
+    made = archive(ok(5.0, 100.0), (outcome, {"cache_bytes": 200.0}), (outcome, {}))
+    assert made.objective_array([0, 1, 2]).tolist() == [[5.0, 100.0], [50.0, 200.0], [50.0, 9000.0]]
+    assert made.constraint_array([0, 1, 2])[:, 0].tolist() == [-1.0, 1.0, 1.0]
+    assert np.isfinite(made.objective_array([0, 1, 2])).all()
+
+
+def test_constraints_are_told_as_their_violation():
+    made = archive(
+        ok(5.0, 100.0), ok(9.0, 300.0), (Outcome.crashed, {"cache_bytes": 100.0}), constraints=["perplexity <= 6", "cache_bytes >= 200"]
+    )
+    expected = [[-1.0, -1 / 6, 0.5], [-1.0, 0.5, -0.5], [1.0, 0.0, 0.5]]
+    assert made.constraint_array([0, 1, 2]).tolist() == [pytest.approx(row) for row in expected]
+
+
+def test_arrays_are_in_the_order_asked():
+    made = archive(ok(5.0, 100.0), ok(6.0, 90.0))
+    assert made.objective_array([1, 0]).tolist() == [[6.0, 90.0], [5.0, 100.0]]
+
+
+def test_the_front_holds_ok_candidates_that_none_dominates():
+    failed = (Outcome.unstable, {"cache_bytes": 1.0})
+    made = archive(ok(5.0, 100.0), ok(6.0, 90.0), ok(6.0, 100.0), ok(5.0, 100.0), failed, ok(4.0, 500.0))
+    assert made.front() == [0, 1, 3, 5]
+
+
+def test_what_breaks_a_constraint_is_not_in_the_front_and_dominates_nothing():
+    made = archive(ok(5.0, 100.0), ok(4.0, 90.0), ok(3.0, 400.0), constraints=["perplexity >= 4.5", "cache_bytes <= 400"])
+    assert made.front() == [0]
+
+
+def test_an_empty_archive_and_one_of_failures_have_no_front():
+    assert archive().front() == archive((Outcome.timeout, {"cache_bytes": 1.0})).front() == []

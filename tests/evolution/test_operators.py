@@ -1,0 +1,330 @@
+"""The genome operators: what crossover, mutation, repair, sampling and selection do, and that all chance is handed to them."""
+
+import random
+from collections import Counter
+
+import numpy as np
+import pytest
+from pymoo.core.individual import Individual
+from pymoo.core.population import Population
+
+from star_search.config import AlgorithmConfig, SpaceConfig
+from star_search.errors import InputError
+from star_search.evolution.algorithms import Operators, SearchProblem
+from star_search.evolution.operators import (
+    CanonicalDuplicates,
+    GeneMutation,
+    GenomeRepair,
+    GenomeSampling,
+    MatingStatistics,
+    PointCrossover,
+    Tournament,
+    feasible_first_tournament,
+)
+from star_search.genome.encoding import GENES_PER_LIV, Genome
+from star_search.genome.space import SearchSpace
+
+SPACE = SearchSpace.from_config(SpaceConfig(depth=6, width=64))
+PROBLEM = SearchProblem(SPACE, 2, 1)
+GENES = SPACE.size
+
+
+def generator(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def population(genomes: list[list[int]], first: int = 0) -> Population:
+    pop = Population.new("X", np.array(genomes))
+    for number, individual in enumerate(pop, first):
+        individual.set("candidate", number)
+        individual.set("lineage", {})
+    return pop
+
+
+def sampled(count: int, seed: int = 0, space: SearchSpace = SPACE) -> Population:
+    rng = generator(seed)
+    return population([space.sample(rng).genome.integers() for _ in range(count)])
+
+
+def evaluated(individual: Individual, violation: float, rank: int, crowding: float) -> None:
+    values = {"F": np.zeros(2), "G": np.array([violation]), "H": np.array([]), "rank": rank, "crowding": crowding}
+    for name, value in values.items():
+        individual.set(name, value)
+
+
+def cross(points: int, probability: float = 1.0, pairs: int = 1, seed: int = 0) -> Population:
+    """Cross a parent of ones, candidate 7, with a parent of twos, candidate 8."""
+    parents = population([[1] * GENES, [2] * GENES], first=7)
+    return PointCrossover(points, probability).do(PROBLEM, parents, parents=[[0, 1]] * pairs, random_state=generator(seed))
+
+
+def switches(genes: np.ndarray) -> list[int]:
+    return (np.flatnonzero(np.diff(genes)) + 1).tolist()
+
+
+class TestPointCrossover:
+    @pytest.mark.parametrize("points", [1, 2, 5])
+    def test_offspring_complement_each_other_and_change_parent_at_each_cut(self, points):
+        for seed in range(50):
+            one, two = cross(points, seed=seed)
+            assert (one.X + two.X == 3).all()
+            assert switches(one.X) == one.get("lineage")["points"] == two.get("lineage")["points"]
+            assert len(switches(one.X)) == points
+            assert (one.X[0], two.X[0]) == (1, 2)
+
+    def test_lineage_names_first_the_parent_that_gives_the_first_gene(self):
+        one, two = cross(2)
+        assert one.get("lineage")["parents"] == [7, 8]
+        assert two.get("lineage")["parents"] == [8, 7]
+
+    def test_every_place_between_two_genes_is_cut_equally_often(self):
+        counts = Counter(cut for child in cross(2, pairs=3000)[::2] for cut in child.get("lineage")["points"])
+        assert sorted(counts) == list(range(1, GENES))
+        expected = 6000 / (GENES - 1)
+        assert max(abs(count - expected) for count in counts.values()) < 5 * expected**0.5
+
+    def test_more_points_than_places_cut_at_every_gene(self):
+        one, _ = cross(1000)
+        assert switches(one.X) == list(range(1, GENES))
+
+    def test_the_probability_is_that_of_crossing_at_all(self):
+        assert all(child.get("lineage")["points"] == [] and len(set(child.X)) == 1 for child in cross(2, probability=0.0, pairs=20))
+        crossed = sum(bool(child.get("lineage")["points"]) for child in cross(2, probability=0.3, pairs=1000)[::2])
+        assert abs(crossed - 300) < 5 * (1000 * 0.3 * 0.7) ** 0.5
+
+    def test_parents_stay_as_they_are(self):
+        parents = population([[1] * GENES, [2] * GENES])
+        PointCrossover(2, 1.0).do(PROBLEM, parents, parents=[[0, 1]], random_state=generator())
+        assert parents.get("X").tolist() == [[1] * GENES, [2] * GENES]
+
+
+class TestGeneMutation:
+    def test_the_share_of_genes_that_change_is_the_probability(self):
+        before, pop = sampled(400), sampled(400)
+        GeneMutation(SPACE, 0.1).do(PROBLEM, pop, random_state=generator(1))
+        free = changed = 0
+        for old, new in zip(before.get("X"), pop.get("X"), strict=True):
+            # A gene with one legal value cannot change; the class that decides is the mutated one.
+            classes = np.repeat(new[::GENES_PER_LIV], GENES_PER_LIV)
+            can = [len(SPACE.legal_values(i % GENES_PER_LIV, int(classes[i]))) > 1 for i in range(GENES)]
+            free, changed = free + sum(can), changed + int((old != new)[can].sum())
+        assert abs(changed - 0.1 * free) < 4 * (0.09 * free) ** 0.5
+
+    @pytest.mark.parametrize("probability", [0.1, 1.0])
+    def test_a_mutated_gene_takes_another_value_that_is_legal_for_its_class_and_the_lineage_says_which(self, probability):
+        before, pop = sampled(200, seed=2), sampled(200, seed=2)
+        GeneMutation(SPACE, probability).do(PROBLEM, pop, random_state=generator(3))
+        for old, individual in zip(before, pop, strict=True):
+            new = individual.X
+            assert individual.get("lineage")["mutated"] == np.flatnonzero(old.X != new).tolist()
+            for index in individual.get("lineage")["mutated"]:
+                liv_class = int(new[index - index % GENES_PER_LIV])
+                assert new[index] in SPACE.legal_values(index % GENES_PER_LIV, liv_class)
+
+    def test_every_other_class_is_equally_likely(self):
+        pop = population([[1] * GENES] * 1500)
+        GeneMutation(SPACE, 1.0).do(PROBLEM, pop, random_state=generator())
+        counts = Counter(pop.get("X")[:, ::GENES_PER_LIV].ravel().tolist())
+        others = [each for each in SPACE.rules.classes if each != 1]
+        assert sorted(counts) == others
+        expected = 1500 * SPACE.depth / len(others)
+        assert max(abs(count - expected) for count in counts.values()) < 5 * expected**0.5
+
+    def test_with_probability_0_nothing_changes(self):
+        before, pop = sampled(20), sampled(20)
+        GeneMutation(SPACE, 0.0).do(PROBLEM, pop, random_state=generator())
+        assert (before.get("X") == pop.get("X")).all()
+
+
+class TestGenomeRepair:
+    legal = Genome.parse("11111-91111-11111-91111-11111-91111")
+    illegal = Genome.parse("11111-91111-11411-91111-11111-91111")  # featurizer strategy 4, where 1 and 2 are legal
+
+    def repaired(self, genomes, method="resample", seed=0):
+        statistics = MatingStatistics()
+        pop = population([genome.integers() for genome in genomes])
+        GenomeRepair(SPACE, method, statistics).do(PROBLEM, pop, random_state=generator(seed))
+        return pop, statistics
+
+    def test_a_legal_genome_is_left_alone_and_counted(self):
+        pop, statistics = self.repaired([self.legal])
+        assert pop[0].X.tolist() == self.legal.integers()
+        assert pop[0].get("lineage")["repaired"] == []
+        assert (statistics.genomes, statistics.illegal_genomes, statistics.repaired_genes) == (1, 0, 0)
+
+    def test_resampling_changes_the_illegal_gene_alone(self):
+        values = set()
+        for seed in range(20):
+            pop, statistics = self.repaired([self.illegal], seed=seed)
+            assert pop[0].get("lineage")["repaired"] == [12]
+            assert (statistics.illegal_genomes, statistics.repaired_genes) == (1, 1)
+            values.add(int(pop[0].X[12]))
+        assert values == {1, 2}
+
+    def test_reinitialising_draws_the_whole_LIV_anew(self):
+        places = set()
+        for seed in range(20):
+            pop, _ = self.repaired([self.illegal], "reinitialise", seed)
+            places |= set(pop[0].get("lineage")["repaired"])
+        assert places == {10, 11, 12, 13, 14}
+
+    def test_rates_are_shares_of_genomes_and_of_genes(self):
+        _, statistics = self.repaired([self.legal, self.illegal, self.legal, self.legal])
+        statistics.duplicates_avoided = 5
+        assert statistics.rates(GENES) == {"invalid_before_repair_rate": 0.25, "repair_rate": 1 / 120, "duplicates_avoided": 5.0}
+        statistics.reset()
+        assert statistics.rates(GENES) == {"invalid_before_repair_rate": 0.0, "repair_rate": 0.0, "duplicates_avoided": 0.0}
+
+
+class TestCanonicalDuplicates:
+    # The second differs from the first in groups that nobody shares; the third is another architecture.
+    genomes = ("11111-91111-71111-91111-11111-91111", "12111-92111-71111-91121-11111-91111", "71111-91111-71111-91111-11111-91111")
+
+    def eliminated(self, known=(), others=(), **arguments):
+        duplicates = CanonicalDuplicates(SPACE, MatingStatistics())
+        duplicates.archive |= set(known)
+        pop = population([Genome.parse(text).integers() for text in self.genomes])
+        return duplicates, duplicates.do(pop, *others, return_indices=True, **arguments)
+
+    def test_one_architecture_is_kept_once_and_marked_with_its_canonical_text(self):
+        duplicates, (fresh, kept, dropped) = self.eliminated()
+        assert (kept, dropped, duplicates.statistics.duplicates_avoided) == ([0, 2], [1], 1)
+        assert [individual.get("canonical") for individual in fresh] == [self.genomes[0], self.genomes[2]]
+
+    def test_what_the_run_asked_for_before_is_dropped(self):
+        duplicates, (_, kept, dropped) = self.eliminated(known=[self.genomes[0]])
+        assert (kept, dropped, duplicates.statistics.duplicates_avoided) == ([2], [0, 1], 2)
+
+    def test_what_stands_in_another_population_is_dropped(self):
+        other = population([Genome.parse(self.genomes[2]).integers()])
+        other[0].set("canonical", self.genomes[2])
+        _, (_, kept, _) = self.eliminated(others=[other])
+        assert kept == [0]
+
+    def test_without_comparing_to_itself_equals_stay(self):
+        _, (_, kept, _) = self.eliminated(to_itself=False)
+        assert kept == [0, 1, 2]
+
+
+class TestGenomeSampling:
+    def sampling(self, **space):
+        space = SearchSpace.from_config(SpaceConfig(width=64, **space))
+        return GenomeSampling(space, CanonicalDuplicates(space, MatingStatistics())), SearchProblem(space, 1, 1)
+
+    def test_samples_are_legal_and_distinct_architectures(self):
+        sampling, problem = self.sampling(depth=3)
+        pop = sampling(problem, 200, random_state=generator())
+        genomes = [Genome.from_integers(X) for X in pop.get("X")]
+        assert len(genomes) == 200 == len({genome.canonical().format() for genome in genomes})
+        assert not any(sampling.space.rules.problems(genome) for genome in genomes)
+
+    # Two places, SA-1 or GMemless in each, at least one mixer, nothing shared: three architectures.
+    def test_a_small_space_is_filled_to_its_last_architecture_and_refused_beyond(self):
+        sampling, problem = self.sampling(depth=2, classes=[1, 9], sharing=False)
+        pop = sampling(problem, 3, random_state=generator())
+        assert {Genome.from_integers(X).canonical().format() for X in pop.get("X")} == {"11111-11111", "11111-91111", "91111-11111"}
+        with pytest.raises(InputError, match="gave only 3 distinct architectures for a population of 4"):
+            sampling(problem, 4, random_state=generator())
+
+    def test_what_the_run_has_had_is_not_drawn_again(self):
+        sampling, problem = self.sampling(depth=2, classes=[1, 9], sharing=False)
+        sampling.known.archive |= {"11111-11111", "11111-91111"}
+        (individual,) = sampling(problem, 1, random_state=generator())
+        assert Genome.from_integers(individual.X).canonical().format() == "91111-11111"
+
+
+class TestTournament:
+    def contestants(self, rows):
+        """Make individuals of (violation, rank, crowding)."""
+        pop = population([[1] * GENES] * len(rows))
+        for individual, (violation, rank, crowding) in zip(pop, rows, strict=True):
+            evaluated(individual, violation, rank, crowding)
+        return pop
+
+    def winner(self, rows, seed=0):
+        contest = np.array([list(range(len(rows)))])
+        return int(feasible_first_tournament(self.contestants(rows), contest, random_state=generator(seed))[0, 0])
+
+    @pytest.mark.parametrize(
+        ("rows", "best"),
+        [
+            ([(1.0, 0, 9.0), (-1.0, 5, 0.0)], 1),  # a feasible one beats an infeasible one of better rank
+            ([(1.0, 0, 9.0), (0.2, 5, 0.0), (0.5, 0, 9.0)], 1),  # the least violation
+            ([(-1.0, 2, 9.0), (-1.0, 1, 0.0), (-1.0, 3, 9.0)], 1),  # the lower rank
+            ([(-1.0, 1, 0.5), (-1.0, 1, np.inf), (-1.0, 1, 2.0)], 1),  # the lonelier
+        ],
+    )
+    def test_the_winner_is_feasible_then_of_low_rank_then_lonely(self, rows, best):
+        assert {self.winner(rows, seed) for seed in range(20)} == {best}
+        assert {self.winner(rows[::-1], seed) for seed in range(20)} == {len(rows) - 1 - best}
+
+    def test_equals_win_by_lot_equally_often(self):
+        counts = Counter(self.winner([(-1.0, 1, 1.0)] * 3, seed) for seed in range(900))
+        assert sorted(counts) == [0, 1, 2]
+        assert max(abs(count - 300) for count in counts.values()) < 5 * (900 * 2 / 9) ** 0.5
+
+    def test_a_tournament_of_all_is_won_by_the_best_alone(self):
+        pop = self.contestants([(-1.0, rank, 0.0) for rank in (3, 1, 0, 2)])
+        chosen = Tournament(4)(PROBLEM, pop, 10, n_parents=2, random_state=generator(), to_pop=False)
+        assert set(np.asarray(chosen).ravel().tolist()) == {2}
+
+    def test_more_entrants_press_harder(self):
+        pop = self.contestants([(-1.0, rank, 0.0) for rank in range(12)])
+        mean = {}
+        for entrants in (1, 2, 4):
+            chosen = Tournament(entrants)(PROBLEM, pop, 300, n_parents=2, random_state=generator(), to_pop=False)
+            mean[entrants] = float(np.mean(chosen))
+        # The lowest of k draws without replacement from 0..11 is (12 - k) / (k + 1) on average.
+        assert mean == pytest.approx({1: 5.5, 2: 10 / 3, 4: 8 / 5}, abs=0.35)
+
+
+def mate(operators: Operators, parents: Population, count: int, random_state: np.random.Generator) -> Population:
+    """Cross, mutate and repair pairs of parents, as pymoo's mating does."""
+    arguments = operators.for_mating()
+    pairs = random_state.integers(len(parents), size=(count // 2, 2))
+    offspring = arguments["crossover"].do(PROBLEM, parents, parents=pairs, random_state=random_state)
+    arguments["mutation"].do(PROBLEM, offspring, random_state=random_state)
+    return arguments["repair"].do(PROBLEM, offspring, random_state=random_state)
+
+
+def test_chance_comes_from_the_random_state_alone():
+    def offspring(global_seed: int) -> list[list[int]]:
+        np.random.seed(global_seed)
+        random.seed(global_seed)
+        before = np.random.get_state()[1].tolist(), random.getstate()
+        operators, rng = Operators(SPACE, AlgorithmConfig()), generator(5)
+        pop = population(operators.sampling(PROBLEM, 40, random_state=rng).get("X").tolist())
+        for individual in pop:
+            evaluated(individual, -1.0, 0, 1.0)
+        chosen = operators.for_mating()["selection"](PROBLEM, pop, 20, n_parents=2, random_state=rng, to_pop=False)
+        children = mate(operators, pop, 40, rng)
+        assert (np.random.get_state()[1].tolist(), random.getstate()) == before
+        return [*np.asarray(chosen).tolist(), *children.get("X").tolist()]
+
+    assert offspring(1) == offspring(2)
+
+
+def assert_all_legal(count: int, method: str) -> None:
+    """Sample a tenth of `count` and mate them and their offspring for nine rounds; repair must have had work."""
+    operators, rng = Operators(SPACE, AlgorithmConfig(repair=method)), generator(11)
+    parents = population([SPACE.sample(rng).genome.integers() for _ in range(count // 10)])
+    illegal = sum(bool(SPACE.rules.problems(Genome.from_integers(X))) for X in parents.get("X"))
+    for _ in range(9):
+        parents = mate(operators, parents, count // 10, rng)
+        for number, individual in enumerate(parents):
+            individual.set("candidate", number)
+        illegal += sum(bool(SPACE.rules.problems(Genome.from_integers(X))) for X in parents.get("X"))
+    assert illegal == 0
+    assert operators.statistics.genomes == 9 * (count // 10)
+    assert operators.statistics.illegal_genomes > operators.statistics.genomes / 10
+
+
+@pytest.mark.parametrize("method", ["resample", "reinitialise"])
+def test_twenty_thousand_genomes_sampled_mated_and_repaired_are_legal(method):
+    assert_all_legal(20_000, method)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["resample", "reinitialise"])
+def test_a_hundred_thousand_genomes_sampled_mated_and_repaired_are_legal(method):
+    assert_all_legal(100_000, method)

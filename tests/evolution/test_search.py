@@ -1,0 +1,370 @@
+"""The search loop, with workers that compute: what it writes, what it skips, and where it stops."""
+
+import json
+import math
+import shutil
+
+import numpy as np
+import pytest
+
+from evolution.small_search import (
+    Listener,
+    StandIn,
+    archive_of,
+    chance,
+    make_run,
+    rewrite_candidate,
+    search_in,
+    stand_in_config,
+    stand_in_run,
+)
+from star_search.errors import InputError, StarSearchError
+from star_search.evolution.search import Budget
+from star_search.genome.encoding import Genome
+from star_search.runs.directory import RunDirectory
+from star_search.runs.records import Outcome
+
+
+def fails_at(share):
+    """Return a rule by which a share of all architectures fails, in turn with every outcome that a failure has."""
+    outcomes = [each for each in Outcome if each not in (Outcome.ok, Outcome.rejected)]
+    return lambda canonical: outcomes[int(chance(canonical) * 1e6) % len(outcomes)] if chance(canonical) < share else None
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory):
+    config = stand_in_config()
+    run, workers, listener = make_run(tmp_path_factory.mktemp("full") / "run", config), StandIn(config), Listener()
+    assert search_in(run, config, workers, reporter=listener).run()
+    return run, workers, listener
+
+
+class TestFullRun:
+    def test_every_generation_and_candidate_is_a_file(self, full):
+        run, _, _ = full
+        assert run.generation_numbers() == [0, 1, 2, 3, 4]
+        assert sorted(path.name for path in run.path.glob("gen*")) == ["gen00", "gen01", "gen02", "gen03", "gen04"]
+        assert sorted(path.name for path in (run.path / "candidates").iterdir()) == [f"{number:05d}.json" for number in range(30)]
+
+    def test_generations_number_their_offspring_in_order(self, full):
+        generations, records = full[0].read_generations()[0], full[0].read_candidates()[0]
+        assert [each.offspring for each in generations] == [list(range(6 * g, 6 * g + 6)) for g in range(5)]
+        assert [record.generation for record in records] == [number // 6 for number in range(30)]
+        assert all(each.outcomes == {"ok": 6} and each.tokens == 6000 for each in generations)
+        assert sorted(generations[0].population) == generations[0].offspring
+
+    def test_every_architecture_is_assessed_once(self, full):
+        run, workers, _ = full
+        canonicals = [record.canonical for record in run.read_candidates()[0]]
+        assert len(set(canonicals)) == 30
+        assert sorted(workers.assessed) == sorted(canonicals)
+        assert all(Genome.parse(each.genome).canonical().format() == each.canonical for each in run.read_candidates()[0])
+
+    def test_the_front_is_that_of_all_candidates_so_far_and_only_its_weights_are_kept(self, full):
+        run, _, _ = full
+        records = run.read_candidates()[0]
+        for generation in run.read_generations()[0]:
+            so_far = [
+                (each.id, each.objectives["perplexity"], each.objectives["cache_bytes"])
+                for each in records[: 6 * generation.generation + 6]
+            ]
+            front = [number for number, p, c in so_far if not any(q <= p and d <= c and (q < p or d < c) for _, q, d in so_far)]
+            assert generation.front == front
+        assert sorted(path.stem for path in (run.path / "weights").iterdir()) == [f"{number:05d}" for number in front]
+
+    def test_parents_are_candidates_of_the_population_before(self, full):
+        run, _, _ = full
+        populations = [each.population for each in run.read_generations()[0]]
+        for record in run.read_candidates()[0][6:]:
+            assert set(record.lineage["parents"]) <= set(populations[record.generation - 1])
+            assert set(record.lineage) == {"parents", "points", "mutated", "repaired"}
+
+    def test_lineage_explains_every_gene(self, full):
+        run, _, _ = full
+        records = run.read_candidates()[0]
+        genes = [Genome.parse(record.genome).integers() for record in records]
+        for record in records[6:]:
+            first, second = (genes[number] for number in record.lineage["parents"])
+            cut = [sum(index >= point for point in record.lineage["points"]) % 2 for index in range(20)]
+            inherited = [(first, second)[side][index] for index, side in enumerate(cut)]
+            changed = {index for index in range(20) if genes[record.id][index] != inherited[index]}
+            assert changed <= set(record.lineage["mutated"]) | set(record.lineage["repaired"])
+            assert set(record.lineage["mutated"]) <= changed | set(record.lineage["repaired"])
+
+    def test_rates_are_recorded_for_every_generation(self, full):
+        for generation in full[0].read_generations()[0]:
+            assert set(generation.rates) == {
+                "invalid_before_repair_rate",
+                "repair_rate",
+                "duplicates_avoided",
+                "mean_hamming_distance",
+                "distinct_architectures",
+            }
+            assert generation.rates["distinct_architectures"] == 6.0
+            assert 0 < generation.rates["mean_hamming_distance"] <= 20
+        assert all(
+            generation.rates["repair_rate"] <= generation.rates["invalid_before_repair_rate"]
+            for generation in full[0].read_generations()[0]
+        )
+
+    def test_the_reporter_hears_of_everything(self, full):
+        _, workers, listener = full
+        assert listener.started == [(g, list(range(6 * g, 6 * g + 6))) for g in range(5)]
+        assert [each.id for each in listener.candidates] == list(range(30))
+        assert [each.generation for each in listener.generations] == list(range(5))
+        assert workers.closed
+
+    def test_the_log_has_one_event_per_candidate(self, full):
+        events = [event for event in full[0].read_events() if event["event"] == "candidate"]
+        assert [(event["id"], event["outcome"]) for event in events] == [(number, "ok") for number in range(30)]
+
+
+@pytest.mark.parametrize("at_once", [2, 4, 6])
+def test_the_order_in_which_workers_finish_changes_nothing(tmp_path, at_once):
+    config = stand_in_config()
+    one = stand_in_run(tmp_path / "one", config)
+    many = stand_in_run(tmp_path / "many", config, StandIn(config, at_once=at_once))
+    assert archive_of(one) == archive_of(many)
+
+
+def test_other_seeds_are_other_searches(tmp_path):
+    first, second = (stand_in_run(tmp_path / str(seed), stand_in_config(algorithm={"seed": seed})) for seed in (1, 2))
+    assert archive_of(first)[0][0]["genome"] != archive_of(second)[0][0]["genome"]
+
+
+@pytest.fixture(scope="module", params=["nsga2", "ga", "random"])
+def whole(request, tmp_path_factory):
+    objectives = ["perplexity"] if request.param == "ga" else ["perplexity", "cache_bytes"]
+    config = stand_in_config(objectives=objectives, algorithm={"name": request.param})
+    return config, stand_in_run(tmp_path_factory.mktemp("whole") / "run", config, StandIn(config, fails_at(0.2)))
+
+
+class TestResume:
+    def test_from_every_point_at_which_it_can_be_killed(self, whole, tmp_path):
+        """Generation g is written after its last candidate: there are as many points as candidates and generations."""
+        config, run = whole
+        expected = archive_of(run)
+        for kept in range(31):
+            for generations in {kept // 6, max(0, kept // 6 - (kept % 6 == 0))}:
+                copy = truncated(run, tmp_path / f"{kept}-{generations}", range(kept), generations)
+                workers = StandIn(config, fails_at(0.2))
+                assert search_in(copy, config, workers).run()
+                assert len(workers.assessed) == 30 - kept
+                assert archive_of(copy)[:2] == expected[:2]
+
+    def test_with_gaps_that_several_workers_leave(self, whole, tmp_path):
+        config, run = whole
+        expected = archive_of(run)
+        for number, missing in enumerate([{0}, {4, 5, 7}, {12, 14, 16}, {29}]):
+            kept = [each for each in range(30) if each not in missing and each // 6 <= max(missing) // 6]
+            copy = truncated(run, tmp_path / str(number), kept, min(missing) // 6)
+            workers = StandIn(config, fails_at(0.2))
+            assert search_in(copy, config, workers).run()
+            assert len(workers.assessed) == 30 - len(kept)
+            assert archive_of(copy)[:2] == expected[:2]
+
+    def test_a_finished_run_trains_nothing_and_starts_no_workers(self, whole):
+        config, run = whole
+        before = archive_of(run)
+        assert search_in(run, config, None).run()
+        assert archive_of(run) == before
+
+    def test_an_interrupt_closes_the_workers_and_leaves_what_was_finished(self, whole, tmp_path):
+        config, run = whole
+        copy, workers = make_run(tmp_path / "cut", config), StandIn(config, fails_at(0.2), limit=9)
+        with pytest.raises(KeyboardInterrupt):
+            search_in(copy, config, workers).run()
+        assert workers.closed
+        assert [record.id for record in copy.read_candidates()[0]] == list(range(9))
+        assert search_in(copy, config, StandIn(config, fails_at(0.2))).run()
+        assert archive_of(copy) == archive_of(run)
+
+
+def truncated(run, path, candidates, generations):
+    """Copy a run with these candidates and the first so many generations."""
+    shutil.copytree(run.path, path, ignore=shutil.ignore_patterns("weights"))
+    copy = RunDirectory.open(path)
+    for number in set(range(30)) - set(candidates):
+        copy.candidate_path(number).unlink()
+    for number in range(generations, 5):
+        shutil.rmtree(copy.generation_path(number).parent)
+    return copy
+
+
+class TestRefusals:
+    @pytest.fixture
+    def run(self, tmp_path):
+        return stand_in_run(tmp_path / "run", stand_in_config())
+
+    def resume(self, run, config=None):
+        config = config or stand_in_config()
+        with pytest.raises(StarSearchError) as error:
+            search_in(run, config, StandIn(config)).run()
+        return error.value
+
+    def test_a_candidate_that_would_now_be_another_genome(self, run):
+        genome = run.read_candidates()[0][8].genome
+        rewrite_candidate(run, 8, genome="11111-11111-11111-11111")
+        assert str(self.resume(run)) == (
+            f"generation 1 of {run.path} would ask for {genome} as candidate 8, but 11111-11111-11111-11111 is recorded: "
+            "resume with the versions in its provenance.json"
+        )
+
+    def test_another_seed(self, run):
+        assert "as candidate 0, but" in str(self.resume(run, stand_in_config(algorithm={"seed": 2})))
+
+    def test_a_generation_that_comes_out_otherwise(self, run):
+        rewrite_candidate(run, 29, outcome=Outcome.crashed, objectives={})
+        assert str(self.resume(run)).startswith(f"generation 4 of {run.path} came out otherwise than recorded: ")
+
+    @pytest.mark.parametrize("damage", [b"", b'{"id": 7', b"\xff\xfe", b"[]"])
+    @pytest.mark.parametrize("kind", ["candidate", "generation"])
+    def test_a_damaged_record_is_named(self, run, kind, damage):
+        path = run.candidate_path(7) if kind == "candidate" else run.generation_path(2)
+        path.write_bytes(damage)
+        error = self.resume(run)
+        assert isinstance(error, InputError)
+        assert str(error).startswith(str(path))
+        assert "move that file away" in str(error)
+        path.unlink()
+        assert search_in(run, stand_in_config(), StandIn(stand_in_config())).run()
+
+
+class TestBudgets:
+    def test_tokens_stop_a_run_and_it_resumes_to_the_same_archive(self, tmp_path):
+        config = stand_in_config()
+        run, workers = make_run(tmp_path / "run", config), StandIn(config)
+        search = search_in(run, config, workers, Budget(tokens=9_500))
+        assert not search.run()
+        assert (len(workers.assessed), search.stopped_by) == (10, "9,500 tokens")
+        assert run.generation_numbers() == [0]
+        assert workers.closed
+        again = StandIn(config)
+        assert not search_in(run, config, again, Budget(tokens=9_500)).run()
+        assert again.assessed == []
+        assert search_in(run, config, again).run()
+        assert len(again.assessed) == 20
+        assert archive_of(run) == archive_of(stand_in_run(tmp_path / "whole", config))
+
+    def test_exactly_the_tokens_of_the_search_finish_it(self, tmp_path):
+        config = stand_in_config()
+        assert search_in(make_run(tmp_path / "run", config), config, StandIn(config), Budget(tokens=30_000)).run()
+
+    def test_hours_stop_a_run(self, tmp_path):
+        config = stand_in_config()
+        run, workers = make_run(tmp_path / "run", config), StandIn(config)
+        search = search_in(run, config, workers, Budget(hours=1e-12))
+        assert not search.run()
+        assert (workers.assessed, search.stopped_by) == ([], "1e-12 hours")
+
+    def test_hours_count_from_the_start_of_the_session(self):
+        budget = Budget(hours=2)
+        assert budget.spent(math.inf, 0) == ""
+        assert budget.spent(-math.inf, 0) == "2 hours"
+
+
+class TestConstraints:
+    bound = 60_000  # parameters; about half of the genomes at 4 x 64 are above
+
+    def test_what_breaks_one_on_sizes_is_rejected_untrained(self, tmp_path):
+        config = stand_in_config(constraints=[f"parameters <= {self.bound}"])
+        workers = StandIn(config)
+        run = stand_in_run(tmp_path / "run", config, workers)
+        records, generations = run.read_candidates()[0], run.read_generations()[0]
+        above = [each for each in records if each.objectives["parameters"] > self.bound]
+        assert 3 < len(above) < 27
+        for record in records:
+            assert (record.outcome == Outcome.rejected) == (record in above)
+        assert all(each.tokens == 0 and "perplexity" not in each.objectives for each in above)
+        assert above[0].reason == f"parameters {above[0].objectives['parameters']:,.6g} is above 60,000"
+        assert sorted(workers.assessed) == sorted(each.canonical for each in records if each not in above)
+        assert not {each.id for each in above} & set(generations[-1].front)
+        assert sum(each.tokens for each in generations) == 1000 * (30 - len(above))
+        # Selection moves away from what is refused.
+        shares = [each.outcomes.get("rejected", 0) for each in generations]
+        assert shares[-1] < shares[0]
+
+    def test_a_population_in_which_all_are_rejected_costs_nothing_and_ends(self, tmp_path):
+        config = stand_in_config(constraints=["parameters <= 1"])
+        run = make_run(tmp_path / "run", config)
+        assert search_in(run, config, None).run()
+        assert {record.outcome for record in run.read_candidates()[0]} == {Outcome.rejected}
+        assert [each.front for each in run.read_generations()[0]] == [[]] * 5
+
+
+def test_a_run_extended_by_generations_equals_a_longer_run(tmp_path):
+    short, long = stand_in_config(algorithm={"generations": 2}), stand_in_config(algorithm={"generations": 5})
+    run, workers = stand_in_run(tmp_path / "short", short), StandIn(long)
+    assert search_in(run, long, workers).run()
+    assert len(workers.assessed) == 18
+    assert archive_of(run)[:2] == archive_of(stand_in_run(tmp_path / "long", long))[:2]
+
+
+@pytest.mark.parametrize("name", ["nsga2", "random"])
+def test_a_search_space_that_is_used_up_ends_the_search_cleanly(tmp_path, name):
+    # Two places, SA-1 or GMemless, at least one mixer, nothing shared: three architectures.
+    config = stand_in_config(space={"depth": 2, "classes": [1, 9], "sharing": False}, algorithm={"name": name, "population": 2})
+    run, workers = make_run(tmp_path / "run", config), StandIn(config)
+    search = search_in(run, config, workers)
+    assert not search.run()
+    assert search.stopped_by == "a search space in which mating finds nothing new"
+    assert sorted(workers.assessed) == ["11111-11111", "11111-91111", "91111-11111"]
+    assert run.generation_numbers() == [0, 1]
+
+
+@pytest.fixture(scope="module")
+def bad_day(tmp_path_factory):
+    config = stand_in_config(space={"depth": 6}, algorithm={"population": 16, "generations": 18})
+    run, told = make_run(tmp_path_factory.mktemp("failures") / "run", config), []
+    search = search_in(run, config, StandIn(config, fails_at(0.3)))
+    tell = search.algorithm.tell
+
+    def heard(infills):
+        told.append((infills.get("F").copy(), infills.get("G").copy()))
+        tell(infills=infills)
+
+    search.algorithm.tell = heard
+    assert search.run()
+    return run, told, search
+
+
+class TestFailures:
+    """30 % of all architectures fail, over 18 generations of 16: the paper's search on a bad day."""
+
+    def test_as_many_fail_as_meant(self, bad_day):
+        outcomes = [record.outcome for record in bad_day[0].read_candidates()[0]]
+        assert len(outcomes) == 304
+        assert 0.2 < sum(outcome != Outcome.ok for outcome in outcomes) / 304 < 0.4
+        assert set(outcomes) == set(Outcome) - {Outcome.rejected}
+
+    def test_what_pymoo_is_told_is_finite_and_every_failure_violates_a_constraint(self, bad_day):
+        run, told, search = bad_day
+        F, G = (np.concatenate(parts) for parts in zip(*told, strict=True))
+        assert F.shape == (304, 2)
+        assert np.isfinite(F).all()
+        ok = np.array([record.outcome == Outcome.ok for record in run.read_candidates()[0]])
+        assert (G[:, 0] == np.where(ok, -1.0, 1.0)).all()
+        assert F[~ok, 0] == pytest.approx(50)  # the perplexity of the unigram
+        assert np.isfinite(search.algorithm.pop.get("F")).all()
+
+    def test_no_failure_is_in_a_front_or_in_the_place_of_an_ok_candidate(self, bad_day):
+        run, _, _ = bad_day
+        records = run.read_candidates()[0]
+        good = {record.id for record in records if record.outcome == Outcome.ok}
+        for generation in run.read_generations()[0]:
+            assert set(generation.front) <= good
+            so_far = [number for number in good if number <= generation.offspring[-1]]
+            assert len(good & set(generation.population)) == min(16, len(so_far))
+        assert generation.front
+
+    def test_failures_keep_what_is_exact_and_nothing_else(self, bad_day):
+        for record in bad_day[0].read_candidates()[0]:
+            if record.outcome != Outcome.ok:
+                assert set(record.objectives) == {"parameters", "cache_bytes"}
+
+    def test_every_file_is_strict_json(self, bad_day):
+        def refuse(text):
+            raise AssertionError(text)
+
+        for path in bad_day[0].path.rglob("*.json"):
+            json.loads(path.read_text(), parse_constant=refuse)

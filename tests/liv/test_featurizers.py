@@ -1,0 +1,64 @@
+"""Feature groups: decays, implicit kernels, convolved projections."""
+
+import pytest
+import torch
+from helpers import lively_liv, noise, relative
+from torch.nn import functional
+
+from star_search.liv.featurizers import ConvolvedProjection, Decay, ImplicitKernel
+
+
+def test_decay_is_a_positive_step_and_a_negative_logarithm() -> None:
+    group = lively_liv(6, dtype=torch.float64).group("A")
+    assert isinstance(group, Decay)
+    x = noise(2, 9, 64, dtype=torch.float64)
+    step, log_decay = group(x)
+    assert relative(step, torch.log1p(torch.exp(x @ group.weight.T + group.bias))) < 1e-13
+    assert relative(log_decay, -step * group.rate.exp()) < 1e-15
+    assert step.min() > 0
+    assert log_decay.max() < 0
+
+
+def test_an_implicit_kernel_is_the_same_at_every_length() -> None:
+    group = lively_liv(8, dtype=torch.float64).group("kernel")
+    assert isinstance(group, ImplicitKernel)
+    long = group.kernel(300)
+    for length in (1, 2, 64, 299):
+        assert relative(group.kernel(length), long[:, :length]) < 1e-14
+    assert relative(group.step(noise(1, 64), None)[:, :1], long[:, :1]) < 1e-14
+
+
+def test_an_implicit_kernel_fades_at_the_rate_of_its_channel() -> None:
+    """Twice the decay parameter's softplus removed from the logarithm for every two lags."""
+    group = ImplicitKernel(4).double()
+    with torch.no_grad():
+        group.decay.copy_(torch.tensor([-3.0, -1.0, 0.0, 2.0]))
+        slow = group.kernel(5)
+        group.decay.add_(1)
+        fast = group.kernel(5)
+        rates = functional.softplus(group.decay - 1) - functional.softplus(group.decay)
+        assert torch.allclose(fast / slow, torch.exp(rates[:, None] * torch.arange(5)), rtol=1e-12, atol=0)
+
+
+def test_a_constant_kernel_is_the_same_at_every_lag_whatever_the_length() -> None:
+    group = lively_liv(8).group("kernel")
+    short, long = group.constant(10), group.constant(130)
+    assert short.shape[1] == 10
+    assert relative(long[:, :10], short) < 1e-6
+    with torch.no_grad():
+        group.decay.add_(1)
+    assert relative(group.constant(10), short) > 1e-3
+
+
+@pytest.mark.parametrize("activation", [False, True])
+def test_a_convolved_projection_is_linear_with_frozen_gates(activation: bool) -> None:
+    group = ConvolvedProjection(8, 6, activation).double()
+    with torch.no_grad():
+        group.weight.copy_(noise(6, 8))
+        group.kernel.copy_(noise(6, 3, seed=1))
+    x, other = noise(2, 7, 8, dtype=torch.float64), noise(2, 7, 8, seed=3, dtype=torch.float64)
+    assert relative(group.linear(x, x), group(x)) < 1e-14
+    assert relative(group.linear(2 * other + x, x), 2 * group.linear(other, x) + group(x)) < 1e-13
+    window = functional.pad((x @ group.weight.T).transpose(1, 2), (2, 0))
+    expected = functional.conv1d(window, group.kernel.flip(1).unsqueeze(1), groups=6).transpose(1, 2)
+    assert relative(group(x), functional.silu(expected) if activation else expected) < 1e-14

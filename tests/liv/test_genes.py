@@ -1,0 +1,121 @@
+"""Every gene matters, no parameter is dead, gradients stay bounded, and a seed decides everything (DESIGN 6.6, 6.7)."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from helpers import STAR, class_parameters, lively_backbone, lone, noise, sampled, sharing_genomes
+from torch import Tensor
+from torch.nn import functional
+
+from star_search import Genome, LanguageModel
+from star_search.genome.encoding import LIVGenes
+from star_search.genome.rules import Rules
+
+CLASSES = class_parameters()
+SOME_GENOMES = ["21211-31112-21221-32112", "51114-51214-51211", "11113-61211-11113-61211", *(sampled(4, 2, s).format() for s in (3, 4))]
+
+
+def neighbours(genome: Genome) -> Iterator[Genome]:
+    """Yield every legal genome that differs in one gene."""
+    rules = Rules.of(STAR, genome.depth)
+    for position, genes in enumerate(genome.livs):
+        for gene, value in enumerate(genes):
+            for other in rules.legal_values(genes.liv_class, gene):
+                changed = LIVGenes(*genes[:gene], other, *genes[gene + 1 :])
+                candidate = Genome((*genome.livs[:position], changed, *genome.livs[position + 1 :]))
+                if other != value and not rules.problems(candidate):
+                    yield candidate
+
+
+def decoded(genome: Genome) -> tuple[list[tuple[str, torch.Size]], int, Tensor]:
+    """Return what can differ between two models of one seed: parameters, cache, outputs."""
+    model = LanguageModel.from_genome(genome, width=16, vocabulary_size=11, seed=0).double()
+    tokens = torch.randint(11, (1, 7), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        return [(name, p.shape) for name, p in model.named_parameters()], model.cache_bytes(16), model(tokens)
+
+
+@pytest.mark.parametrize("text", SOME_GENOMES)
+def test_a_gene_changes_the_model_unless_canonical_form_removes_it(text: str) -> None:
+    genome = Genome.parse(text).canonical(STAR)
+    parameters, cache_bytes, outputs = decoded(genome)
+    kept = changed = 0
+    for neighbour in neighbours(genome):
+        same = decoded(neighbour)
+        equal = same[0] == parameters and same[1] == cache_bytes and torch.equal(same[2], outputs)
+        assert equal == (neighbour.canonical(STAR) == genome), neighbour.format()
+        kept, changed = kept + equal, changed + (not equal)
+    assert kept > 0
+    assert changed >= 2 * genome.depth
+
+
+@pytest.mark.parametrize("genome", [lone(each.values[0]) for each in CLASSES] + sharing_genomes())
+def test_no_parameter_is_dead(genome: str) -> None:
+    """Not one number of one tensor: each moves the loss, at the initialisation."""
+    model = LanguageModel.from_genome(genome, width=32, vocabulary_size=16, residual="scaled", seed=0).double()
+    tokens = torch.randint(16, (4, 40), generator=torch.Generator().manual_seed(0))
+    functional.cross_entropy(model(tokens[:, :-1]).flatten(0, 1), tokens[:, 1:].flatten()).backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.count_nonzero() == parameter.grad.numel(), name
+        assert parameter.grad.norm() > 1e-9, name
+
+
+def liv_gradient_norms(genome: str) -> list[float]:
+    model = LanguageModel.from_genome(genome, width=32, vocabulary_size=64, seed=0)
+    tokens = torch.randint(64, (2, 33), generator=torch.Generator().manual_seed(0))
+    functional.cross_entropy(model(tokens[:, :-1]).flatten(0, 1), tokens[:, 1:].flatten()).backward()
+    return [float(torch.cat([p.grad.flatten() for p in liv.parameters()]).norm()) for liv in model.backbone.livs]
+
+
+@pytest.mark.parametrize("genome", [pytest.param("-".join([lone(each.values[0])] * 48), id=each.id) for each in CLASSES])
+def test_gradients_are_bounded_at_depth_48(genome: str) -> None:
+    assert_bounded(liv_gradient_norms(genome), 1000)
+
+
+def test_gradients_are_bounded_at_depth_48_with_every_class() -> None:
+    genomes = [lone(each.values[0]) for each in CLASSES]
+    assert_bounded(liv_gradient_norms("-".join((genomes * 48)[:48])), 1000)
+
+
+def assert_bounded(norms: list[float], ratio: float) -> None:
+    assert all(0 < norm < float("inf") for norm in norms)
+    assert max(norms) / min(norms) < ratio, f"largest over smallest gradient norm: {max(norms) / min(norms):.3g}"
+
+
+def trained(genome: str, seed: int) -> tuple[list[Tensor], Tensor]:
+    """Train for three steps and return the parameters and the outputs."""
+    model = LanguageModel.from_genome(genome, width=32, vocabulary_size=16, dropout=0.1, seed=seed)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    torch.manual_seed(seed)
+    for _ in range(3):
+        tokens = torch.randint(16, (2, 20))
+        optimizer.zero_grad()
+        functional.cross_entropy(model(tokens[:, :-1]).flatten(0, 1), tokens[:, 1:].flatten()).backward()
+        optimizer.step()
+    return list(model.parameters()), model.eval()(torch.arange(16).unsqueeze(0))
+
+
+@pytest.mark.parametrize("genome", [lone(each.values[0]) for each in CLASSES] + SOME_GENOMES)
+def test_a_seed_decides_parameters_and_outputs(genome: str) -> None:
+    first, second, other = trained(genome, 0), trained(genome, 0), trained(genome, 1)
+    assert all(torch.equal(a, b) for a, b in zip(first[0], second[0], strict=True))
+    assert torch.equal(first[1], second[1])
+    assert not torch.equal(first[1], other[1])
+
+
+def test_sharing_ties_the_named_weights_and_nothing_else() -> None:
+    """`21211-31112-21221-32112`: LIVs 1 and 3 use one featurizer, LIVs 2 and 4 one k and v; output maps stay each one's own."""
+    livs = lively_backbone("21211-31112-21221-32112").livs
+    names = [sorted(name for name, _ in liv.named_parameters()) for liv in livs]
+    whole = ["featurizer.k.weight", "featurizer.q.weight", "featurizer.v.weight", "output.weight"]
+    assert names == [whole, whole, ["output.weight"], ["featurizer.q.weight", "output.weight"]]
+    assert all(livs[2].group(name) is livs[0].group(name) for name in "qkv")
+    x = noise(1, 5, 64)
+    features = livs[1].featurize(x)
+    taken = livs[3].featurize(x, features)
+    assert taken["k"] is features["k"]
+    assert taken["v"] is features["v"]
+    assert not torch.equal(taken["q"], features["q"])

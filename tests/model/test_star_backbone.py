@@ -1,0 +1,119 @@
+"""`STARBackbone`: the quick start of the agora-lab-ai/star README with the import changed, and what it refuses."""
+
+import re
+import warnings
+
+import pytest
+import torch
+from helpers import noise
+
+from star_search import ChannelMixingStructure, Genome, LIVConfig, STARBackbone, TokenMixingStructure
+from star_search.errors import InputError
+
+ATTENTION = LIVConfig(
+    featurizer_class=1,
+    token_mixing=TokenMixingStructure.LOW_RANK,
+    sparsity_mask=False,
+    nonlinearity="softmax",
+    channel_mixing=ChannelMixingStructure.GROUPED,
+)
+MEMORYLESS = LIVConfig(
+    featurizer_class=9,
+    token_mixing=TokenMixingStructure.DIAGONAL,
+    sparsity_mask=False,
+    nonlinearity="silu",
+    channel_mixing=ChannelMixingStructure.DENSE,
+)
+CONFIGS = {1: ATTENTION, 9: MEMORYLESS}
+QUICK_START = [
+    [1, 1, 1, 1, 1],  # SA-1
+    [9, 1, 1, 1, 1],  # GMemless
+    [1, 2, 1, 2, 1],  # SA-1 with sharing
+]
+
+
+def test_quick_start() -> None:
+    with pytest.warns(UserWarning) as caught:
+        model = STARBackbone(512, 24, QUICK_START, CONFIGS)
+    assert [str(each.message) for each in caught] == ["the genome of 3 LIVs is repeated 8 times to depth 24"]
+    assert caught[0].filename == __file__
+    assert [liv.sizes.liv_class.name for liv in model.livs] == ["SA-1", "GMemless", "SA-1"] * 8
+    # 16 attentions of 4 d^2 and 8 memoryless LIVs of 3 d * 1408, 25 norms.
+    assert sum(parameter.numel() for parameter in model.parameters()) == 16 * 4 * 512**2 + 8 * 3 * 512 * 1408 + 25 * 512
+    x = noise(2, 16, 512)
+    with torch.no_grad():
+        y = model(x)
+        assert y.shape == x.shape
+        assert torch.equal(model(x.clone().index_fill_(1, torch.tensor([15]), 0.0))[:, :15], y[:, :15])
+
+
+def test_a_genome_as_long_as_the_depth_warns_nothing() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = STARBackbone(dim=64, depth=3, genome=QUICK_START, configs=CONFIGS)
+    assert model.genome == Genome.parse("11111-91111-12121")
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 25])
+def test_a_length_that_does_not_divide_the_depth_is_refused(depth: int) -> None:
+    with pytest.raises(InputError, match=f"the genome has 3 LIVs, which neither equals nor divides the depth {depth}"):
+        STARBackbone(64, depth, QUICK_START, CONFIGS)
+
+
+def test_a_genome_may_be_text_or_a_genome_and_needs_no_configs() -> None:
+    genome = Genome.parse("51112-91111-51112")
+    for given in (genome, genome.format(), [list(liv) for liv in genome.livs]):
+        model = STARBackbone(64, 3, given, generator=torch.Generator().manual_seed(0))
+        assert model.genome == genome
+        assert [liv.sizes.liv_class.name for liv in model.livs] == ["Rec-1", "GMemless", "Rec-1"]
+
+
+def test_class_ids_are_those_of_the_configs() -> None:
+    model = STARBackbone(64, 2, [[3, 1, 1, 1, 1], [7, 1, 1, 1, 1]], {3: MEMORYLESS, 7: ATTENTION})
+    assert [liv.sizes.liv_class.name for liv in model.livs] == ["GMemless", "SA-1"]
+    with pytest.raises(InputError, match="LIV 1: class 1 is not in catalogue"):
+        STARBackbone(64, 2, "11111-71111", {3: MEMORYLESS, 7: ATTENTION})
+
+
+def test_options_reach_the_backbone() -> None:
+    model = STARBackbone(64, 2, "11111-91111", residual="scaled", dropout=0.5, catalogue="paper")
+    assert model.scales.shape == (2,)
+    x = noise(1, 5, 64)
+    assert not torch.equal(model.train()(x), model(x))
+    assert torch.equal(model.eval()(x), model(x))
+
+
+@pytest.mark.parametrize("genome", [[[1, 1, 1, 1]], [[1, 1, 1, 1, 1, 9], [1, 1, 1, 1]], []])
+def test_rows_that_are_not_five_integers_are_refused(genome: list[list[int]]) -> None:
+    with pytest.raises(InputError):
+        STARBackbone(64, max(len(genome), 1), genome)
+
+
+def test_an_illegal_genome_is_refused_naming_the_gene() -> None:
+    with pytest.raises(InputError, match="LIV 2: feature strategy 2 is not legal for GMemless"):
+        STARBackbone(64, 2, [[1, 1, 1, 1, 1], [9, 1, 1, 1, 2]], CONFIGS)
+
+
+def test_a_config_that_no_class_has_is_refused_with_those_there_are() -> None:
+    strange = LIVConfig(1, TokenMixingStructure.SCALED_TOEPLITZ, ChannelMixingStructure.DENSE)
+    with pytest.raises(InputError, match=re.escape("config 4 asks for operator 13112, which no class of star has: 12123 (SA-1)")):
+        STARBackbone(64, 1, "41111", {4: strange})
+
+
+def test_an_unknown_nonlinearity_is_refused() -> None:
+    with pytest.raises(InputError, match="unknown nonlinearity 'sotfmax'; did you mean 'softmax'"):
+        LIVConfig(1, TokenMixingStructure.LOW_RANK, ChannelMixingStructure.GROUPED, nonlinearity="sotfmax")
+
+
+@pytest.mark.parametrize(
+    ("config", "digits"),
+    [
+        (ATTENTION, "12123"),
+        (MEMORYLESS, "91142"),
+        (LIVConfig(1, TokenMixingStructure.LOW_RANK, ChannelMixingStructure.GROUPED, sparsity_mask=True, nonlinearity="softmax"), "12223"),
+        (LIVConfig(5, TokenMixingStructure.SEQUENTIAL_SEMI_SEPARABLE, ChannelMixingStructure.GROUPED), "54113"),
+        (LIVConfig(7, TokenMixingStructure.SCALED_TOEPLITZ, ChannelMixingStructure.DIAGONAL, nonlinearity="none"), "73111"),
+    ],
+)
+def test_a_config_is_five_digits(config: LIVConfig, digits: str) -> None:
+    assert config.operator.format() == digits
