@@ -171,4 +171,4 @@ def test_a_run_s_folder_may_be_given_in_any_form(sizes_run, export, monkeypatch)
 def test_the_tokenizer_of_the_run_must_be_there(sizes_run, command):
     sizes_run.update_config(configuration(2, data={"tokenizer": "gone.json"}).to_yaml())
     code, _, err = command()
-    assert code == 2 and err.startswith("star-search: data.tokenizer gone.json cannot be read")
+    assert code == 2 and err.startswith(f"star-search: data.tokenizer {Path.cwd() / 'gone.json'} cannot be read")
