@@ -31,7 +31,7 @@ def print_end(run: RunDirectory, search: Search, finished: bool, seconds: float,
         split = split_wall_time([view.by_id[number] for number in search.trained if number in view.by_id], seconds)
         console.print(
             f"{format_seconds(seconds)}: candidates in training or evaluation {split.busy_share:.1%} of it, everything else "
-            f"{1 - split.busy_share:.1%}"
+            f"{1 - split.busy_share:.1%}; the {split.workers} workers busy {split.worker_share:.0%} of the time"
         )
     if finished:
         console.print(f"\nNext: [bold]star-search inspect {run.path}[/]   or   [bold]star-search export-best {run.path}[/]")
