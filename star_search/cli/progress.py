@@ -115,6 +115,7 @@ class LiveReporter(QuietReporter):
         """Move the candidate's bar."""
         if number not in self.tasks:
             self.tasks[number] = self.bars.add_task(f"  candidate {number}", total=progress.steps, text="")
+            self.bars.update(self.whole, completed=self.seen, text=self.headline())
         text = f"loss {progress.loss:.3f} · {progress.tokens_per_second:,.0f} tokens/s"
         self.bars.update(self.tasks[number], completed=progress.step, text=text)
 
