@@ -9,9 +9,17 @@ def main() -> None:
     from star_search.errors import InputError, StarSearchError
 
     try:
-        app()
+        code = app(standalone_mode=False)
     except StarSearchError as error:
         print(f"star-search: {error}", file=sys.stderr)
-        raise SystemExit(2 if isinstance(error, InputError) else 1) from None
+        code = 2 if isinstance(error, InputError) else 1
     except BrokenPipeError:
-        raise SystemExit(1) from None
+        code = 1
+    except Exception as error:
+        # What Typer raises for a bad option; its own class for that differs between its versions.
+        if not hasattr(error, "format_message"):
+            raise
+        if type(error).__name__ != "NoArgsIsHelpError":
+            print(f"star-search: {error.format_message().rstrip('.')}; 'star-search --help' shows what is allowed", file=sys.stderr)
+        code = 2
+    raise SystemExit(code)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from star_search.cli.console import console, format_bytes
+from star_search.cli.session import check_search
 from star_search.config import SearchConfig
 from star_search.genome.accounting import Accounting
 from star_search.genome.encoding import Genome
-from star_search.genome.space import SearchSpace
-from star_search.objectives.registry import Criteria
 
 TRAINING_FLOPS_PER_PARAMETER = 6
 MODEL_FLOPS_PER_SECOND = {"one H200 at 40 % of its bf16 peak": 0.4 * 790e12, "one CPU core at 20 GFLOP/s": 20e9}
@@ -15,8 +14,7 @@ MODEL_FLOPS_PER_SECOND = {"one H200 at 40 % of its bf16 peak": 0.4 * 790e12, "on
 
 def print_bill(config: SearchConfig) -> None:
     """Print the configuration, the token, FLOP and time bill, and Transformer++ at this scale."""
-    space, criteria = SearchSpace.from_config(config.space), Criteria.from_config(config)
-    space.check_width()
+    space, criteria = check_search(config)
     candidates = config.algorithm.population * (config.algorithm.generations + 1)
     tokens = candidates * config.training.steps * config.training.batch_tokens
     account = transformer_plus_plus(config)

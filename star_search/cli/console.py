@@ -59,7 +59,7 @@ def candidate_table(title: str, records: Sequence[CandidateRecord], names: Seque
     objectives = shown_objectives(names)
     for heading in ("id", "gen", *objectives):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("LIVs", no_wrap=True)
+    table.add_column("LIVs", overflow="fold")
     longest = max((len(record.canonical) for record in records), default=0)
     with_genome = width >= 14 + 14 * len(objectives) + longest * 7 // 6
     if with_genome:

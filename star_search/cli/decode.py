@@ -29,7 +29,7 @@ def decode(
     from star_search.genome.rules import Rules
 
     table = load_catalogue(catalogue)
-    parsed = _read(genome, depth, length, graph)
+    parsed = _read(genome, width, depth, length, graph)
     if explain:
         _explain(parsed, table, json_)
         return
@@ -41,15 +41,16 @@ def decode(
     print_json(described) if json_ else _print_tree(described, parsed, table)
 
 
-def _read(text: str, depth: int | None, length: int, graph: str | None) -> Genome:
+def _read(text: str, width: int, depth: int | None, length: int, graph: str | None) -> Genome:
     from star_search.errors import InputError
     from star_search.genome.encoding import Genome
 
     genome = Genome.parse(text)
     if depth is not None and depth != genome.depth:
         raise InputError(f"the genome has {genome.depth} LIVs and --depth is {depth}")
-    if length < 1:
-        raise InputError(f"--length must be at least 1, got {length}")
+    for option, value in (("--width", width), ("--length", length)):
+        if value < 1:
+            raise InputError(f"{option} must be at least 1, got {value}")
     if graph not in (None, "dot"):
         raise InputError(f"--graph must be dot, got {graph}")
     return genome

@@ -74,7 +74,7 @@ def _print_progress(view: RunView) -> None:
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
     headings = ("gen", "ok", "best", "median", "front", "hypervolume", "repaired", "invalid", "distance")
     for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, justify="right")
     for entry, generation in zip(view.progress, view.generations, strict=True):
         rates = generation.rates
         table.add_row(

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -15,6 +15,10 @@ from star_search.config import SearchConfig, load_configuration, parse_configura
 from star_search.errors import InputError
 from star_search.runs.directory import RunDirectory, is_run
 from star_search.runs.locate import newest_run, numbered_folder
+
+if TYPE_CHECKING:
+    from star_search.genome.space import SearchSpace
+    from star_search.objectives.registry import Criteria
 
 RUNS = Path("runs")
 CHANGEABLE = ("algorithm.generations", "workers.count", "workers.timeout", "workers.device")
@@ -93,16 +97,11 @@ class Session:
         from star_search.data.store import prepare
         from star_search.data.stream import TokenStream
         from star_search.data.unigram import unigram_loss
-        from star_search.evolution.algorithms import Operators, SearchProblem, build_algorithm
         from star_search.evolution.provenance import provenance
         from star_search.evolution.workers import devices
-        from star_search.genome.space import SearchSpace
-        from star_search.objectives.registry import Criteria
 
         config = self.config
-        space, criteria = SearchSpace.from_config(config.space), Criteria.from_config(config)
-        space.check_width()
-        build_algorithm(Operators(space, config.algorithm), SearchProblem(space, len(criteria.objectives), 1))
+        space, criteria = check_search(config)
         found = devices(config.workers.device)
         store = prepare(config.data)
         stream = TokenStream(store, config.training.sequence_length, config.training.rows, config.data.seed)
@@ -127,6 +126,22 @@ class Session:
     def resume_command(self, run: RunDirectory) -> str:
         """Return the command that continues the run."""
         return f"star-search evolve --resume --run-dir {run.path}"
+
+
+def check_search(config: SearchConfig) -> tuple[SearchSpace, Criteria]:
+    """Return the space and the criteria of a search.
+
+    Raises:
+        InputError: for a space, objectives or an algorithm that cannot be.
+    """
+    from star_search.evolution.algorithms import Operators, SearchProblem, build_algorithm
+    from star_search.genome.space import SearchSpace
+    from star_search.objectives.registry import Criteria
+
+    space, criteria = SearchSpace.from_config(config.space), Criteria.from_config(config)
+    space.check_width()
+    build_algorithm(Operators(space, config.algorithm), SearchProblem(space, len(criteria.objectives), 1))
+    return space, criteria
 
 
 def _check_budget(option: str, value: float | None) -> None:

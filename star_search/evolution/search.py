@@ -205,12 +205,13 @@ class Search:
         before = self.recorded_generations.get(record.generation)
         if before is None:
             self.run_directory.write_generation(record)
-            self.run_directory.prune_weights(set(record.front))
         elif before.comparable() != record.comparable():
             raise StarSearchError(
                 f"generation {record.generation} of {self.run_directory.path} came out otherwise than recorded: "
                 "resume with the versions in its provenance.json"
             )
+        # A replayed generation too, because a kill may have come before it; what a replay has not reached yet is kept.
+        self.run_directory.prune_weights(set(record.front) | (self.recorded.keys() - self.archive.records.keys()))
 
 
 def _intact(found: tuple[list[Record], list[str]], what: str) -> list[Record]:

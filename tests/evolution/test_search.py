@@ -107,6 +107,22 @@ class TestFullRun:
             for generation in full[0].read_generations()[0]
         )
 
+    def test_rates_count_their_own_generation(self, tmp_path):
+        """A generation's repairs are in the lineage of its offspring, where no duplicate was dropped."""
+        config = stand_in_config(algorithm={"mutation_probability": 0.3, "seed": 2})
+        found = 0
+        run = stand_in_run(tmp_path / "run", config)
+        records = run.read_candidates()[0]
+        for generation in run.read_generations()[0][1:]:
+            lineages = [records[number].lineage for number in generation.offspring]
+            if generation.rates["duplicates_avoided"] == 0:
+                found += 1
+                repaired = [len(lineage["repaired"]) for lineage in lineages]
+                assert generation.rates["repair_rate"] == pytest.approx(sum(repaired) / (6 * 20))
+                assert generation.rates["invalid_before_repair_rate"] == pytest.approx(sum(map(bool, repaired)) / 6)
+        assert found >= 2
+        assert run.read_generations()[0][0].rates["repair_rate"] == 0
+
     def test_the_reporter_hears_of_everything(self, full):
         _, workers, listener = full
         assert listener.started == [(g, list(range(6 * g, 6 * g + 6))) for g in range(5)]
@@ -189,6 +205,23 @@ def truncated(run, path, candidates, generations):
     for number in range(generations, 5):
         shutil.rmtree(copy.generation_path(number).parent)
     return copy
+
+
+def test_weights_that_a_kill_left_behind_are_deleted_and_those_of_the_front_kept(tmp_path):
+    config = stand_in_config()
+    run = stand_in_run(tmp_path / "run", config)
+    expected = archive_of(run)
+    # Killed after the last generation was written and before weights were deleted; and in the middle of gen03.
+    for kept in (30, 21):
+        for number in range(kept):
+            run.weights_path(number).write_bytes(b"weights")
+        for number in range(kept, 30):
+            run.candidate_path(number).unlink()
+            run.weights_path(number).unlink(missing_ok=True)
+        for number in range(kept // 6, 5):
+            run.generation_path(number).unlink()
+        assert search_in(run, config, StandIn(config)).run()
+        assert archive_of(run) == expected
 
 
 class TestRefusals:

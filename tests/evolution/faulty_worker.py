@@ -1,0 +1,106 @@
+"""Faults on purpose inside a training, in this process or in a worker, and a mark that says whether a training step is under way.
+
+`faulty_train` stands in for `assessment.train`: it appends the genome to `trained.txt` and does to it what the plan says. A worker
+process gets it through `serve`, which stands in for `workers._serve`; plan and folder travel in the environment. No torch at import.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+PLAN = "STAR_TEST_PLAN"
+MARK = "STAR_TEST_MARK"
+
+
+def faulty_train(train: Callable[..., Any], folder: Path, plan: dict[str, str]) -> Callable[..., Any]:
+    """Return `train` with the faults of the plan, {canonical genome: fault}."""
+
+    def wrapped(model: Any, stream: Any, config: Any, unigram_loss: float, report: Callable[[Any], None]) -> Any:
+        canonical = model.backbone.genome.format()
+        with (folder / "trained.txt").open("a") as file:
+            file.write(canonical + "\n")
+        tries = trained(folder).count(canonical)
+        fault = plan.get(canonical, "")
+        if fault == "raise":
+            raise ValueError("on purpose")
+        if fault == "memory":
+            raise MemoryError("DefaultCPUAllocator: can't allocate memory")
+        if fault == "nan":
+            model.embedding.data[0] = float("nan")
+        if fault == "idle":
+            config = config.model_copy(update={"learning_rate": 1e-12})
+        if fault == "hang":
+            time.sleep(600)
+
+        def watch(progress: Any) -> None:
+            report(progress)
+            if fault == "die" or (fault == "die once" and tries == 1):
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        return train(model, stream, config, unigram_loss, watch)
+
+    return wrapped
+
+
+def trained(folder: Path) -> list[str]:
+    """Return the genomes whose training began, in order."""
+    path = folder / "trained.txt"
+    return path.read_text().split() if path.exists() else []
+
+
+def serve(pipe: Any, parent: int, config: Any, device: str) -> None:
+    """Serve as a worker does, with what the environment asks for."""
+    from star_search.evolution import workers
+
+    patch()
+    workers._serve(pipe, parent, config, device)
+
+
+def end_at_once(pipe: Any, parent: int, config: Any, device: str) -> None:
+    """Serve as a worker that cannot start."""
+    sys.exit(3)
+
+
+def patch() -> None:
+    """Patch this process as the environment asks."""
+    from star_search.objectives import assessment
+    from star_search.training import trainer
+
+    if PLAN in os.environ:
+        values = json.loads(os.environ[PLAN])
+        assessment.train = faulty_train(assessment.train, Path(values["folder"]), values["plan"])
+    if MARK in os.environ:
+        trainer._step = _marked(trainer._step, Path(os.environ[MARK]))
+
+
+def _marked(step: Callable[..., Any], folder: Path) -> Callable[..., Any]:
+    """Keep a file of this process at `1` while it is in a training step; what a SIGKILL leaves there is true."""
+    descriptor = os.open(folder / str(os.getpid()), os.O_RDWR | os.O_CREAT)
+
+    def marked(*arguments: Any) -> Any:
+        os.pwrite(descriptor, b"1", 0)
+        try:
+            return step(*arguments)
+        finally:
+            os.pwrite(descriptor, b"0", 0)
+
+    return marked
+
+
+def main() -> None:
+    """Run the command line with this process and its workers patched."""
+    from star_search.cli import main as run
+    from star_search.evolution import workers
+
+    workers._serve = serve
+    # With worker processes the driver trains nothing, and need not load torch before they do.
+    if "--workers=0" in sys.argv:
+        patch()
+    run()

@@ -1,0 +1,160 @@
+"""Worker processes: results do not depend on how many there are; one that dies or hangs costs what it must and no more."""
+
+import json
+import os
+import time
+from collections import Counter
+
+import pytest
+
+from evolution import faulty_worker
+from evolution.small_search import archive_of, make_run, search_in, small_config
+from star_search.config import WorkersConfig
+from star_search.errors import InputError, StarSearchError
+from star_search.evolution import workers
+from star_search.evolution.workers import InProcess, Processes, build_workers, devices, worker_count
+from star_search.runs.records import Outcome
+
+
+@pytest.fixture(scope="module")
+def healthy(source, tmp_path_factory):
+    config = small_config(source)
+    run = make_run(tmp_path_factory.mktemp("healthy") / "run", config)
+    assert search_in(run, config, InProcess(config)).run()
+    return archive_of(run)
+
+
+@pytest.fixture
+def search(source, tmp_path, monkeypatch):
+    """Return a runner of the healthy search over worker processes, with faults; it gives the run and the trainings that began."""
+
+    def call(count, plan=None, **changes):
+        monkeypatch.setattr(workers, "_serve", faulty_worker.serve)
+        monkeypatch.setenv(faulty_worker.PLAN, json.dumps({"folder": str(tmp_path), "plan": plan or {}}))
+        config = small_config(source, workers={"count": count, **changes})
+        run = make_run(tmp_path / "run", config)
+        assert search_in(run, config, Processes(config)).run()
+        return run, Counter(faulty_worker.trained(tmp_path))
+
+    return call
+
+
+def canonical_of(archive, number):
+    return archive[0][number]["canonical"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_archive_is_the_same_whatever_the_number_of_workers(search, healthy, count):
+    run, _ = search(count)
+    assert archive_of(run) == healthy
+    assert len({record.measured["worker"] for record in run.read_candidates()[0]}) == count
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_once_costs_one_retry_and_nothing_else(search, healthy):
+    victims = [canonical_of(healthy, 1), canonical_of(healthy, 6)]
+    run, began = search(2, dict.fromkeys(victims, "die once"))
+    assert archive_of(run) == healthy
+    assert {canonical: count for canonical, count in began.items() if count != 1} == dict.fromkeys(victims, 2)
+
+
+@pytest.mark.slow
+def test_a_candidate_whose_worker_is_killed_twice_has_crashed(search, healthy):
+    victim = canonical_of(healthy, 2)
+    run, began = search(2, {victim: "die"})
+    record = run.read_candidates()[0][2]
+    assert (record.outcome, record.tokens) == (Outcome.crashed, 0)
+    assert record.reason == "its worker process was killed twice by signal 9, as the kernel does when memory runs out"
+    assert set(record.objectives) == {"parameters", "cache_bytes"}
+    assert began[victim] == 2
+    # Those beside it came to no harm.
+    for number in (0, 1, 3):
+        assert run.read_candidates()[0][number].comparable() == healthy[0][number]
+    assert run.generation_numbers() == [0, 1, 2]
+    assert all(2 not in generation.front for generation in run.read_generations()[0])
+
+
+@pytest.mark.slow
+def test_a_candidate_over_the_time_limit_is_killed_and_recorded(search, healthy):
+    victim, start = canonical_of(healthy, 0), time.monotonic()
+    run, began = search(2, {victim: "hang"}, timeout=6.0)
+    assert time.monotonic() - start < 60
+    record = run.read_candidates()[0][0]
+    assert (record.outcome, record.reason) == (Outcome.timeout, "not finished after 6 seconds")
+    assert 6 <= record.measured["seconds"] < 9
+    assert began[victim] == 1
+    for number in (1, 2, 3):
+        assert run.read_candidates()[0][number].comparable() == healthy[0][number]
+
+
+@pytest.mark.slow
+def test_a_crash_in_a_worker_brings_its_traceback_and_the_worker_goes_on(search, healthy):
+    run, began = search(1, {canonical_of(healthy, 0): "raise"})
+    assert run.read_candidates()[0][0].outcome == Outcome.crashed
+    assert run.traceback_path(0).read_text().rstrip().endswith("ValueError: on purpose")
+    assert len({record.measured["worker"] for record in run.read_candidates()[0][1:]}) == 1
+    assert max(began.values()) == 1
+
+
+def test_a_worker_that_cannot_start_ends_the_search(source, tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "_serve", faulty_worker.end_at_once)
+    config = small_config(source, workers={"count": 2})
+    with pytest.raises(StarSearchError) as error:
+        search_in(make_run(tmp_path / "run", config), config, Processes(config)).run()
+    assert str(error.value) == "a worker process on cpu ended with exit code 3 before it was ready"
+
+
+def test_workers_are_gone_when_they_are_closed(source, monkeypatch):
+    monkeypatch.setattr(workers, "_serve", faulty_worker.end_at_once)
+    made = Processes(small_config(source, workers={"count": 2}))
+    assert len(made._workers) == 2
+    made.close()
+    for worker in made._workers:
+        assert not worker.process.is_alive()
+        with pytest.raises(ProcessLookupError):
+            os.kill(worker.process.pid, 0)
+
+
+def test_a_count_of_0_is_this_process(source):
+    assert isinstance(build_workers(small_config(source)), InProcess)
+
+
+@pytest.mark.parametrize(
+    ("count", "threads", "available", "cores", "expected"),
+    [
+        (3, 1, ["cpu"], 16, 3),
+        ("auto", 1, ["cpu"], 3, 3),
+        ("auto", 4, ["cpu"], 8, 2),
+        ("auto", 4, ["cpu"], 2, 1),
+        ("auto", 1, ["cpu"], 64, 4),  # no more than the population
+        ("auto", 1, ["cuda:0", "cuda:1"], 64, 2),
+    ],
+)
+def test_auto_is_one_worker_per_gpu_or_as_many_as_the_cores_allow(source, monkeypatch, count, threads, available, cores, expected):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(cores)), raising=False)
+    config = small_config(source).model_copy(update={"workers": WorkersConfig(count=count, threads=threads)})
+    assert worker_count(config, available) == expected
+
+
+def test_cpu_is_cpu_and_a_gpu_that_is_not_there_is_refused(monkeypatch):
+    import torch
+
+    assert devices("cpu") == ["cpu"]
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert devices("auto") == ["cpu"]
+    for name in ("cuda", "cuda:0", "tpu", ""):
+        with pytest.raises(InputError, match=r"workers\.device must be auto, cpu, cuda or cuda:N with N below 0, the number"):
+            devices(name)
+
+
+def test_names_of_gpus(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(os.path, "exists", lambda path: True)
+    assert devices("auto") == devices("cuda") == ["cuda:0", "cuda:1"]
+    assert devices("cuda:1") == ["cuda:1"]
+    for name in ("cuda:2", "cuda:-1", "cuda:x"):
+        with pytest.raises(InputError):
+            devices(name)
