@@ -103,9 +103,9 @@ def _nsga2(operators: Operators, objectives: int) -> Algorithm:
 def _ga(operators: Operators, objectives: int) -> Algorithm:
     if objectives != 1:
         raise InputError(f"algorithm ga takes one objective, got {objectives}; nsga2 takes several")
-    if operators.config.elites > operators.config.population:
+    if operators.config.elites >= operators.config.population:
         raise InputError(
-            f"algorithm.elites must be at most algorithm.population ({operators.config.population}), got {operators.config.elites}"
+            f"algorithm.elites must be below algorithm.population ({operators.config.population}), got {operators.config.elites}"
         )
     return ElitistGA(elites=operators.config.elites, **operators.for_mating())
 

@@ -57,6 +57,7 @@ class Assessor:
             outcome, reason, trace = Outcome.ok, "", ""
         except Unhealthy as error:
             outcome, reason, trace = error.outcome, error.reason, ""
+            seen[0] = max(seen[0], error.tokens)
         except Exception as error:
             outcome, reason, trace = _failure(error)
         seconds, busy = time.perf_counter() - start, [began, time.time()]

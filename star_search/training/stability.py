@@ -12,11 +12,12 @@ DIVERGENCE_NATS = 1.5
 
 
 class Unhealthy(Exception):
-    """A training that ended early; carries the candidate's outcome and the reason."""
+    """A training that ended early; carries the candidate's outcome, the reason, and the tokens spent where training knows them."""
 
     def __init__(self, outcome: Outcome, reason: str) -> None:
         super().__init__(reason)
         self.outcome, self.reason = outcome, reason
+        self.tokens = 0
 
 
 class HealthMonitor:

@@ -86,13 +86,22 @@ def train(
         inputs_BT, targets_BT = (torch.from_numpy(array).to(device) for array in stream.batch(step))
         unread.append(_step(model, optimizer, config, step, inputs_BT, targets_BT))
         if len(unread) == READ_INTERVAL or step + 1 == config.steps:
-            for loss, gradient_norm in unread:
-                monitor.observe(loss.item(), gradient_norm.item())
-            unread.clear()
+            _read(unread, monitor, (step + 1) * config.batch_tokens)
             speed = (step + 1) * config.batch_tokens / (time.perf_counter() - start)
             report(Progress(step + 1, config.steps, monitor.recent_loss(), speed))
     curve = loss_curve(monitor.losses)
     return TrainingResult(config.steps, config.steps * config.batch_tokens, curve, time.perf_counter() - start)
+
+
+def _read(unread: list[tuple[Tensor, Tensor]], monitor: HealthMonitor, tokens: int) -> None:
+    """Hand the losses and gradient norms of the last steps to the monitor; `tokens` are spent by now."""
+    try:
+        for loss, gradient_norm in unread:
+            monitor.observe(loss.item(), gradient_norm.item())
+    except Unhealthy as error:
+        error.tokens = tokens
+        raise
+    unread.clear()
 
 
 def _step(

@@ -129,7 +129,7 @@ class TestElitistGA:
     [
         ({"name": "nsga3"}, 2, "unknown algorithm 'nsga3'; did you mean 'nsga2'?"),
         ({"name": "ga"}, 2, "algorithm ga takes one objective, got 2; nsga2 takes several"),
-        ({"name": "ga", "population": 4, "elites": 5}, 1, "algorithm.elites must be at most algorithm.population (4), got 5"),
+        ({"name": "ga", "population": 4, "elites": 4}, 1, "algorithm.elites must be below algorithm.population (4), got 4"),
     ],
 )
 def test_what_cannot_work_is_refused(config, objectives, sentence):

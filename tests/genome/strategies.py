@@ -1,8 +1,8 @@
 """Hypothesis strategies for genomes."""
 
-from helpers import STAR
 from hypothesis import strategies as st
 
+from helpers import STAR
 from star_search.genome.encoding import Genome, LIVGenes
 from star_search.genome.rules import Rules
 

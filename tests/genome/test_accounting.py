@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from helpers import STAR, lone
 
+from helpers import STAR, lone
 from star_search import Genome, LanguageModel, SearchSpace
 from star_search.config import SpaceConfig
 from star_search.errors import InputError

@@ -1,8 +1,8 @@
 """The shipped catalogues, row by row as DESIGN section 2 has them."""
 
 import pytest
-from helpers import STAR
 
+from helpers import STAR
 from star_search.errors import InputError
 from star_search.genome import Genome, load_catalogue
 from star_search.genome.rules import Rules

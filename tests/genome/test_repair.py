@@ -5,11 +5,11 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
-from helpers import STAR
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genome.strategies import any_genome, legal_genomes
+from helpers import STAR
 from star_search import LanguageModel
 from star_search.genome import Genome
 from star_search.genome.encoding import LIVGenes, hamming

@@ -1,8 +1,8 @@
 """What is legal, and the sentence for what is not."""
 
 import pytest
-from helpers import STAR
 
+from helpers import STAR
 from star_search.errors import InputError
 from star_search.genome import Genome
 from star_search.genome.rules import Rules, positions_by_problem

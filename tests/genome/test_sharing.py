@@ -1,9 +1,9 @@
 """Who shares what: the golden genome, scope by class, and combinations of both kinds."""
 
-from helpers import STAR
 from hypothesis import given
 
 from genome.strategies import legal_genomes
+from helpers import STAR
 from star_search.genome import Genome
 from star_search.genome.sharing import SharingGroup
 

@@ -4,8 +4,8 @@ import re
 
 import numpy as np
 import pytest
-from helpers import STAR
 
+from helpers import STAR
 from star_search import SearchSpace
 from star_search.config import SpaceConfig
 from star_search.errors import InputError

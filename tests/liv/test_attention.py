@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from helpers import lively_liv, noise, relative
 from torch import Tensor
 
+from helpers import lively_liv, noise, relative
 from star_search.genome.accounting import head_count
 from star_search.liv.attention import rotate
 

@@ -4,10 +4,10 @@ import math
 
 import pytest
 import torch
-from helpers import STAR, class_parameters, lively_backbone, lively_liv, lone, noise, sharing_genomes, uses_fft
 from torch import Tensor
 from torch.nn import functional
 
+from helpers import STAR, class_parameters, lively_backbone, lively_liv, lone, noise, sharing_genomes, uses_fft
 from star_search import LanguageModel
 
 CLASSES = class_parameters()

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from helpers import lively_liv, noise, relative
 from torch.autograd import gradcheck
 from torch.nn import functional
 
+from helpers import lively_liv, noise, relative
 from star_search.liv import reference
 from star_search.liv.featurizers import convolve_window, keep_last, short_convolution
 

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from helpers import STAR, class_parameters, lively_backbone, lone, noise, sharing_genomes
 from torch import Tensor
 
+from helpers import STAR, class_parameters, lively_backbone, lone, noise, sharing_genomes
 from star_search.model.backbone import Backbone
 from star_search.model.cache import DecodingCache
 

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from helpers import lively_liv, noise, relative
 from torch.nn import functional
 
+from helpers import lively_liv, noise, relative
 from star_search.liv.featurizers import ConvolvedProjection, Decay, ImplicitKernel
 
 

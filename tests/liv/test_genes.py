@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from helpers import STAR, class_parameters, lively_backbone, lone, noise, sampled, sharing_genomes
 from torch import Tensor
 from torch.nn import functional
 
+from helpers import STAR, class_parameters, lively_backbone, lone, noise, sampled, sharing_genomes
 from star_search import Genome, LanguageModel
 from star_search.genome.encoding import LIVGenes
 from star_search.genome.rules import Rules

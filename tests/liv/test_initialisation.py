@@ -4,9 +4,9 @@ import math
 
 import pytest
 import torch
-from helpers import STAR, class_parameters, lone
 from torch.nn import functional
 
+from helpers import STAR, class_parameters, lone
 from star_search.genome.encoding import Genome
 from star_search.liv.initialisation import Scheme
 from star_search.model.backbone import Backbone

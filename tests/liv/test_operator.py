@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from helpers import STAR, class_parameters, lively_backbone, lively_liv, lone, noise, relative, sharing_genomes
 from torch import Tensor
 from torch.nn import functional
 
+from helpers import STAR, class_parameters, lively_backbone, lively_liv, lone, noise, relative, sharing_genomes
 from star_search.genome.catalogue import DIAGONAL
 from star_search.liv.operator import LIV
 from star_search.model.backbone import Backbone

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from helpers import lively_liv, noise, relative
 from torch import Tensor
 from torch.nn import functional
 
+from helpers import lively_liv, noise, relative
 from star_search.genome.accounting import head_count
 from star_search.liv.operator import LIV, NORM_EPSILON
 

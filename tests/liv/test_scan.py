@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from helpers import noise, relative
 from torch.autograd import gradcheck
 
+from helpers import noise, relative
 from star_search.liv import reference
 from star_search.liv.scan import linear_scan, scan_values
 

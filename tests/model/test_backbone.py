@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from helpers import STAR, lively_backbone, noise, relative
 
+from helpers import STAR, lively_backbone, noise, relative
 from star_search.genome.encoding import Genome
 from star_search.liv.operator import NORM_EPSILON
 from star_search.model.backbone import Backbone

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from helpers import lively_backbone, noise, relative
 
 GENOME = "11112-11112-51111-81111-71111-21111-91111"

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers import relative, sharing_genomes
 from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
+from helpers import relative, sharing_genomes
 from star_search import Genome, LanguageModel
 from star_search.errors import InputError
 

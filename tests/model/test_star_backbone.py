@@ -5,8 +5,8 @@ import warnings
 
 import pytest
 import torch
-from helpers import noise
 
+from helpers import noise
 from star_search import ChannelMixingStructure, Genome, LIVConfig, STARBackbone, TokenMixingStructure
 from star_search.errors import InputError
 
