@@ -57,7 +57,7 @@ def lively_backbone(genome: Genome | str, width: int = WIDTH, dtype: torch.dtype
         for parameter in backbone.parameters():
             parameter.mul_(1 + 0.3 * torch.randn(parameter.shape, generator=generator))
         for liv in backbone.livs:
-            liv.output.weight.mul_((2 * genome.depth) ** 0.5)
+            next(liv.output.parameters()).mul_((2 * genome.depth) ** 0.5)
     return backbone.to(dtype).eval()
 
 

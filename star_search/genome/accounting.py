@@ -54,9 +54,10 @@ class Dimensions:
     width: int
 
     def __post_init__(self) -> None:
-        multiple = 2 * head_count(self.width)
-        if self.width % multiple:
-            raise InputError(f"width {self.width} must be a multiple of {multiple}, twice its {self.heads} heads")
+        times = 2 * self.liv_class.branches
+        if self.width % (times * self.heads):
+            needed = f"must be a multiple of {times * self.heads}, {times} times its {self.heads} heads"
+            raise InputError(f"width {self.width} {needed}, for {self.liv_class.name}")
         repeat = max(group.repeat for group in self.liv_class.groups.values())
         if self.heads % repeat:
             raise InputError(f"width {self.width} has {self.heads} heads, which {self.liv_class.name} cannot share by {repeat}")

@@ -127,9 +127,11 @@ class Poles(FeatureGroup):
         self.log_step = nn.Parameter(torch.empty(width))
 
     def forward(self, x_BTD: Tensor) -> Tensor:
-        """Return [3, N, D]: real and imaginary part of step A, and the step."""
-        step = self.log_step.exp().expand_as(self.log_real)
-        return torch.stack((-step * self.log_real.exp(), step * self.imaginary, step))
+        """Return [3, N, D]: real and imaginary part of step A, and the step, in fp32 at least: an angle grows with every token."""
+        precise = torch.promote_types(self.log_step.dtype, torch.float32)
+        log_step, log_real, imaginary = (each.to(precise) for each in (self.log_step, self.log_real, self.imaginary))
+        step = log_step.exp().expand_as(log_real)
+        return torch.stack((-step * log_real.exp(), step * imaginary, step))
 
     def constant(self, max_length: int) -> Tensor:
         """Return [3, N, D]."""
