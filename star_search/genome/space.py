@@ -40,7 +40,7 @@ class SearchSpace:
             raise InputError("space.classes must name at least one class")
         for liv_class in classes:
             if liv_class.not_built:
-                raise InputError(f"space.classes: class {liv_class.id} ({liv_class.name}) is not built yet: {liv_class.not_built}")
+                raise InputError(f"space.classes: class {liv_class.id} ({liv_class.name}) cannot be built: {liv_class.not_built}")
         groups = config.groups or max(2, config.depth // 8)
         ids = tuple(dict.fromkeys(liv_class.id for liv_class in classes))
         rules = Rules(catalogue, ids, min(groups, config.depth), config.minimum_mixers, config.sharing)

@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 import pytest
-
 from evolution.small_search import write_text_source
 
 

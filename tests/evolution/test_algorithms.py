@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from evolution.small_search import analytic_perplexity
 from pymoo.core.evaluator import Evaluator
 from pymoo.core.population import Population
 from pymoo.problems.static import StaticProblem
 
-from evolution.small_search import analytic_perplexity
 from star_search.config import AlgorithmConfig, SpaceConfig
 from star_search.errors import InputError
 from star_search.evolution.algorithms import ALGORITHMS, Operators, SearchProblem, build_algorithm, mean_hamming_distance

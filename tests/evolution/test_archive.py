@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-
 from evolution.small_search import stand_in_config
+
 from star_search.evolution.archive import Archive
 from star_search.objectives.assignment import Assignment
 from star_search.objectives.registry import Criteria

@@ -116,7 +116,7 @@ class TestGeneMutation:
         GeneMutation(SPACE, probability).do(PROBLEM, pop, random_state=generator(3))
         for old, individual in zip(before, pop, strict=True):
             new = individual.X
-            assert individual.get("lineage")["mutated"] == np.flatnonzero(old.X != new).tolist()
+            assert individual.get("lineage")["mutated"] == np.flatnonzero(new != old.X).tolist()
             for index in individual.get("lineage")["mutated"]:
                 liv_class = int(new[index - index % GENES_PER_LIV])
                 assert new[index] in SPACE.legal_values(index % GENES_PER_LIV, liv_class)

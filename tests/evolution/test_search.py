@@ -6,7 +6,6 @@ import shutil
 
 import numpy as np
 import pytest
-
 from evolution.small_search import (
     Listener,
     StandIn,
@@ -18,6 +17,7 @@ from evolution.small_search import (
     stand_in_config,
     stand_in_run,
 )
+
 from star_search.errors import InputError, StarSearchError
 from star_search.evolution.search import Budget
 from star_search.genome.encoding import Genome
