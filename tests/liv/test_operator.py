@@ -14,13 +14,7 @@ from star_search.model.backbone import Backbone
 
 CLASSES = class_parameters()
 SHARING = sharing_genomes()
-LENGTHS = [1, 2, 3, 63, 64, 65, 100, 130]
-
-
-def lengths(class_id: int) -> list[int]:
-    """Return short, odd and long lengths, and those around the class's own window or block."""
-    own = [STAR[class_id].fields[name] for name in ("window", "block") if name in STAR[class_id].fields]
-    return LENGTHS + [length for size in own for length in (size - 1, size, size + 1, 2 * size + 3)]
+LENGTHS = [1, 2, 63, 64, 65, 130]
 
 
 def outputs_and_gradients(module: LIV | Backbone, x: Tensor, weights: Tensor, use_reference: bool) -> dict[str, Tensor]:
@@ -66,7 +60,7 @@ def in_precision(module: LIV | Backbone, length: int, dtype: torch.dtype, use_re
 @pytest.mark.parametrize("class_id", CLASSES)
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-10)], ids=["fp32", "fp64"])
 def test_fast_form_is_the_reference_form(class_id: int, dtype: torch.dtype, tolerance: float) -> None:
-    for length in lengths(class_id):
+    for length in LENGTHS:
         liv = lively_liv(class_id)
         fast = in_precision(liv, length, dtype, use_reference=False)
         truth = in_precision(liv, length, dtype, use_reference=True)
@@ -78,11 +72,11 @@ def test_fast_form_is_the_reference_form(class_id: int, dtype: torch.dtype, tole
 def bf16_errors(class_id: int, autocast: bool) -> tuple[dict[str, float], dict[str, float]]:
     """Return the root mean square error of every tensor against the fp64 reference, of the reference form and of the fast form.
 
-    Pooled over three models and four lengths, since a tensor of four numbers meets rounding by luck.
+    Pooled over three models and lengths, since a tensor of four numbers meets rounding by luck.
     """
     squares: tuple[dict[str, float], dict[str, float]] = ({}, {})
     for seed in range(3):
-        for length in (2, 63, 65, 130):
+        for length in (2, 65, 100):
             stored = lively_liv(class_id, seed=seed) if autocast else lively_liv(class_id, seed=seed).bfloat16()
             exact = in_precision(stored.double(), length, torch.float64, use_reference=True)
             sizes = scales(stored, length, exact)
@@ -91,7 +85,7 @@ def bf16_errors(class_id: int, autocast: bool) -> tuple[dict[str, float], dict[s
                 with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
                     found = in_precision(liv, length, torch.float32 if autocast else torch.bfloat16, use_reference)
                 for name, error in errors(found, exact, sizes).items():
-                    pooled[name] = pooled.get(name, 0.0) + error**2 / 12
+                    pooled[name] = pooled.get(name, 0.0) + error**2 / 9
     plain, fast = ({name: square**0.5 for name, square in pooled.items()} for pooled in squares)
     return plain, fast
 
@@ -174,8 +168,9 @@ def assert_is_operator(T_ijab: Tensor, value_TG: Tensor, y_TD: Tensor) -> None:
 
 
 @pytest.mark.parametrize("class_id", CLASSES)
-@pytest.mark.parametrize(("length", "width"), [(2, 64), (67, 16)])
-def test_materialize_is_the_forward(class_id: int, length: int, width: int) -> None:
+@pytest.mark.parametrize(("length", "branch_width"), [(2, 64), (67, 8)])
+def test_materialize_is_the_forward(class_id: int, length: int, branch_width: int) -> None:
+    width = branch_width * STAR[class_id].branches
     liv, x = lively_liv(class_id, width=width, dtype=torch.float64), noise(length, width, dtype=torch.float64)
     T_ijab = liv.materialize(x)
     assert_is_operator(T_ijab, x, liv(x.unsqueeze(0))[0][0])
