@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from star_search.config import SpaceConfig
-from star_search.genome.catalogue import REPARAMETRISED, load_catalogue
+from star_search.genome.catalogue import REPARAMETRISED, Catalogue, load_catalogue
 from star_search.genome.encoding import Genome, format_digit
 from star_search.genome.space import SearchSpace
 from star_search.liv.operator import LIV
@@ -48,16 +48,18 @@ def sampled(depth: int, groups: int, seed: int) -> Genome:
     return space.sample(np.random.default_rng(seed)).genome
 
 
-def lively_backbone(genome: Genome | str, width: int = WIDTH, dtype: torch.dtype = torch.float32, seed: int = 0) -> Backbone:
+def lively_backbone(
+    genome: Genome | str, width: int = WIDTH, dtype: torch.dtype = torch.float32, seed: int = 0, catalogue: Catalogue = STAR
+) -> Backbone:
     """Return a backbone far from its start: output maps of full size, norms that are not ones, short kernels that are not zero."""
     genome = Genome.parse(genome) if isinstance(genome, str) else genome
     generator = torch.Generator().manual_seed(seed)
-    backbone = Backbone(genome, width, STAR, generator=generator)
+    backbone = Backbone(genome, width, catalogue, generator=generator)
     with torch.no_grad():
         for parameter in backbone.parameters():
             parameter.mul_(1 + 0.3 * torch.randn(parameter.shape, generator=generator))
         for liv in backbone.livs:
-            liv.output.weight.mul_((2 * genome.depth) ** 0.5)
+            next(liv.output.parameters()).mul_((2 * genome.depth) ** 0.5)
     return backbone.to(dtype).eval()
 
 

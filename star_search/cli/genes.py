@@ -45,7 +45,7 @@ def _print(described: dict[str, Any], catalogue: Catalogue) -> None:
     for row in described["classes"]:
         groups = (", ".join(f"{name} {genes}" for name, genes in row[kind].items()) or "none" for kind in ("context", "readout"))
         strategies = "; ".join(f"{value} {meaning}" for value, meaning in row["feature_strategies"].items())
-        note = row["not_built"] and "[dim]not built yet[/]"
+        note = row["not_built"] and "[dim]cannot be built[/]"
         name = f"{row['name']}"
         table.add_row(str(row["id"]), name, row["operator"], *groups, strategies, note)
     console.print(table)

@@ -25,12 +25,13 @@ from star_search.genome.catalogue import (
     load_catalogue,
 )
 from star_search.genome.encoding import Genome
-from star_search.genome.sharing import Sharing, resolve_sharing
+from star_search.genome.sharing import LIVSources, Sharing, resolve_sharing
 
 CACHE_BYTES_PER_ELEMENT = 2
 SHORT_CONVOLUTION = 3
 FILTER_FREQUENCIES, FILTER_HIDDEN = 8, 16
 SOFTMAX = 2
+LAMBDA_VECTORS = 4
 
 Residual = Literal["plain", "scaled"]
 RESIDUALS = get_args(Residual)
@@ -53,9 +54,10 @@ class Dimensions:
     width: int
 
     def __post_init__(self) -> None:
-        multiple = 2 * head_count(self.width)
-        if self.width % multiple:
-            raise InputError(f"width {self.width} must be a multiple of {multiple}, twice its {self.heads} heads")
+        times = 2 * self.liv_class.branches
+        if self.width % (times * self.heads):
+            needed = f"must be a multiple of {times * self.heads}, {times} times its {self.heads} heads"
+            raise InputError(f"width {self.width} {needed}, for {self.liv_class.name}")
         repeat = max(group.repeat for group in self.liv_class.groups.values())
         if self.heads % repeat:
             raise InputError(f"width {self.width} has {self.heads} heads, which {self.liv_class.name} cannot share by {repeat}")
@@ -79,52 +81,78 @@ class Dimensions:
         multiple = self.liv_class.fields["inner_multiple"]
         return -(-self.width * numerator // (denominator * multiple)) * multiple
 
+    @property
+    def is_complex(self) -> bool:
+        """Whether the recurrent state is complex (S4D): two elements a number."""
+        return "A" in self.liv_class.groups and self.liv_class.groups["A"].parametrisation == REPARAMETRISED
+
+    @property
+    def has_monarch_maps(self) -> bool:
+        """Whether value projection and output map are Monarch matrices."""
+        return self.liv_class.fields.get("dense") == "monarch"
+
+    @property
+    def span(self) -> int | None:
+        """How many tokens a windowed or block-diagonal operator sees at most."""
+        return {2: self.liv_class.fields.get("window"), 3: self.liv_class.fields.get("block")}.get(self.liv_class.operator.sparsity)
+
     def group_width(self, name: str) -> int:
-        """Return the channels of a feature group."""
+        """Return the channels of a feature group, both branches of a differential operator together."""
         group, operator = self.liv_class.groups[name], self.liv_class.operator
         if operator.token_mixing == DIAGONAL:
             return self.inner
         if operator.token_mixing == SEMI_SEPARABLE and name in "ABC":
             per_head = operator.channel_mixing == GROUPED
-            return {"A": self.heads if per_head else self.width}.get(name, group.expansion * (self.heads if per_head else 1))
+            if name == "A":
+                return self.heads if per_head else self.width * group.expansion
+            return group.expansion * (self.heads if per_head else 1)
         return self.width * group.expansion // group.repeat
 
     def group_parameters(self, name: str) -> int:
         """Return the parameters of a feature group: projection, short convolution, decay rates, kernel."""
-        group = self.liv_class.groups[name]
-        if group.parametrisation == DIRECT:
-            return int(self.liv_class.fields["kernel_length"]) * self.width
-        if group.parametrisation == REPARAMETRISED:
-            return implicit_kernel_parameters(self.width)
-        width = self.group_width(name)
+        group, width = self.liv_class.groups[name], self.group_width(name)
+        if name == "kernel":
+            explicit = group.parametrisation == DIRECT
+            return int(self.liv_class.fields["kernel_length"]) * self.width if explicit else implicit_kernel_parameters(self.width)
+        if group.parametrisation != INPUT_DEPENDENT:
+            steps = self.width if name == "A" else 0
+            return group.expansion * self.width * (2 if self.is_complex else 1) + steps
+        if name == "A" and self.liv_class.fields.get("decay") == "liquid":
+            return self.width * self.width + 2 * self.width + width
+        if name == "v" and self.has_monarch_maps:
+            return monarch_parameters(self.width)
         convolution = SHORT_CONVOLUTION * width if group.token_mixing == TOEPLITZ else 0
-        decay = 2 * width if name == "A" else 0
-        return self.width * width + convolution + decay
+        return self.width * width + convolution + (2 * width if name == "A" else 0)
 
     @property
     def own_parameters(self) -> int:
-        """Return the parameters that are never shared: the output map and the norm of a recurrence."""
+        """Return the parameters that are never shared: the output map, the norm of a recurrence, the vectors of lambda."""
+        output = monarch_parameters(self.width) if self.has_monarch_maps else self.inner * self.width
         norm = self.width if self.liv_class.operator.token_mixing == SEMI_SEPARABLE else 0
-        return self.inner * self.width + norm
+        return output + norm + (LAMBDA_VECTORS * self.head_width // 2 if self.liv_class.differential else 0)
 
-    def cache_elements(self, computed: list[str], length: int) -> int:
-        """Return what decoding holds after `length` tokens, when only the `computed` feature groups are this LIV's own."""
-        groups = self.liv_class.groups
-        tails = sum((SHORT_CONVOLUTION - 1) * self.group_width(name) for name in computed if self._has_tail(name))
+    def cache_elements(self, sources: LIVSources, length: int) -> int:
+        """Return what decoding holds after `length` tokens, when some of the LIV's features come from elsewhere."""
+        tails = sum((SHORT_CONVOLUTION - 1) * self.group_width(name) for name in sources.weights_from if self.has_tail(name))
         operator = self.liv_class.operator
         if operator.token_mixing == LOW_RANK and operator.nonlinearity == SOFTMAX:
-            return tails + sum(self.group_width(name) * length for name in self.liv_class.context if name in computed)
-        forms_state = any(name in computed for name in self.liv_class.context)
-        if operator.token_mixing == DIAGONAL or not forms_state:
-            return tails
-        if operator.token_mixing == LOW_RANK:
-            return tails + self.width * self.head_width + self.width
-        if operator.token_mixing == SEMI_SEPARABLE:
-            return tails + self.width * groups["B"].expansion
-        kernel = groups["kernel"].parametrisation
-        return tails + self.width * (length if kernel == REPARAMETRISED else int(self.liv_class.fields["kernel_length"]) - 1)
+            held = length if self.span is None else min(length, self.span)
+            return tails + sum(self.group_width(name) * held for name in sources.forms)
+        return tails + (self._state_elements(length) if sources.forms else 0)
 
-    def _has_tail(self, name: str) -> bool:
+    def _state_elements(self, length: int) -> int:
+        token_mixing = self.liv_class.operator.token_mixing
+        if token_mixing == DIAGONAL:
+            return 0
+        if token_mixing == LOW_RANK:
+            return self.width * self.head_width + self.width
+        if token_mixing == SEMI_SEPARABLE:
+            return self.width * self.liv_class.groups["B"].expansion * (2 if self.is_complex else 1)
+        long = self.liv_class.groups["kernel"].parametrisation == REPARAMETRISED
+        return self.liv_class.branches * self.width * (length if long else int(self.liv_class.fields["kernel_length"]) - 1)
+
+    def has_tail(self, name: str) -> bool:
+        """Return whether a feature group is made by a short convolution."""
         group = self.liv_class.groups[name]
         return group.parametrisation == INPUT_DEPENDENT and group.token_mixing == TOEPLITZ
 
@@ -133,6 +161,17 @@ def implicit_kernel_parameters(width: int) -> int:
     """Return the parameters of a Hyena filter: two sine layers on a positional embedding, and an output map to `width` channels."""
     embedding = 2 * FILTER_FREQUENCIES + 1
     return embedding * FILTER_HIDDEN + FILTER_HIDDEN + FILTER_HIDDEN**2 + FILTER_HIDDEN + FILTER_HIDDEN * width + width
+
+
+def monarch_blocks(width: int) -> tuple[int, int]:
+    """Return (blocks, block width) of a Monarch matrix: the divisors of the width nearest to its square root."""
+    blocks = max(divisor for divisor in range(1, int(width**0.5) + 1) if width % divisor == 0)
+    return blocks, width // blocks
+
+
+def monarch_parameters(width: int) -> int:
+    """Return the parameters of a square Monarch matrix: width x (block width + blocks)."""
+    return width * sum(monarch_blocks(width))
 
 
 @dataclass(frozen=True)
@@ -183,7 +222,7 @@ class Accounting:
 
     def liv_cache_elements(self, length: int) -> list[int]:
         """Return the elements that each LIV holds after decoding `length` tokens of one sequence."""
-        return [sizes.cache_elements(self.sharing.computed(position), length) for position, sizes in enumerate(self.dimensions)]
+        return [sizes.cache_elements(self.sharing.livs[position], length) for position, sizes in enumerate(self.dimensions)]
 
     def cache_bytes(self, length: int) -> int:
         """Return 2 bytes times the elements held after decoding `length` tokens of one sequence (DESIGN section 2, Accounting)."""

@@ -102,16 +102,26 @@ class LIVClass:
         return [] if strategy == 1 else names if strategy == 2 else [names[strategy - 3]]
 
     @property
+    def forming(self) -> list[str]:
+        """The groups that form a recurrent state: context groups, and A and B where the input does not make them."""
+        return [*self.context, *(name for name, group in self.readout.items() if name in "AB" and group.parametrisation != INPUT_DEPENDENT)]
+
+    @property
+    def branches(self) -> int:
+        """Two for a differential operator, `T = T1 - lambda T2`."""
+        return 2 if self.differential else 1
+
+    @property
     def not_built(self) -> str:
-        """Return why no operator for this class exists yet, empty when it does."""
-        if self.differential:
-            return "differential operators are not built yet"
-        if self.operator.featurizer > 9:
-            return f"featurizer class {DIGITS[self.operator.featurizer]} is not built yet"
-        if self.operator.sparsity != 1:
-            return f"sparsity {self.operator.sparsity}, {SPARSITY[self.operator.sparsity]}, is not built yet"
-        if self.operator.nonlinearity in (3, 5):
-            return f"nonlinearity {self.operator.nonlinearity}, {NONLINEARITY[self.operator.nonlinearity]}, is not built yet"
+        """Return why there is no operator for this combination of digits, empty when there is one."""
+        _, token_mixing, sparsity, nonlinearity, _ = self.operator
+        if token_mixing == DIAGONAL and (self.differential or nonlinearity == 2):
+            return "a memoryless class has no softmax and no differential form"
+        if sparsity != 1 and (token_mixing != LOW_RANK or nonlinearity != 2):
+            return f"sparsity {sparsity}, {SPARSITY[sparsity]}, is for softmax attention alone"
+        allowed = {DIAGONAL: (1, 3, 4, 5), LOW_RANK: (1, 2)}.get(token_mixing, (1,))
+        if nonlinearity not in allowed:
+            return f"nonlinearity {nonlinearity}, {NONLINEARITY[nonlinearity]}, is not for token mixing {TOKEN_MIXING[token_mixing]}"
         return ""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from star_search.genome.catalogue import Catalogue
+from star_search.genome.catalogue import Catalogue, LIVClass
 from star_search.genome.encoding import Genome, LIVGenes
 
 Kind = Literal["featurizer", "features"]
@@ -27,10 +27,12 @@ class SharingGroup:
 
 @dataclass(frozen=True, slots=True)
 class LIVSources:
-    """For one LIV: the position that computes each feature group, and the one that owns the weights of each group computed here."""
+    """For one LIV: the position that computes each feature group, the one that owns the weights of each group computed here, and
+    the groups that make its memory its own; with none of them, it reads the memory of the LIV that its features come from."""
 
     features_from: dict[str, int]
     weights_from: dict[str, int]
+    forms: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,10 @@ def resolve_sharing(genome: Genome, catalogue: Catalogue) -> Sharing:
             features_from[position].update(dict.fromkeys(group.groups, group.members[0]))
     weights_from = [{name: i for name, source in sources.items() if source == i} for i, sources in enumerate(features_from)]
     featurizer_groups = [_tie(group, weights_from) for group in _groups(genome, catalogue, "featurizer")]
-    livs = tuple(LIVSources(*pair) for pair in zip(features_from, weights_from, strict=True))
+    livs = tuple(
+        LIVSources(features_from[i], weights_from[i], _forms(catalogue[genes.liv_class], i, features_from, weights_from))
+        for i, genes in enumerate(genome.livs)
+    )
     return Sharing(tuple(group for group in featurizer_groups if group.members) + tuple(feature_groups), livs)
 
 
@@ -100,3 +105,17 @@ def _tie(group: SharingGroup, weights_from: list[dict[str, int]]) -> SharingGrou
         for position in computing:
             weights_from[position][name] = computing[0]
     return SharingGroup(group.kind, group.liv_class, group.number, group.strategy, tuple(sorted(tied)), tuple(names))
+
+
+def _forms(liv_class: LIVClass, position: int, features_from: list[dict[str, int]], weights_from: list[dict[str, int]]) -> tuple[str, ...]:
+    """Return the forming groups that differ from those of the LIV whose features are used.
+
+    Context groups differ when they are computed here; groups that no input makes differ when their weights are this LIV's own.
+    """
+    source = next((first for first in features_from[position].values() if first != position), position)
+    if source == position:
+        return tuple(liv_class.forming)
+    own = weights_from[position]
+    return tuple(
+        name for name in liv_class.forming if name in own and (name in liv_class.context or own[name] != weights_from[source].get(name))
+    )

@@ -13,44 +13,96 @@ from star_search.liv import reference
 from star_search.liv.token_mixing import Allocate, Features, State, TokenMixing
 
 CHUNK = 64
+BANDED, BLOCK_DIAGONAL = 2, 3
 ROTARY_BASE = 10_000.0
 
 
 class SoftmaxAttention(TokenMixing):
-    """`T = softmax(q k^T / sqrt(P))` per head; keys and values may be fewer than heads (grouped queries)."""
+    """`T = softmax(q k^T / sqrt(P))` per head; keys and values may be fewer than heads (grouped queries).
+
+    Sparsity 2 lets a token see the last `window` tokens, itself included; sparsity 3 those of its own block of `block` tokens.
+    """
+
+    keeps_value = True
 
     def mix(self, features: Features) -> Tensor:
-        """Return [B, T, D] by fused attention."""
+        """Return [B, T, D] by fused attention, in pieces of the window or block where there is one."""
         q, k, v = self._heads(features)
-        return _merge(functional.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=k.shape[1] != q.shape[1]))
+        span = self.sizes.span
+        if span is None or q.shape[2] <= span:
+            return _merge(_attend(q, k, v, is_causal=True))
+        return _merge(self._local(q, k, v, span))
+
+    def _local(self, q: Tensor, k: Tensor, v: Tensor, span: int) -> Tensor:
+        length = q.shape[2]
+        q, k, v = (functional.pad(x, (0, 0, 0, -length % span)).unflatten(2, (-1, span)).transpose(1, 2) for x in (q, k, v))
+        if self.sizes.liv_class.operator.sparsity == BLOCK_DIAGONAL:
+            out = _attend(q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1), is_causal=True)
+        else:
+            k, v = (torch.cat((functional.pad(x, (0, 0, 0, 0, 0, 0, 1, 0))[:, :-1], x), dim=3) for x in (k, v))
+            mask = _band(span, q.shape[1], q.device).repeat(q.shape[0], 1, 1).unsqueeze(1)
+            out = _attend(q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1), attn_mask=mask)
+        return out.unflatten(0, q.shape[:2]).transpose(1, 2).flatten(2, 3)[:, :, :length]
 
     def reference(self, features: Features) -> Tensor:
         """Return [B, T, D] by the explicit T x T matrix."""
-        return _merge(reference.softmax_attention(*self._heads(features)))
+        window, block = (self.sizes.span if self.sizes.liv_class.operator.sparsity == kind else None for kind in (BANDED, BLOCK_DIAGONAL))
+        return _merge(reference.softmax_attention(*self._heads(features), window=window, block=block))
 
     def _heads(self, features: Features) -> tuple[Tensor, Tensor, Tensor]:
-        width = self.sizes.head_width
-        return split_heads(features["q"], width), split_heads(features["k"], width), split_heads(features["v"], width)
+        heads, groups = self.sizes.heads, self.sizes.liv_class.groups
+        return (
+            split_heads(features["q"], heads),
+            split_heads(features["k"], heads // groups["k"].repeat),
+            split_heads(features["v"], heads // groups["v"].repeat),
+        )
 
-    def allocate(self, allocate: Allocate, max_length: int, computed: list[str]) -> State:
-        """Return the keys and values of every token to come."""
-        return {name: allocate(max_length, self.sizes.group_width(name)) for name in ("k", "v") if name in computed}
+    def allocate(self, allocate: Allocate, max_length: int, forms: tuple[str, ...]) -> State:
+        """Return the keys and values of every token that can still be seen."""
+        held = max_length if self.sizes.span is None else min(max_length, self.sizes.span)
+        branches = self.sizes.liv_class.branches
+        widths = {"k": self.sizes.group_width("k") // branches, "v": self.sizes.group_width("v")}
+        return {name: allocate(held, width) for name, width in widths.items() if name in forms}
 
     def write(self, features: Features, state: State) -> None:
-        """Keep the prompt's keys and values."""
+        """Keep the prompt's keys and values, each in the place that `update` would give it."""
         for name, history in state.items():
-            history[:, : features[name].shape[1]] = features[name]
+            length, span = features[name].shape[1], self.sizes.span or history.shape[1]
+            first = self._first_held(length - 1)
+            places = torch.arange(first, length, device=history.device) % span
+            history[:, places] = features[name][:, first:]
+
+    def _first_held(self, position: int) -> int:
+        """Return the first position that the token at `position` sees."""
+        span = self.sizes.span
+        if span is None:
+            return 0
+        return position // span * span if self.sizes.liv_class.operator.sparsity == BLOCK_DIAGONAL else max(0, position - span + 1)
 
     def update(self, token: Features, state: State, position: int, shared: Features) -> State:
-        """Append the token's key and value; the context is all so far."""
+        """Put the token's key and value in their place; the context is all that it sees, in any order."""
+        place = position if self.sizes.span is None else position % self.sizes.span
+        held = position - self._first_held(position) + 1
         for name, history in state.items():
-            history[:, position] = token[name]
-        return {name: state[name][:, : position + 1] if name in state else shared[name] for name in ("k", "v")}
+            history[:, place] = token[name]
+        return {name: state[name][:, :held] if name in state else shared[name] for name in ("k", "v")}
 
     def read(self, token: Features, context: State) -> Tensor:
         """Return [B, D]: the token's query against the context."""
         q, k, v = self._heads({"q": token["q"].unsqueeze(1), **context})
-        return _merge(functional.scaled_dot_product_attention(q, k, v, enable_gqa=k.shape[1] != q.shape[1])).squeeze(1)
+        return _merge(_attend(q, k, v)).squeeze(1)
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, is_causal: bool = False, attn_mask: Tensor | None = None) -> Tensor:
+    grouped = k.shape[1] != q.shape[1]
+    return functional.scaled_dot_product_attention(q, k, v, attn_mask, is_causal=is_causal, enable_gqa=grouped)
+
+
+def _band(span: int, chunks: int, device: torch.device) -> Tensor:
+    """Return which keys of the chunk before and its own each query of a chunk sees, [C, L, 2 L]; the first chunk has none before."""
+    query, key = torch.arange(span, device=device)[:, None] + span, torch.arange(2 * span, device=device)
+    seen = (key <= query) & (key > query - span)
+    return torch.stack([seen & (key >= span), *[seen] * (chunks - 1)])
 
 
 class LinearAttention(TokenMixing):
@@ -70,7 +122,7 @@ class LinearAttention(TokenMixing):
         """Return phi(q), phi(k) and v with a column of ones, each [B, H, C, L, P]."""
         length = features["v"].shape[1]
         padding = -length % CHUNK
-        q, k, v = (split_heads(features[name], self.sizes.head_width) for name in "qkv")
+        q, k, v = (split_heads(features[name], self.sizes.heads) for name in "qkv")
         q, k = positive(q), positive(k)
         v = functional.pad(v.to(q.dtype), (0, 1), value=1.0)
         # Padded queries are ones, so that their rows divide by something positive; padded keys are zero.
@@ -80,20 +132,21 @@ class LinearAttention(TokenMixing):
 
     def reference(self, features: Features) -> Tensor:
         """Return [B, T, D] by the explicit T x T matrix."""
-        q, k, v = (split_heads(features[name], self.sizes.head_width) for name in "qkv")
+        q, k, v = (split_heads(features[name], self.sizes.heads) for name in "qkv")
         return _merge(reference.linear_attention(positive(q), positive(k), v)).to(features["v"].dtype)
 
-    def allocate(self, allocate: Allocate, max_length: int, computed: list[str]) -> State:
+    def allocate(self, allocate: Allocate, max_length: int, forms: tuple[str, ...]) -> State:
         """Return the sum of outer products and the sum of keys."""
-        if not self._owns_context(computed):
+        if not forms:
             return {}
         heads, width = self.sizes.heads, self.sizes.head_width
-        return {"state": allocate(heads, width, width), "normaliser": allocate(heads, width)}
+        key_width = width // self.sizes.liv_class.branches
+        return {"state": allocate(heads, key_width, width), "normaliser": allocate(heads, key_width)}
 
     def write(self, features: Features, state: State) -> None:
         """Sum over the prompt."""
         if state:
-            k, v = (split_heads(features[name], self.sizes.head_width) for name in "kv")
+            k, v = (split_heads(features[name], self.sizes.heads) for name in "kv")
             state["state"].copy_(positive(k).transpose(-1, -2) @ v.to(positive(k).dtype))
             state["normaliser"].copy_(positive(k).sum(2))
 
@@ -101,14 +154,14 @@ class LinearAttention(TokenMixing):
         """Add the token's outer product."""
         if not state:
             return dict(shared)
-        k, v = (split_heads(token[name].unsqueeze(1), self.sizes.head_width) for name in "kv")
+        k, v = (split_heads(token[name].unsqueeze(1), self.sizes.heads) for name in "kv")
         state["state"] += (positive(k).transpose(-1, -2) @ v.to(positive(k).dtype)).to(state["state"].dtype)
         state["normaliser"] += positive(k).sum(2).to(state["normaliser"].dtype)
         return state
 
     def read(self, token: Features, context: State) -> Tensor:
         """Return [B, D]: the state seen by the token's query."""
-        q = positive(split_heads(token["q"].unsqueeze(1), self.sizes.head_width))
+        q = positive(split_heads(token["q"].unsqueeze(1), self.sizes.heads))
         numerator = q @ context["state"].to(q.dtype)
         denominator = q @ context["normaliser"].to(q.dtype).unsqueeze(-1)
         return _merge(numerator / denominator).squeeze(1).to(token["q"].dtype)
@@ -119,9 +172,9 @@ def positive(x: Tensor) -> Tensor:
     return functional.elu(x.to(torch.promote_types(x.dtype, torch.float32))) + 1
 
 
-def split_heads(x_BTD: Tensor, head_width: int) -> Tensor:
-    """Return [B, heads, T, head width]."""
-    return x_BTD.unflatten(-1, (-1, head_width)).transpose(1, 2)
+def split_heads(x_BTD: Tensor, heads: int) -> Tensor:
+    """Return [B, heads, T, D / heads]."""
+    return x_BTD.unflatten(-1, (heads, -1)).transpose(1, 2)
 
 
 def _merge(x_BHTP: Tensor) -> Tensor:

@@ -5,6 +5,8 @@ Shapes: B batch, T tokens, D width, L kernel length.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -16,6 +18,9 @@ from star_search.liv.token_mixing import Allocate, Features, State, TokenMixing
 class ShortConvolution(TokenMixing):
     """A gated convolution with an explicit kernel of a few taps (LFM2's short convolution)."""
 
+    branch_dims: ClassVar = {"kernel": 0}
+    repeated = ("B", "C", "kernel")
+
     def mix(self, features: Features) -> Tensor:
         """Return [B, T, D] by shifted sums."""
         return features["C"] * short_convolution(features["B"] * features["v"], features["kernel"])
@@ -24,10 +29,10 @@ class ShortConvolution(TokenMixing):
         """Return [B, T, D] by the explicit Toeplitz matrix."""
         return features["C"] * reference.convolution(features["kernel"], features["B"] * features["v"])
 
-    def allocate(self, allocate: Allocate, max_length: int, computed: list[str]) -> State:
+    def allocate(self, allocate: Allocate, max_length: int, forms: tuple[str, ...]) -> State:
         """Return the last products, one fewer than the kernel has taps."""
         taps = int(self.sizes.liv_class.fields["kernel_length"])
-        return {"tail": allocate(taps - 1, self.sizes.width)} if self._owns_context(computed) else {}
+        return {"tail": allocate(taps - 1, self.sizes.width)} if forms else {}
 
     def write(self, features: Features, state: State) -> None:
         """Keep the prompt's last products."""
@@ -50,20 +55,20 @@ class ShortConvolution(TokenMixing):
 class LongConvolution(TokenMixing):
     """A gated convolution with a kernel as long as the sequence (Hyena, section 3)."""
 
+    branch_dims: ClassVar = {"kernel": 0}
+    repeated = ("B", "C", "kernel")
+
     def mix(self, features: Features) -> Tensor:
         """Return [B, T, D] by FFT over twice the length, in fp32 at least."""
-        product = (features["B"] * features["v"]).transpose(1, 2)
-        length, precise = product.shape[-1], torch.promote_types(product.dtype, torch.float32)
-        spectrum = torch.fft.rfft(product.to(precise), 2 * length) * torch.fft.rfft(features["kernel"].to(precise), 2 * length)
-        return features["C"] * torch.fft.irfft(spectrum, 2 * length)[..., :length].transpose(1, 2).to(product.dtype)
+        return features["C"] * causal_fft_convolution(features["B"] * features["v"], features["kernel"])
 
     def reference(self, features: Features) -> Tensor:
         """Return [B, T, D] by the explicit Toeplitz matrix."""
         return features["C"] * reference.convolution(features["kernel"], features["B"] * features["v"])
 
-    def allocate(self, allocate: Allocate, max_length: int, computed: list[str]) -> State:
+    def allocate(self, allocate: Allocate, max_length: int, forms: tuple[str, ...]) -> State:
         """Return every product to come."""
-        return {"products": allocate(max_length, self.sizes.width)} if self._owns_context(computed) else {}
+        return {"products": allocate(max_length, self.sizes.width)} if forms else {}
 
     def write(self, features: Features, state: State) -> None:
         """Keep the prompt's products."""
@@ -82,3 +87,11 @@ class LongConvolution(TokenMixing):
         products = context["products"]
         kernel = token["kernel"][:, : products.shape[1]].flip(1)
         return token["C"] * torch.einsum("btd,dt->bd", products, kernel)
+
+
+def causal_fft_convolution(x_BTD: Tensor, kernel_DT: Tensor) -> Tensor:
+    """Return the causal convolution [B, T, D] with a kernel of the same length, by FFT over twice the length, in fp32 at least."""
+    length, precise = x_BTD.shape[1], torch.promote_types(x_BTD.dtype, torch.float32)
+    x = torch.fft.rfft(x_BTD.transpose(1, 2).to(precise), 2 * length)
+    mixed = torch.fft.irfft(x * torch.fft.rfft(kernel_DT.to(precise), 2 * length), 2 * length)
+    return mixed[..., :length].transpose(1, 2).to(x_BTD.dtype)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from star_search.genome.accounting import FILTER_FREQUENCIES, FILTER_HIDDEN, SHORT_CONVOLUTION, Dimensions
+from star_search.genome.accounting import FILTER_FREQUENCIES, FILTER_HIDDEN, SHORT_CONVOLUTION, Dimensions, monarch_blocks
 from star_search.genome.catalogue import DIRECT, REPARAMETRISED, TOEPLITZ
 
 
@@ -27,7 +27,7 @@ class FeatureGroup(nn.Module):
 
     def step(self, x_BD: Tensor, tail: Tensor | None) -> Tensor:
         """Return the features of one token, advancing `tail` in place when the group has one."""
-        return self.forward(x_BD.unsqueeze(1)).squeeze(-2)
+        return self.forward(x_BD.unsqueeze(1)).squeeze(1)
 
     def constant(self, max_length: int) -> Tensor | None:
         """Return the features when they follow from the weights alone, for decoding up to `max_length` tokens."""
@@ -87,7 +87,7 @@ class ConvolvedProjection(Projection):
 
 
 class Decay(FeatureGroup):
-    """Input-varying decay (Mamba-2, section 2): step = softplus(x W + b), log decay = -step * exp(rate); stacked as [2, B, T, G]."""
+    """Input-varying decay (Mamba-2, section 2): step = softplus(x W + b), log decay = -step * exp(rate)."""
 
     def __init__(self, width: int, group_width: int) -> None:
         super().__init__()
@@ -96,25 +96,77 @@ class Decay(FeatureGroup):
         self.rate = nn.Parameter(torch.empty(group_width))
 
     def forward(self, x_BTD: Tensor) -> Tensor:
-        """Return [2, B, T, G]: the step and the logarithm of the decay."""
+        """Return [B, T, 2, G]: the step and the logarithm of the decay."""
         step = functional.softplus(functional.linear(x_BTD, self.weight, self.bias))
-        return torch.stack((step, -step * self.rate.exp()))
+        return torch.stack((step, -step * self.rate.exp()), dim=-2)
 
 
-class ExplicitKernel(FeatureGroup):
-    """A learned kernel [D, L] that does not depend on x."""
+class LiquidDecay(FeatureGroup):
+    """Decay of a liquid time constant: log decay = -delta (1 / tau + softplus(x W + b)), one tau per mode and channel (Liquid-S4)."""
 
-    def __init__(self, width: int, length: int) -> None:
+    def __init__(self, width: int, modes: int) -> None:
         super().__init__()
-        self.kernel = nn.Parameter(torch.empty(width, length))
+        self.weight = nn.Parameter(torch.empty(width, width))
+        self.bias = nn.Parameter(torch.empty(width))
+        self.log_delta = nn.Parameter(torch.empty(width))
+        self.log_tau = nn.Parameter(torch.empty(modes, width))
 
     def forward(self, x_BTD: Tensor) -> Tensor:
-        """Return [D, L]."""
-        return self.kernel
+        """Return [B, T, N D], the logarithm of the decay."""
+        speed = functional.softplus(functional.linear(x_BTD, self.weight, self.bias)).unsqueeze(-2) + torch.exp(-self.log_tau)
+        return (-self.log_delta.exp() * speed).flatten(-2)
+
+
+class Poles(FeatureGroup):
+    """Complex poles of S4D, `A = -exp(real) + i imaginary`, and a step per channel: [3, N, D] of step A and step."""
+
+    def __init__(self, width: int, modes: int) -> None:
+        super().__init__()
+        self.log_real = nn.Parameter(torch.empty(modes, width))
+        self.imaginary = nn.Parameter(torch.empty(modes, width))
+        self.log_step = nn.Parameter(torch.empty(width))
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """Return [3, N, D]: real and imaginary part of step A, and the step, in fp32 at least: an angle grows with every token."""
+        precise = torch.promote_types(self.log_step.dtype, torch.float32)
+        log_step, log_real, imaginary = (each.to(precise) for each in (self.log_step, self.log_real, self.imaginary))
+        step = log_step.exp().expand_as(log_real)
+        return torch.stack((-step * log_real.exp(), step * imaginary, step))
 
     def constant(self, max_length: int) -> Tensor:
-        """Return the kernel [D, L]."""
-        return self.kernel
+        """Return [3, N, D]."""
+        return self.forward(self.log_step)
+
+
+class DirectFeatures(FeatureGroup):
+    """A learned tensor that the input does not change."""
+
+    def __init__(self, *shape: int) -> None:
+        super().__init__()
+        self.features = nn.Parameter(torch.empty(*shape))
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """Return the tensor."""
+        return self.features
+
+    def constant(self, max_length: int) -> Tensor:
+        """Return the tensor."""
+        return self.features
+
+
+class MonarchMap(FeatureGroup):
+    """A square Monarch matrix: block-diagonal, permutation, block-diagonal, permutation (Dao et al. 2022, definition 3.1)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        blocks, block_width = monarch_blocks(width)
+        self.first = nn.Parameter(torch.empty(blocks, block_width, block_width))
+        self.second = nn.Parameter(torch.empty(block_width, blocks, blocks))
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """Return [..., D]."""
+        within = torch.einsum("...ki,kji->...jk", x_BTD.unflatten(-1, self.first.shape[:2]), self.first)
+        return torch.einsum("...jk,jlk->...lj", within, self.second).flatten(-2)
 
 
 class ImplicitKernel(FeatureGroup):
@@ -191,14 +243,20 @@ def keep_last(values_BTG: Tensor, tail: Tensor) -> None:
 
 def build_group(sizes: Dimensions, name: str) -> FeatureGroup:
     """Return the module that computes a feature group of a LIV class."""
-    group = sizes.liv_class.groups[name]
-    if group.parametrisation == DIRECT:
-        return ExplicitKernel(sizes.width, int(sizes.liv_class.fields["kernel_length"]))
+    group, width = sizes.liv_class.groups[name], sizes.width
+    if name == "kernel":
+        explicit = group.parametrisation == DIRECT
+        return DirectFeatures(width, int(sizes.liv_class.fields["kernel_length"])) if explicit else ImplicitKernel(width)
     if group.parametrisation == REPARAMETRISED:
-        return ImplicitKernel(sizes.width)
+        return Poles(width, group.expansion)
+    if group.parametrisation == DIRECT:
+        return DirectFeatures(*([2] if sizes.is_complex else []), group.expansion, width)
     if name == "A":
-        return Decay(sizes.width, sizes.group_width(name))
+        liquid = sizes.liv_class.fields.get("decay") == "liquid"
+        return LiquidDecay(width, group.expansion) if liquid else Decay(width, sizes.group_width(name))
+    if name == "v" and sizes.has_monarch_maps:
+        return MonarchMap(width)
     if group.token_mixing == TOEPLITZ:
         activation = sizes.liv_class.fields.get("convolution_activation") == "silu"
-        return ConvolvedProjection(sizes.width, sizes.group_width(name), activation)
-    return Projection(sizes.width, sizes.group_width(name))
+        return ConvolvedProjection(width, sizes.group_width(name), activation)
+    return Projection(width, sizes.group_width(name))

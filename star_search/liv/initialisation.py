@@ -9,7 +9,16 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from star_search.liv.featurizers import ConvolvedProjection, Decay, ExplicitKernel, ImplicitKernel, Projection
+from star_search.liv.featurizers import (
+    ConvolvedProjection,
+    Decay,
+    DirectFeatures,
+    ImplicitKernel,
+    LiquidDecay,
+    MonarchMap,
+    Poles,
+    Projection,
+)
 from star_search.liv.operator import LIV
 
 Scheme = Literal["residual_scaled", "xavier", "kaiming"]
@@ -23,12 +32,15 @@ def initialise(liv: LIV, depth: int, scheme: Scheme, generator: torch.Generator 
     `residual_scaled` draws projections with variance 1 / fan-in and divides output maps by sqrt(2 depth) (GPT-2, section 2.3);
     `xavier` and `kaiming` draw every projection and output map as torch does by those names.
     """
-    for module in liv.featurizer.values():
-        for parameter, draw in _rows(module, scheme):
+    for name, module in liv.featurizer.items():
+        for parameter, draw in _rows(module, scheme, name):
             draw(parameter, generator)
-    scale = 1 / math.sqrt(2 * depth) if scheme == "residual_scaled" else 1.0
-    SCHEMES[scheme](liv.output.weight, generator)
-    liv.output.weight.data.mul_(scale)
+    for parameter, draw in _rows(liv.output, scheme):
+        draw(parameter, generator)
+    if scheme == "residual_scaled":
+        next(liv.output.parameters()).data.div_(math.sqrt(2 * depth))
+    if liv.lambda_vectors is not None:
+        nn.init.normal_(liv.lambda_vectors, std=0.1, generator=generator)
     if liv.norm is not None:
         nn.init.ones_(liv.norm)
 
@@ -37,7 +49,7 @@ Draw = Callable[[Tensor, torch.Generator | None], object]
 
 
 def _fan_in(weight: Tensor, generator: torch.Generator | None) -> Tensor:
-    return nn.init.normal_(weight, std=weight.shape[1] ** -0.5, generator=generator)
+    return nn.init.normal_(weight, std=weight.shape[-1] ** -0.5, generator=generator)
 
 
 def _short_kernel(kernel: Tensor, generator: torch.Generator | None) -> None:
@@ -62,6 +74,40 @@ def _filter_decay(decay: Tensor, generator: torch.Generator | None) -> None:
     decay.data.copy_(rates + torch.log(-torch.expm1(-rates)))
 
 
+def _log_steps(log_step: Tensor, generator: torch.Generator | None) -> None:
+    """Steps spread evenly in logarithm over STEP_RANGE (S4D, section 4.1)."""
+    low, high = map(math.log, STEP_RANGE)
+    nn.init.uniform_(log_step, low, high, generator=generator)
+
+
+def _harmonics(imaginary: Tensor, generator: torch.Generator | None) -> None:
+    """S4D-Lin: mode n turns by pi n (S4D, section 4.2)."""
+    imaginary.data.copy_((math.pi * torch.arange(len(imaginary)))[:, None].expand_as(imaginary))
+
+
+def _time_constants(log_tau: Tensor, generator: torch.Generator | None) -> None:
+    """Mode n forgets n + 1 times as fast as the first (S4D-Real)."""
+    log_tau.data.copy_(-torch.arange(1, len(log_tau) + 1).log()[:, None].expand_as(log_tau))
+
+
+def _direct(name: str) -> Draw:
+    """A kernel as a convolution; B as ones; C as noise whose sum over the modes has unit variance (S4D, section 4.3)."""
+    if name == "kernel":
+        return _short_kernel
+    return _ones if name == "B" else _noise
+
+
+def _ones(B: Tensor, generator: torch.Generator | None) -> None:
+    """One, the real one where B is complex."""
+    nn.init.ones_(B)
+    if B.dim() == 3:
+        nn.init.zeros_(B[1])
+
+
+def _noise(C: Tensor, generator: torch.Generator | None) -> None:
+    nn.init.normal_(C, std=(C.numel() / C.shape[-1]) ** -0.5, generator=generator)
+
+
 SCHEMES: dict[str, Draw] = {
     "residual_scaled": _fan_in,
     "xavier": lambda weight, generator: nn.init.xavier_uniform_(weight, generator=generator),
@@ -69,11 +115,25 @@ SCHEMES: dict[str, Draw] = {
 }
 
 
-def _rows(module: nn.Module, scheme: Scheme) -> Iterator[tuple[Tensor, Draw]]:
-    """Yield (parameter, how it is drawn) for one feature group."""
+def _rows(module: nn.Module, scheme: Scheme, name: str = "") -> Iterator[tuple[Tensor, Draw]]:
+    """Yield (parameter, how it is drawn) for a feature group or an output map."""
+    if isinstance(module, MonarchMap):
+        yield module.first, _fan_in
+        yield module.second, _fan_in
+    if isinstance(module, DirectFeatures):
+        yield module.features, _direct(name)
+    if isinstance(module, Poles):
+        yield module.log_real, lambda real, generator: nn.init.constant_(real, math.log(0.5))
+        yield module.imaginary, _harmonics
+        yield module.log_step, _log_steps
+    if isinstance(module, LiquidDecay):
+        yield module.weight, _fan_in
+        yield module.bias, lambda bias, generator: nn.init.zeros_(bias)
+        yield module.log_delta, _log_steps
+        yield module.log_tau, _time_constants
     if isinstance(module, Projection | Decay):
         yield module.weight, SCHEMES[scheme]
-    if isinstance(module, ConvolvedProjection | ExplicitKernel):
+    if isinstance(module, ConvolvedProjection):
         yield module.kernel, _short_kernel
     if isinstance(module, Decay):
         yield module.bias, _step_bias

@@ -9,7 +9,12 @@ from torch.nn import functional
 
 from star_search.liv.token_mixing import Features, State, TokenMixing
 
-ACTIVATIONS: dict[int, Callable[[Tensor], Tensor]] = {4: functional.silu}
+ACTIVATIONS: dict[int, Callable[[Tensor], Tensor]] = {
+    1: lambda gate: gate,
+    3: functional.relu,
+    4: functional.silu,
+    5: functional.gelu,
+}
 
 
 class Memoryless(TokenMixing):

@@ -5,21 +5,23 @@ Shapes: B batch, T tokens, D width, E inner width, G channels of a feature group
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from star_search.genome.accounting import SOFTMAX, Dimensions
-from star_search.genome.catalogue import DIAGONAL, GROUPED, LOW_RANK, REPARAMETRISED, TOEPLITZ
+from star_search.genome.accounting import LAMBDA_VECTORS, SOFTMAX, Dimensions
+from star_search.genome.catalogue import DIAGONAL, GROUPED, INPUT_DEPENDENT, LOW_RANK, REPARAMETRISED, TOEPLITZ
 from star_search.genome.sharing import LIVSources
 from star_search.liv.attention import LinearAttention, SoftmaxAttention, rotate
 from star_search.liv.convolution import LongConvolution, ShortConvolution
-from star_search.liv.featurizers import FeatureGroup, build_group
+from star_search.liv.differential import Differential, initial_lambda
+from star_search.liv.featurizers import FeatureGroup, MonarchMap, Projection, build_group
 from star_search.liv.memoryless import Memoryless
 from star_search.liv.recurrence import ChannelRecurrence, HeadRecurrence
+from star_search.liv.state_space import DiagonalStateSpace, LiquidStateSpace
 from star_search.liv.token_mixing import Allocate, Features, State, TokenMixing
 
 NORM_EPSILON = 1e-5
@@ -27,14 +29,46 @@ NORM_EPSILON = 1e-5
 
 def token_mixing_of(sizes: Dimensions) -> TokenMixing:
     """Return the token mixing that the class's operator genome describes."""
+    mixing = _family(sizes)(sizes)
+    return Differential(sizes, mixing) if sizes.liv_class.differential else mixing
+
+
+def _family(sizes: Dimensions) -> type[TokenMixing]:
     operator, groups = sizes.liv_class.operator, sizes.liv_class.groups
     if operator.token_mixing == DIAGONAL:
-        return Memoryless(sizes)
+        return Memoryless
     if operator.token_mixing == LOW_RANK:
-        return SoftmaxAttention(sizes) if operator.nonlinearity == SOFTMAX else LinearAttention(sizes)
+        return SoftmaxAttention if operator.nonlinearity == SOFTMAX else LinearAttention
     if operator.token_mixing == TOEPLITZ:
-        return LongConvolution(sizes) if groups["kernel"].parametrisation == REPARAMETRISED else ShortConvolution(sizes)
-    return HeadRecurrence(sizes) if operator.channel_mixing == GROUPED else ChannelRecurrence(sizes)
+        return LongConvolution if groups["kernel"].parametrisation == REPARAMETRISED else ShortConvolution
+    if sizes.is_complex:
+        return DiagonalStateSpace
+    if sizes.liv_class.fields.get("decay") == "liquid":
+        return LiquidStateSpace
+    return HeadRecurrence if operator.channel_mixing == GROUPED else ChannelRecurrence
+
+
+class _Statistics:
+    """Statistics of the value path: computed and kept in a first pass, given back in the same order in a second."""
+
+    def __init__(self) -> None:
+        self.kept: list[Tensor] = []
+        self.replayed: Iterator[Tensor] | None = None
+
+    def __call__(self, compute: Callable[[], Tensor]) -> Tensor:
+        if self.replayed is not None:
+            return next(self.replayed)
+        self.kept.append(compute())
+        return self.kept[-1]
+
+    def replay(self) -> _Statistics:
+        """Give back what was kept from now on."""
+        self.replayed = iter(self.kept)
+        return self
+
+
+def _now(compute: Callable[[], Tensor]) -> Tensor:
+    return compute()
 
 
 @dataclass
@@ -58,8 +92,10 @@ class LIV(nn.Module):
         owned = {name: build_group(sizes, name) for name, owner in sources.weights_from.items() if owner == position}
         self.featurizer = nn.ModuleDict(owned)
         self._tied = {name: earlier[owner].group(name) for name, owner in sources.weights_from.items() if owner != position}
-        self.output = nn.Linear(sizes.inner, sizes.width, bias=False)
+        self.output = MonarchMap(sizes.width) if sizes.has_monarch_maps else Projection(sizes.inner, sizes.width)
         self.norm = nn.Parameter(torch.empty(sizes.width)) if self._is_recurrent() else None
+        vectors = torch.empty(LAMBDA_VECTORS, sizes.head_width // 2)
+        self.lambda_vectors = nn.Parameter(vectors) if sizes.liv_class.differential else None
         self.token_mixing = token_mixing_of(sizes)
 
     def _is_recurrent(self) -> bool:
@@ -82,10 +118,17 @@ class LIV(nn.Module):
         Raises:
             ValueError: when a group that another LIV computes is missing from `shared`.
         """
-        features = self._taken(shared)
+        features = self._taken(shared) | self._lambda()
         for name in self.computed:
             features[name] = self._rotated(name, self.group(name)(x_BTD))
         return features
+
+    def _lambda(self) -> dict[str, Tensor]:
+        """Return lambda of a differential operator: `exp(q1 k1) - exp(q2 k2)` and its constant part (Ye et al. 2024, equation 2)."""
+        if self.lambda_vectors is None:
+            return {}
+        q1, k1, q2, k2 = self.lambda_vectors
+        return {"lambda": (q1 @ k1).exp() - (q2 @ k2).exp() + initial_lambda(self.position)}
 
     def _taken(self, shared: Features | None) -> dict[str, Tensor]:
         names = [name for name in self.sources.features_from if name not in self.computed]
@@ -96,7 +139,7 @@ class LIV(nn.Module):
 
     def _rotated(self, name: str, features: Tensor, start: int = 0) -> Tensor:
         if name in ("q", "k") and self.sizes.liv_class.fields.get("rotary"):
-            return rotate(features, self.sizes.head_width, start)
+            return rotate(features, self.sizes.head_width // self.sizes.liv_class.branches, start)
         return features
 
     def forward(self, x_BTD: Tensor, shared: Features | None = None, use_reference: bool = False) -> tuple[Tensor, dict[str, Tensor]]:
@@ -106,11 +149,15 @@ class LIV(nn.Module):
         y_BTD = self._readout(mixed, features)
         return functional.dropout(y_BTD, self.dropout, self.training) if self.dropout else y_BTD, features
 
-    def _readout(self, mixed_BTE: Tensor, features: Features, inverse_rms: Tensor | None = None) -> Tensor:
+    def _readout(self, mixed_BTE: Tensor, features: Features, statistics: Callable[[Callable[[], Tensor]], Tensor] = _now) -> Tensor:
+        if self.sizes.liv_class.differential:
+            heads = mixed_BTE.unflatten(-1, (self.sizes.heads, -1))
+            scale = 1 - initial_lambda(self.position)
+            mixed_BTE = (heads * statistics(lambda: self._inverse_rms(heads)) * scale).flatten(-2)
         if self.norm is not None:
             gated = mixed_BTE * functional.silu(features["gate"])
-            mixed_BTE = gated * (self._inverse_rms(gated) if inverse_rms is None else inverse_rms) * self.norm
-        return functional.linear(mixed_BTE, self.output.weight)
+            mixed_BTE = gated * statistics(lambda: self._inverse_rms(gated)) * self.norm
+        return self.output(mixed_BTE)
 
     @staticmethod
     def _inverse_rms(gated: Tensor) -> Tensor:
@@ -118,8 +165,8 @@ class LIV(nn.Module):
 
     def allocate(self, allocate: Allocate, max_length: int) -> State:
         """Return empty decoding state: short-convolution tails of the groups computed here, and the token mixing's own."""
-        tails = {f"{name}.tail": allocate(2, self.group(name).tail_width) for name in self.computed if self.group(name).tail_width}
-        return {**tails, **self.token_mixing.allocate(allocate, max_length, self.computed)}
+        tails = {f"featurizer.{name}": allocate(2, self.group(name).tail_width) for name in self.computed if self.group(name).tail_width}
+        return {**tails, **self.token_mixing.allocate(allocate, max_length, self.sources.forms)}
 
     def constants(self, max_length: int) -> dict[str, Tensor]:
         """Return the feature groups that follow from the weights alone, computed once for decoding up to `max_length` tokens."""
@@ -131,8 +178,8 @@ class LIV(nn.Module):
         features = self.featurize(x_BTD, shared)
         y_BTD = self._readout(self.token_mixing.mix(features), features)
         for name in self.computed:
-            if f"{name}.tail" in state:
-                self.group(name).write_tail(x_BTD, state[f"{name}.tail"])
+            if f"featurizer.{name}" in state:
+                self.group(name).write_tail(x_BTD, state[f"featurizer.{name}"])
         self.token_mixing.write(features, _own(state))
         return y_BTD, features
 
@@ -140,9 +187,9 @@ class LIV(nn.Module):
         self, x_BD: Tensor, state: State, position: int, constants: Features, shared: TokenFeatures | None = None
     ) -> tuple[Tensor, TokenFeatures]:
         """Return the output [B, D] of one token and what others may share; advances `state` in place."""
-        token = self._taken(shared.features if shared else None) | dict(constants)
+        token = self._taken(shared.features if shared else None) | self._lambda() | dict(constants)
         for name in [name for name in self.computed if name not in constants]:
-            features = self.group(name).step(x_BD, state.get(f"{name}.tail"))
+            features = self.group(name).step(x_BD, state.get(f"featurizer.{name}"))
             token[name] = self._rotated(name, features.unsqueeze(1), position).squeeze(1) if name in ("q", "k") else features
         context = self.token_mixing.update(token, _own(state), position, shared.context if shared else {})
         y_BD = self._readout(self.token_mixing.read(token, context), token)
@@ -154,33 +201,27 @@ class LIV(nn.Module):
 
         Features, norms and gates on the value path are frozen at x. Where the value itself is shared, T acts on `shared["v"]` [T, G].
         """
-        features = self.featurize(x_TD.unsqueeze(0), None if shared is None else _batched(shared))
+        features = self.featurize(x_TD.unsqueeze(0), self._batched(shared or {}))
         owns_value = "v" in self.computed
         length, channels = x_TD.shape[0], x_TD.shape[1] if owns_value else features["v"].shape[-1]
         basis = torch.eye(length * channels, dtype=x_TD.dtype, device=x_TD.device).reshape(-1, length, channels)
+        statistics = _Statistics()
+        self._readout(self.token_mixing.mix(features), features, statistics)
         value = self.group("v").linear(basis, x_TD.unsqueeze(0)) if owns_value else basis
-        inverse_rms = None
-        if self.norm is not None:
-            inverse_rms = self._inverse_rms(self.token_mixing.mix(features) * functional.silu(features["gate"]))
-        frozen = {name: _repeat(tensor, name, len(basis)) for name, tensor in features.items()} | {"v": value}
-        columns = self._readout(self.token_mixing.mix(frozen), frozen, inverse_rms)
+        frozen = {name: each.expand(len(basis), *each.shape[1:]) if self._by_token(name) else each for name, each in features.items()}
+        columns = self._readout(self.token_mixing.mix(frozen | {"v": value}), frozen, statistics.replay())
         return columns.reshape(length, channels, length, -1).permute(2, 0, 3, 1)
 
+    def _by_token(self, name: str) -> bool:
+        """Return whether a feature is computed from the input, [B, T, ...]."""
+        return name != "lambda" and self.sizes.liv_class.groups[name].parametrisation == INPUT_DEPENDENT
 
-def _repeat(features: Tensor, name: str, count: int) -> Tensor:
-    """Return the features with the batch dimension, where there is one, expanded."""
-    if name == "kernel":
-        return features
-    return features.expand(2, count, *features.shape[2:]) if name == "A" else features.expand(count, *features.shape[1:])
-
-
-def _batched(shared: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Add a batch dimension to features that have none."""
-    return {
-        name: features if name == "kernel" or features.dim() == (4 if name == "A" else 3) else features.unsqueeze(-3)
-        for name, features in shared.items()
-    }
+    def _batched(self, shared: Features) -> dict[str, Tensor]:
+        """Add a batch dimension to features of one sequence."""
+        steps = 0 if self.sizes.liv_class.fields.get("decay") == "liquid" else 1
+        ranks = {name: 3 + steps * (name == "A") for name in shared if name in self.sizes.liv_class.context}
+        return {name: shared[name].unsqueeze(0) if shared[name].dim() < rank else shared[name] for name, rank in ranks.items()}
 
 
 def _own(state: State) -> State:
-    return {name: tensor for name, tensor in state.items() if not name.endswith(".tail")}
+    return {name: tensor for name, tensor in state.items() if not name.startswith("featurizer.")}

@@ -19,11 +19,13 @@ CHUNK = 32
 class HeadRecurrence(TokenMixing):
     """`S_t = a_t S_{t-1} + step_t B_t v_t^T`, `y_t = C_t S_t` with one decay per head (Mamba-2, sections 2 and 6)."""
 
+    repeated = ("A",)
+
     def mix(self, features: Features) -> Tensor:
         """Return [B, T, D]: masked products within chunks, a scan of states between them."""
         length = features["v"].shape[1]
         precise = torch.promote_types(features["v"].dtype, torch.float32)
-        step, log_decay = (self._chunk(part.to(precise).unsqueeze(-1)).squeeze(-1) for part in features["A"])
+        step, log_decay = (self._chunk(part.to(precise).unsqueeze(-1)).squeeze(-1) for part in features["A"].unbind(-2))
         B, C, v = (self._chunk(self._by_head(features[name].to(precise))) for name in "BCv")
         total, gaps = log_decay.cumsum(-1), _segment_sums(log_decay)
         weights = gaps.exp() * step.unsqueeze(-2)
@@ -36,7 +38,7 @@ class HeadRecurrence(TokenMixing):
 
     def reference(self, features: Features) -> Tensor:
         """Return [B, T, D] by a loop over tokens."""
-        step, log_decay = features["A"]
+        step, log_decay = features["A"].unbind(-2)
         B, C, v = (self._by_head(features[name]) for name in "BCv")
         return reference.head_recurrence(log_decay.exp(), step.unsqueeze(-1) * B, C, v).flatten(2)
 
@@ -49,15 +51,14 @@ class HeadRecurrence(TokenMixing):
         padded = functional.pad(x_BTHG, (0, 0, 0, 0, 0, -x_BTHG.shape[1] % CHUNK))
         return padded.unflatten(1, (-1, CHUNK)).transpose(2, 3)
 
-    def allocate(self, allocate: Allocate, max_length: int, computed: list[str]) -> State:
+    def allocate(self, allocate: Allocate, max_length: int, forms: tuple[str, ...]) -> State:
         """Return the state [H, N, P]."""
-        size = self.sizes.liv_class.groups["B"].expansion
-        return {"state": allocate(self.sizes.heads, size, self.sizes.head_width)} if self._owns_context(computed) else {}
+        return {"state": allocate(self.sizes.heads, self.state_size(), self.sizes.head_width)} if forms else {}
 
     def write(self, features: Features, state: State) -> None:
         """Sum the prompt's contributions, each decayed to the prompt's end."""
         if state:
-            step, log_decay = features["A"]
+            step, log_decay = features["A"].unbind(-2)
             to_end = (log_decay.flip(1).cumsum(1).flip(1) - log_decay).exp() * step
             B, v = self._by_head(features["B"]), self._by_head(features["v"])
             state["state"].copy_(torch.einsum("bth,bthn,bthp->bhnp", to_end, B, v))
@@ -66,7 +67,7 @@ class HeadRecurrence(TokenMixing):
         """Decay the state and add the token."""
         if not state:
             return dict(shared)
-        step, log_decay = token["A"]
+        step, log_decay = token["A"].unbind(-2)
         added = torch.einsum("bh,bhn,bhp->bhnp", step, self._by_head(token["B"]), self._by_head(token["v"]))
         state["state"].copy_(log_decay.exp()[..., None, None] * state["state"] + added)
         return state
@@ -78,6 +79,8 @@ class HeadRecurrence(TokenMixing):
 
 class ChannelRecurrence(TokenMixing):
     """`h_t[n] = a_t h_{t-1}[n] + step_t B_t[n] v_t`, `y_t = sum_n C_t[n] h_t[n]` with one decay per channel (Mamba, section 3)."""
+
+    repeated = ("A",)
 
     def mix(self, features: Features) -> Tensor:
         """Return [B, T, D] by a parallel scan over [B, T, N, D]."""
@@ -91,13 +94,12 @@ class ChannelRecurrence(TokenMixing):
 
     @staticmethod
     def _scan_inputs(features: Features) -> tuple[Tensor, Tensor]:
-        step, log_decay = features["A"]
+        step, log_decay = features["A"].unbind(-2)
         return log_decay.exp().unsqueeze(-2), features["B"].unsqueeze(-1) * (step * features["v"]).unsqueeze(-2)
 
-    def allocate(self, allocate: Allocate, max_length: int, computed: list[str]) -> State:
+    def allocate(self, allocate: Allocate, max_length: int, forms: tuple[str, ...]) -> State:
         """Return the state [N, D]."""
-        size = self.sizes.liv_class.groups["B"].expansion
-        return {"state": allocate(size, self.sizes.width)} if self._owns_context(computed) else {}
+        return {"state": allocate(self.state_size(), self.sizes.width)} if forms else {}
 
     def write(self, features: Features, state: State) -> None:
         """Keep the prompt's last state."""

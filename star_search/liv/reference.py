@@ -9,12 +9,21 @@ import torch
 from torch import Tensor
 
 
-def softmax_attention(q_BHTP: Tensor, k_BKTP: Tensor, v_BKTP: Tensor) -> Tensor:
-    """Return causal softmax attention [B, H, T, P]; head h reads key and value head h // (H / K)."""
+def softmax_attention(q_BHTP: Tensor, k_BKTP: Tensor, v_BKTP: Tensor, window: int | None = None, block: int | None = None) -> Tensor:
+    """Return causal softmax attention [B, H, T, P]; head h reads key and value head h // (H / K).
+
+    With `window`, a token sees the last so many tokens, itself included; with `block`, those of its own block.
+    """
     repeat = q_BHTP.shape[1] // k_BKTP.shape[1]
     k, v = k_BKTP.repeat_interleave(repeat, 1), v_BKTP.repeat_interleave(repeat, 1)
     scores = q_BHTP @ k.transpose(-1, -2) / q_BHTP.shape[-1] ** 0.5
-    return scores.masked_fill(~_causal(scores), -torch.inf).softmax(-1) @ v
+    positions = torch.arange(scores.shape[-1], device=scores.device)
+    seen = _causal(scores)
+    if window is not None:
+        seen = seen & (positions[:, None] - positions < window)
+    if block is not None:
+        seen = seen & (positions[:, None] // block == positions // block)
+    return scores.masked_fill(~seen, -torch.inf).softmax(-1) @ v
 
 
 def linear_attention(q_BHTP: Tensor, k_BHTP: Tensor, v_BHTP: Tensor) -> Tensor:
@@ -53,3 +62,13 @@ def convolution(kernel_DL: Tensor, x_BTD: Tensor) -> Tensor:
 
 def _causal(scores: Tensor) -> Tensor:
     return torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
+
+
+def diagonal_state_space(poles_ND: Tensor, inputs_ND: Tensor, outputs_ND: Tensor, v_BTD: Tensor) -> Tensor:
+    """Return [B, T, D] of `h_t = pole h_{t-1} + input v_t`, `y_t = 2 Re sum_n output h_t` with complex modes (S4D, section 3)."""
+    state = torch.zeros_like(v_BTD[:, 0, None] * poles_ND)
+    outputs = []
+    for v in v_BTD.unbind(1):
+        state = poles_ND * state + inputs_ND * v.unsqueeze(1)
+        outputs.append(2 * (outputs_ND * state).sum(1).real)
+    return torch.stack(outputs, 1)

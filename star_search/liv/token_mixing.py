@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -24,6 +25,12 @@ class TokenMixing(ABC):
     needs. A LIV that shares context features reads those parts of the context that another LIV returned.
     """
 
+    # How a differential operator halves each feature: along which dimension (the last where nothing is said), and which halves
+    # are then repeated over two channels or heads.
+    branch_dims: ClassVar[dict[str, int]] = {}
+    repeated: ClassVar[tuple[str, ...]] = ()
+    keeps_value = False
+
     def __init__(self, sizes: Dimensions) -> None:
         self.sizes = sizes
 
@@ -35,8 +42,8 @@ class TokenMixing(ABC):
     def reference(self, features: Features) -> Tensor:
         """Apply T to the value by the plain form of `reference`, [B, T, E]."""
 
-    def allocate(self, allocate: Allocate, max_length: int, computed: list[str]) -> State:
-        """Return empty state for the context groups that this LIV computes itself; `allocate(*shape)` adds the batch in front."""
+    def allocate(self, allocate: Allocate, max_length: int, forms: tuple[str, ...]) -> State:
+        """Return empty state, where the named groups make this LIV's memory its own; `allocate(*shape)` adds the batch in front."""
         return {}
 
     def write(self, features: Features, state: State) -> None:  # noqa: B027 (a mixing without state writes nothing)
@@ -50,5 +57,6 @@ class TokenMixing(ABC):
     def read(self, token: Features, context: State) -> Tensor:
         """Return the output of one token, [B, E], from its readout features and the context."""
 
-    def _owns_context(self, computed: list[str]) -> bool:
-        return any(name in computed for name in self.sizes.liv_class.context)
+    def state_size(self) -> int:
+        """Return N, the state size of one branch."""
+        return self.sizes.liv_class.groups["B"].expansion // self.sizes.liv_class.branches

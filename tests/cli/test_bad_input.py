@@ -60,7 +60,7 @@ def test_a_key_or_value_that_is_wrong(refused, configuration, change, sentence):
         ("space.classes=[9]", "space.classes holds no class that mixes tokens, and space.minimum_mixers is 1"),
         ("space.classes=[]", "space.classes must name at least one class"),
         ("space.catalogue=sta", "unknown catalogue 'sta'; did you mean 'star'?"),
-        ("space.width=18", "width 18 must be a multiple of 8, twice its 4 heads"),
+        ("space.width=18", "width 18 must be a multiple of 8, 2 times its 4 heads, for SA-1"),
         ("space.minimum_mixers=9", "space.minimum_mixers must be at most space.depth (2), got 9"),
         ("data.tokenizer=nothing", "data.tokenizer "),
         ("training.sequence_length", "--set training.sequence_length must read key=value, for example training.tokens=200000"),
@@ -181,7 +181,7 @@ class TestConfigurationFile:
 
 def test_what_would_be_refused_later_is_refused_in_a_dry_run_too(command, tmp_path, source):
     path = write_configuration(tmp_path, source, space={"width": 18})
-    assert command("evolve", "--config", path, "--dry-run").sentence() == "width 18 must be a multiple of 8, twice its 4 heads"
+    assert command("evolve", "--config", path, "--dry-run").sentence() == "width 18 must be a multiple of 8, 2 times its 4 heads, for SA-1"
     path = write_configuration(tmp_path, source, objectives=["speed"])
     assert command("evolve", "--config", path, "--dry-run").sentence().startswith("unknown objective 'speed'")
     path = write_configuration(tmp_path, source, algorithm={"name": "nsga3"})

@@ -118,7 +118,7 @@ class TestExplain:
         (["z1111"], "genome z1111 is illegal: LIV 1: class 35 is not in catalogue star, which has 1 to "),
         (["91112-11111"], "genome 91112-11111 is illegal: LIV 1: feature strategy 2 is not legal for GMemless; legal: 1"),
         (["11111-91111", "--depth", "3"], "the genome has 2 LIVs and --depth is 3"),
-        (["11111-91111", "--width", "18"], "width 18 must be a multiple of 8, twice its 4 heads"),
+        (["11111-91111", "--width", "18"], "width 18 must be a multiple of 8, 2 times its 4 heads, for SA-1"),
         (["11111", "--length", "0"], "--length must be at least 1, got 0"),
         ([""], "the genome is empty; "),
         (["11111", "--catalogue", "stars"], "unknown catalogue 'stars'; did you mean 'star'?"),

@@ -34,6 +34,17 @@ PARAMETERS: dict[int, Callable[[int], int]] = {
     # The filter: 17 -> 16 -> 16 with biases, -> d without, and a decay per channel.
     8: lambda d: 4 * d * d + (17 * 16 + 16) + (16 * 16 + 16) + 17 * d,
     9: lambda d: 3 * d * {64: 192, 256: 704, 768: 2048}[d],
+    # S4D's v, gate and output map; 16 complex poles, input and output weights per channel; a step per channel; the norm.
+    18: lambda d: 3 * d * d + 3 * 2 * 16 * d + d + d,
+    # Liquid-S4's A, v, gate and output map; bias and delta per channel, 4 time constants, B and C of 4; the norm.
+    19: lambda d: 4 * d * d + 2 * d + 4 * d + 2 * 4 * d + d,
+    # Monarch for v and output map: d (blocks + block width) each, with 8 x 8, 16 x 16 and 24 x 32.
+    21: lambda d: d * d + 2 * d * {64: 16, 256: 32, 768: 56}[d] + 3 * 2 * 16 * d + 2 * d,
+    22: lambda d: 4 * d * d + 9 * d,
+    24: lambda d: 4 * d * d,
+    25: lambda d: 4 * d * d,
+    26: lambda d: 3 * d * {64: 192, 256: 704, 768: 2048}[d],
+    27: lambda d: 3 * d * {64: 192, 256: 704, 768: 2048}[d],
 }
 CACHE_ELEMENTS: dict[int, Callable[[int, int], int]] = {
     1: lambda d, T: 2 * d * T,
@@ -45,20 +56,33 @@ CACHE_ELEMENTS: dict[int, Callable[[int, int], int]] = {
     7: lambda d, T: 2 * d,
     8: lambda d, T: d * T,
     9: lambda d, T: 0,
+    16: lambda d, T: 4 * d,
+    17: lambda d, T: 2 * d * T,
+    18: lambda d, T: 2 * 16 * d,
+    19: lambda d, T: 4 * d,
+    21: lambda d, T: 2 * 16 * d,
+    22: lambda d, T: 2 * d * T + 2 * 3 * d,
+    24: lambda d, T: 2 * d * min(T, 256),
+    25: lambda d, T: 2 * d * min(T, 256),
+    26: lambda d, T: 0,
+    27: lambda d, T: 0,
 }
+# A differential class has the parameters of its base and four vectors of half a head's width, and its cache unless the table says more.
+BASE = {10: 1, 11: 2, 12: 3, 13: 4, 14: 5, 15: 6, 16: 7, 17: 8, 20: 18, 23: 22}
 
 
-@pytest.mark.parametrize("class_id", PARAMETERS)
+@pytest.mark.parametrize("class_id", STAR.classes)
 @pytest.mark.parametrize("width", [64, 256, 768])
 def test_a_class_has_the_sizes_of_the_table(class_id: int, width: int) -> None:
-    account = Accounting.of(Genome.parse(lone(class_id)), width)
-    assert account.operator_parameters == PARAMETERS[class_id](width)
-    assert account.parameters == PARAMETERS[class_id](width) + 2 * width
-    for length in (1, 128, 4096):
-        assert account.cache_bytes(length) == 2 * CACHE_ELEMENTS[class_id](width, length)
+    account, base = Accounting.of(Genome.parse(lone(class_id)), width), BASE.get(class_id, class_id)
+    expected = PARAMETERS[base](width) + (2 * width // heads(width) if class_id in BASE else 0)
+    assert account.operator_parameters == expected
+    assert account.parameters == expected + 2 * width
+    for length in (1, 128, 256, 257, 4096):
+        assert account.cache_bytes(length) == 2 * CACHE_ELEMENTS.get(class_id, CACHE_ELEMENTS[base])(width, length)
 
 
-@pytest.mark.parametrize("class_id", [5, 6])
+@pytest.mark.parametrize("class_id", [5, 6, 14, 15, 18, 19, 20])
 @pytest.mark.parametrize("width", [256, 768, 2048])
 def test_recurrences_are_within_a_quarter_of_attention(class_id: int, width: int) -> None:
     assert Accounting.of(Genome.parse(lone(class_id)), width).operator_parameters == pytest.approx(4 * width**2, rel=0.25)
@@ -93,6 +117,22 @@ def test_what_is_held_once_counts_once() -> None:
     assert [elements(f"5111{s}-5111{s}", d, T) for s in (1, 2, 3, 4, 5)] == [2 * whole - saved for saved in shared]
     assert [elements(f"6111{s}-6111{s}", d, T) for s in (1, 2, 3, 4, 5)] == [4 * d, 2 * d, 4 * d, 4 * d, 4 * d]
     assert [elements(f"7111{s}-7111{s}", d, T) for s in (1, 2, 3, 4)] == [4 * d, 2 * d, 4 * d, 4 * d]
+    # S4D's state is also formed by its own poles and input weights: it is shared when these are tied too.
+    assert [elements(text, d, T) for text in ("i1111-i1111", "i1112-i1112", "i1211-i1211", "i1212-i1212")] == [
+        64 * d,
+        64 * d,
+        64 * d,
+        32 * d,
+    ]
+    assert [elements(f"j1{tied}1{s}-j1{tied}1{s}", d, T) for tied in (1, 2) for s in (2, 3, 4)] == [
+        8 * d,
+        8 * d,
+        8 * d,
+        4 * d,
+        8 * d,
+        8 * d,
+    ]
+    assert [elements(f"a111{s}-a111{s}", d, T) for s in (1, 2, 3, 4)] == [4 * d * T, 2 * d * T, 3 * d * T, 3 * d * T]
     assert [elements(f"8111{s}-8111{s}", d, T) for s in (1, 2, 3, 4)] == [2 * d * T, d * T, 2 * d * T, 2 * d * T]
 
 
@@ -116,7 +156,10 @@ def test_scaled_residuals_add_one_parameter_per_liv() -> None:
     assert Accounting.of(genome, 768, residual="scaled").parameters == 84_953_856 + 24
 
 
-@pytest.mark.parametrize(("genome", "width", "words"), [("11111", 65, "width 65 must be a multiple of 8"), ("31111", 320, "SA-3")])
+@pytest.mark.parametrize(
+    ("genome", "width", "words"),
+    [("11111", 65, "width 65 must be a multiple of 8"), ("31111", 320, "SA-3"), ("a1111", 72, "16, 4 times its 4 heads")],
+)
 def test_a_width_that_does_not_fit_is_refused(genome: str, width: int, words: str) -> None:
     with pytest.raises(InputError, match=words):
         Accounting.of(Genome.parse(genome), width).dimensions  # noqa: B018

@@ -15,9 +15,6 @@ def space(**values: object) -> SearchSpace:
     return SearchSpace.from_config(SpaceConfig(**values))
 
 
-UNBUILT = [class_id for class_id in STAR.classes if class_id not in STAR.built]
-
-
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -32,12 +29,6 @@ UNBUILT = [class_id for class_id in STAR.classes if class_id not in STAR.built]
 def test_a_space_that_cannot_be_is_refused(values: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
         space(**values)
-
-
-@pytest.mark.parametrize("class_id", UNBUILT)
-def test_a_class_that_is_not_built_is_refused(class_id: int) -> None:
-    with pytest.raises(InputError, match=f"space.classes: class {class_id} .* is not built yet"):
-        space(classes=[1, class_id])
 
 
 def test_classes_are_named_by_id_or_name_and_counted_once() -> None:

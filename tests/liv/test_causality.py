@@ -11,7 +11,7 @@ from helpers import STAR, class_parameters, lively_backbone, lively_liv, lone, n
 from star_search import LanguageModel
 
 CLASSES = class_parameters()
-VOCABULARY, LENGTH, ROWS = 64, 64, 8
+VOCABULARY, LENGTH, ROWS = 64, 32, 8
 
 
 def assert_past_unchanged(before: Tensor, after: Tensor, token: int, tolerance: float) -> None:
@@ -71,7 +71,7 @@ def uniform_tokens(generator: torch.Generator) -> tuple[Tensor, Tensor]:
     return tokens[:, :-1], tokens[:, 1:]
 
 
-def fresh_loss(model: LanguageModel, steps: int = 120) -> float:
+def fresh_loss(model: LanguageModel, steps: int = 100) -> float:
     """Train on fresh independent uniform tokens and return the mean loss on 8,192 more of them."""
     generator = torch.Generator().manual_seed(1)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
@@ -85,7 +85,7 @@ def fresh_loss(model: LanguageModel, steps: int = 120) -> float:
         loss().backward()
         optimizer.step()
     with torch.no_grad():
-        return sum(float(loss()) for _ in range(16)) / 16
+        return sum(float(loss()) for _ in range(32)) / 32
 
 
 @pytest.mark.parametrize("class_id", CLASSES)

@@ -22,7 +22,7 @@ def test_short_gated_convolution_is_that_of_lfm2() -> None:
     module = Lfm2ShortConv(config, layer_idx=0).double().eval()
     module.load_state_dict(
         {
-            "conv.weight": liv.featurizer["kernel"].kernel.flip(1).unsqueeze(1),
+            "conv.weight": liv.featurizer["kernel"].features.flip(1).unsqueeze(1),
             "in_proj.weight": torch.cat([liv.featurizer[name].weight for name in "BCv"]),
             "out_proj.weight": liv.output.weight,
         }

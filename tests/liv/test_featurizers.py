@@ -2,17 +2,19 @@
 
 import pytest
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from helpers import lively_liv, noise, relative
-from star_search.liv.featurizers import ConvolvedProjection, Decay, ImplicitKernel
+from star_search.genome.accounting import monarch_parameters
+from star_search.liv.featurizers import ConvolvedProjection, Decay, ImplicitKernel, MonarchMap
 
 
 def test_decay_is_a_positive_step_and_a_negative_logarithm() -> None:
     group = lively_liv(6, dtype=torch.float64).group("A")
     assert isinstance(group, Decay)
     x = noise(2, 9, 64, dtype=torch.float64)
-    step, log_decay = group(x)
+    step, log_decay = group(x).unbind(-2)
     assert relative(step, torch.log1p(torch.exp(x @ group.weight.T + group.bias))) < 1e-13
     assert relative(log_decay, -step * group.rate.exp()) < 1e-15
     assert step.min() > 0
@@ -25,7 +27,6 @@ def test_an_implicit_kernel_is_the_same_at_every_length() -> None:
     long = group.kernel(300)
     for length in (1, 2, 64, 299):
         assert relative(group.kernel(length), long[:, :length]) < 1e-14
-    assert relative(group.step(noise(1, 64), None)[:, :1], long[:, :1]) < 1e-14
 
 
 def test_an_implicit_kernel_fades_at_the_rate_of_its_channel() -> None:
@@ -62,3 +63,32 @@ def test_a_convolved_projection_is_linear_with_frozen_gates(activation: bool) ->
     window = functional.pad((x @ group.weight.T).transpose(1, 2), (2, 0))
     expected = functional.conv1d(window, group.kernel.flip(1).unsqueeze(1), groups=6).transpose(1, 2)
     assert relative(group(x), functional.silu(expected) if activation else expected) < 1e-14
+
+
+def block_diagonal_by_hand(blocks: Tensor) -> Tensor:
+    """Return the matrix with the given blocks on its diagonal."""
+    count, size, _ = blocks.shape
+    matrix = torch.zeros(count * size, count * size, dtype=blocks.dtype)
+    for index, block in enumerate(blocks):
+        matrix[index * size : (index + 1) * size, index * size : (index + 1) * size] = block
+    return matrix
+
+
+@pytest.mark.parametrize(("width", "blocks", "size"), [(64, 8, 8), (96, 8, 12), (256, 16, 16), (768, 24, 32)])
+def test_a_monarch_map_is_two_block_diagonal_factors_and_permutations(width: int, blocks: int, size: int) -> None:
+    """`M = P R P^T L` (Dao et al. 2022, definition 3.1): L of `blocks` blocks, R of `size` blocks, P the transposition of a grid."""
+    group = MonarchMap(width).double()
+    with torch.no_grad():
+        for seed, parameter in enumerate(group.parameters()):
+            parameter.copy_(noise(*parameter.shape, seed=seed))
+    assert sum(parameter.numel() for parameter in group.parameters()) == width * (blocks + size) == monarch_parameters(width)
+    left, right = block_diagonal_by_hand(group.first.detach()), block_diagonal_by_hand(group.second.detach())
+    assert (left != 0).sum() == width * size
+    assert (right != 0).sum() == width * blocks
+    transposition = torch.eye(width, dtype=torch.float64)[torch.arange(width).reshape(blocks, size).T.flatten()]
+    explicit = transposition.T @ right @ transposition @ left
+    assert relative(group(torch.eye(width, dtype=torch.float64)).T, explicit) < 1e-13
+    assert explicit.count_nonzero() == width * width
+    x = noise(2, 3, width, dtype=torch.float64)
+    assert relative(group(x), x @ explicit.T) < 1e-13
+    assert relative(group.step(x[:, 0], None), group(x)[:, 0]) < 1e-14

@@ -1,5 +1,7 @@
 """Every built LIV class: the fast form is the reference form, rows are independent, and T is the operator (DESIGN 6.2, 6.5)."""
 
+from unittest import mock
+
 import pytest
 import torch
 from torch import Tensor
@@ -12,13 +14,7 @@ from star_search.model.backbone import Backbone
 
 CLASSES = class_parameters()
 SHARING = sharing_genomes()
-LENGTHS = [1, 2, 3, 63, 64, 65, 100, 130]
-
-
-def lengths(class_id: int) -> list[int]:
-    """Return short, odd and long lengths, and those around the class's own window or block."""
-    own = [STAR[class_id].fields[name] for name in ("window", "block") if name in STAR[class_id].fields]
-    return LENGTHS + [length for size in own for length in (size - 1, size, size + 1, 2 * size + 3)]
+LENGTHS = [1, 2, 63, 64, 65, 130]
 
 
 def outputs_and_gradients(module: LIV | Backbone, x: Tensor, weights: Tensor, use_reference: bool) -> dict[str, Tensor]:
@@ -32,14 +28,26 @@ def outputs_and_gradients(module: LIV | Backbone, x: Tensor, weights: Tensor, us
     return {name: tensor.detach().to(torch.float64, copy=True) for name, tensor in found.items()}
 
 
-def errors(value: dict[str, Tensor], truth: dict[str, Tensor], exact: dict[str, Tensor]) -> dict[str, float]:
-    """Return the error of every tensor relative to its `exact` (fp64) norm; where that is zero (one token's q and k), to the largest."""
-    scales = {name: float(tensor.norm()) for name, tensor in exact.items()}
-    largest = max(scales.values())
-    return {
-        name: float((value[name] - tensor).norm()) / (scales[name] if scales[name] > 1e-12 * largest else largest)
-        for name, tensor in truth.items()
-    }
+def scales(module: LIV | Backbone, length: int, exact: dict[str, Tensor]) -> dict[str, float]:
+    """Return the size that each tensor's error is held against; `exact` are those of the fp64 reference form.
+
+    It is the norm of the tensor, or that of its gradient with the statistics of the norms on the value path held still, if larger.
+    A norm undoes every change of scale: its gradient is the direct part plus the part through the statistic, and where a
+    parameter does little but scale (lambda and decays, while few tokens are seen), the two cancel. Then the gradient is their rounding
+    error, about 1e-7 of either, which no form can avoid. Where they do not cancel this is the relative error. What is zero either way
+    (q and k of a single token) is held against the largest.
+    """
+    inverse_rms = LIV._inverse_rms
+    with mock.patch.object(LIV, "_inverse_rms", staticmethod(lambda x: inverse_rms(x).detach())):
+        direct = in_precision(module, length, torch.float64, use_reference=True)
+    found = {name: max(float(tensor.norm()), float(direct[name].norm())) for name, tensor in exact.items()}
+    largest = max(found.values())
+    return {name: size if size > 1e-12 * largest else largest for name, size in found.items()}
+
+
+def errors(value: dict[str, Tensor], truth: dict[str, Tensor], sizes: dict[str, float]) -> dict[str, float]:
+    """Return the norm of every tensor's error over the size it is held against."""
+    return {name: float((value[name] - tensor).norm()) / sizes[name] for name, tensor in truth.items()}
 
 
 def in_precision(module: LIV | Backbone, length: int, dtype: torch.dtype, use_reference: bool) -> dict[str, Tensor]:
@@ -52,49 +60,52 @@ def in_precision(module: LIV | Backbone, length: int, dtype: torch.dtype, use_re
 @pytest.mark.parametrize("class_id", CLASSES)
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-10)], ids=["fp32", "fp64"])
 def test_fast_form_is_the_reference_form(class_id: int, dtype: torch.dtype, tolerance: float) -> None:
-    for length in lengths(class_id):
+    for length in LENGTHS:
         liv = lively_liv(class_id)
         fast = in_precision(liv, length, dtype, use_reference=False)
         truth = in_precision(liv, length, dtype, use_reference=True)
-        exact = in_precision(liv, length, torch.float64, use_reference=True)
-        wrong = {name: error for name, error in errors(fast, truth, exact).items() if not error <= tolerance}
+        sizes = scales(liv, length, in_precision(liv, length, torch.float64, use_reference=True))
+        wrong = {name: error for name, error in errors(fast, truth, sizes).items() if not error <= tolerance}
         assert not wrong, f"length {length}: {wrong}"
 
 
-def bf16_errors(class_id: int, use_reference: bool, autocast: bool) -> dict[str, float]:
-    """Return the root mean square error of every tensor against the fp64 reference, over three models and six lengths.
+def bf16_errors(class_id: int, autocast: bool) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the root mean square error of every tensor against the fp64 reference, of the reference form and of the fast form.
 
-    Pooled, since a tensor of four numbers meets rounding by luck.
+    Pooled over three models and lengths, since a tensor of four numbers meets rounding by luck.
     """
-    squares: dict[str, float] = {}
+    squares: tuple[dict[str, float], dict[str, float]] = ({}, {})
     for seed in range(3):
-        for length in (2, 63, 64, 65, 100, 130):
+        for length in (2, 65, 100):
             stored = lively_liv(class_id, seed=seed) if autocast else lively_liv(class_id, seed=seed).bfloat16()
             exact = in_precision(stored.double(), length, torch.float64, use_reference=True)
-            liv = lively_liv(class_id, seed=seed)
-            with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-                found = in_precision(liv, length, torch.float32 if autocast else torch.bfloat16, use_reference)
-            for name, error in errors(found, exact, exact).items():
-                squares[name] = squares.get(name, 0.0) + error**2 / 18
-    return {name: square**0.5 for name, square in squares.items()}
+            sizes = scales(stored, length, exact)
+            for pooled, use_reference in zip(squares, (True, False), strict=True):
+                liv = lively_liv(class_id, seed=seed)
+                with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+                    found = in_precision(liv, length, torch.float32 if autocast else torch.bfloat16, use_reference)
+                for name, error in errors(found, exact, sizes).items():
+                    pooled[name] = pooled.get(name, 0.0) + error**2 / 9
+    plain, fast = ({name: square**0.5 for name, square in pooled.items()} for pooled in squares)
+    return plain, fast
 
 
 @pytest.mark.parametrize("class_id", CLASSES)
 @pytest.mark.parametrize("autocast", [False, True], ids=["bf16", "autocast"])
 def test_fast_form_errs_in_bf16_at_most_twice_as_much_as_the_reference_form(class_id: int, autocast: bool) -> None:
-    plain, fast = bf16_errors(class_id, True, autocast), bf16_errors(class_id, False, autocast)
+    plain, fast = bf16_errors(class_id, autocast)
     wrong = {name: (error, plain[name]) for name, error in fast.items() if not error <= 2 * plain[name]}
     assert not wrong, f"(fast form's error, reference form's error): {wrong}"
     assert 1e-4 < plain["output"] < 0.05, "the reference form was not measured in bf16"
 
 
 @pytest.mark.parametrize("genome", SHARING)
-@pytest.mark.parametrize("length", [1, 65, 100])
+@pytest.mark.parametrize("length", [1, 65])
 def test_sharing_keeps_the_fast_form_the_reference_form(genome: str, length: int) -> None:
     backbone = lively_backbone(genome)
     fast = in_precision(backbone, length, torch.float64, use_reference=False)
     truth = in_precision(backbone, length, torch.float64, use_reference=True)
-    assert max(errors(fast, truth, truth).values()) <= 1e-10
+    assert max(errors(fast, truth, scales(backbone, length, truth)).values()) <= 1e-10
 
 
 @pytest.mark.parametrize("genome", [lone(each.values[0]) for each in CLASSES] + SHARING)
@@ -117,7 +128,7 @@ def test_gradients_are_the_slope_of_the_loss(genome: str, use_reference: bool) -
 
     norm = sum(float(gradient.square().sum()) for gradient in gradients) ** 0.5
     with torch.no_grad():
-        assert (loss(1e-6) - loss(-1e-6)) / 2e-6 == pytest.approx(slope, abs=1e-6 * norm)
+        assert (loss(1e-7) - loss(-1e-7)) / 2e-7 == pytest.approx(slope, abs=1e-6 * norm)
 
 
 @pytest.mark.parametrize("class_id", CLASSES)
@@ -144,11 +155,9 @@ def captured(backbone: Backbone, x_BTD: Tensor) -> list[tuple[LIV, Tensor, dict[
     return calls
 
 
-def first_row(shared: dict[str, Tensor] | None) -> dict[str, Tensor] | None:
-    """Return the features of the first sequence, without the batch dimension."""
-    if shared is None:
-        return None
-    return {name: t if "kernel" in name else t.select(1 if name == "A" else 0, 0) for name, t in shared.items()}
+def first_row(liv: LIV, shared: dict[str, Tensor] | None) -> dict[str, Tensor] | None:
+    """Return the context features of the first sequence, without the batch dimension."""
+    return shared and {name: shared[name][0] for name in liv.sizes.liv_class.context}
 
 
 def assert_is_operator(T_ijab: Tensor, value_TG: Tensor, y_TD: Tensor) -> None:
@@ -159,8 +168,9 @@ def assert_is_operator(T_ijab: Tensor, value_TG: Tensor, y_TD: Tensor) -> None:
 
 
 @pytest.mark.parametrize("class_id", CLASSES)
-@pytest.mark.parametrize(("length", "width"), [(2, 64), (67, 8)])
-def test_materialize_is_the_forward(class_id: int, length: int, width: int) -> None:
+@pytest.mark.parametrize(("length", "branch_width"), [(2, 64), (67, 8)])
+def test_materialize_is_the_forward(class_id: int, length: int, branch_width: int) -> None:
+    width = branch_width * STAR[class_id].branches
     liv, x = lively_liv(class_id, width=width, dtype=torch.float64), noise(length, width, dtype=torch.float64)
     T_ijab = liv.materialize(x)
     assert_is_operator(T_ijab, x, liv(x.unsqueeze(0))[0][0])
@@ -175,7 +185,7 @@ def test_materialize_with_shared_features_is_the_forward(genome: str) -> None:
     backbone = lively_backbone(genome, width=16, dtype=torch.float64)
     for liv, x, shared, y in captured(backbone, noise(2, 9, 16, dtype=torch.float64)):
         value = x[0] if "v" in liv.computed else shared["v"][0]
-        assert_is_operator(liv.materialize(x[0], shared=first_row(shared)), value, y[0])
+        assert_is_operator(liv.materialize(x[0], shared=first_row(liv, shared)), value, y[0])
 
 
 @pytest.mark.parametrize("class_id", CLASSES)

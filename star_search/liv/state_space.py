@@ -1,0 +1,120 @@
+"""State spaces: S4D, whose operator the input does not change, and Liquid-S4, whose decay it does.
+
+Shapes: B batch, T tokens, D width, N modes, L chunk length.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from star_search.liv import reference
+from star_search.liv.convolution import causal_fft_convolution
+from star_search.liv.scan import linear_scan
+from star_search.liv.token_mixing import Allocate, Features, State, TokenMixing
+
+CHUNK = 64
+
+
+class DiagonalStateSpace(TokenMixing):
+    """`h_t = exp(z) h_{t-1} + step (exp(z) - 1) / z B v_t`, `y_t = 2 Re sum_n C h_t`, z = step A (S4D, sections 3 and 4)."""
+
+    branch_dims: ClassVar = {"A": 1, "B": 1, "C": 1}
+
+    def mix(self, features: Features) -> Tensor:
+        """Return [B, T, D] by FFT, with the kernel of `kernel`."""
+        return causal_fft_convolution(features["v"], self.kernel(features, features["v"].shape[1]))
+
+    def reference(self, features: Features) -> Tensor:
+        """Return [B, T, D] by the recurrence."""
+        z, inputs, outputs = self._modes(features)
+        return reference.diagonal_state_space(z.exp(), inputs, outputs, features["v"]).to(features["v"].dtype)
+
+    def kernel(self, features: Features, length: int) -> Tensor:
+        """Return [D, length]: `2 Re sum_n C B (exp(z) - 1) / A exp(z lag)`, lags split into chunks so that T x N x D is never held."""
+        z, inputs, outputs = self._modes(features)
+        within = torch.arange(CHUNK, device=z.device)
+        starts = torch.arange(0, length, CHUNK, device=z.device)
+        left = (inputs * outputs * (z * starts[:, None, None]).exp()).permute(2, 0, 1)
+        right = (z * within[:, None, None]).exp().permute(2, 1, 0)
+        return 2 * (left @ right).real.flatten(1)[:, :length]
+
+    @staticmethod
+    def _modes(features: Features) -> tuple[Tensor, Tensor, Tensor]:
+        """Return z, the weight of an input and of the output, each complex [N, D]."""
+        precise = torch.promote_types(features["A"].dtype, torch.float32)
+        real, imaginary, step = features["A"].to(precise)
+        z = torch.complex(real, imaginary)
+        B, C = (torch.complex(*features[name].to(precise)) for name in "BC")
+        return z, step * torch.expm1(z) / z * B, C
+
+    def allocate(self, allocate: Allocate, max_length: int, forms: tuple[str, ...]) -> State:
+        """Return the state [N, D, 2], real and imaginary part."""
+        size = self.sizes.liv_class.groups["A"].expansion // self.sizes.liv_class.branches
+        return {"state": allocate(size, self.sizes.width, 2)} if forms else {}
+
+    def write(self, features: Features, state: State) -> None:
+        """Run through the prompt, a chunk at a time."""
+        if state:
+            z, inputs, _ = self._modes(features)
+            held = torch.zeros_like(features["v"][:, 0, None] * inputs)
+            for v in features["v"].split(CHUNK, 1):
+                left = torch.arange(v.shape[1] - 1, -1, -1, device=z.device)
+                held = (z * v.shape[1]).exp() * held + torch.einsum("tnd,btd->bnd", (z * left[:, None, None]).exp(), v.to(z.dtype)) * inputs
+            state["state"].copy_(torch.view_as_real(held))
+
+    def update(self, token: Features, state: State, position: int, shared: Features) -> State:
+        """Decay the state and add the token."""
+        if not state:
+            return dict(shared)
+        z, inputs, _ = self._modes(token)
+        held = z.exp() * _complex(state["state"]) + inputs * token["v"].unsqueeze(1)
+        state["state"].copy_(torch.view_as_real(held))
+        return state
+
+    def read(self, token: Features, context: State) -> Tensor:
+        """Return [B, D]."""
+        return 2 * (self._modes(token)[2] * _complex(context["state"])).sum(1).real.to(token["v"].dtype)
+
+
+class LiquidStateSpace(TokenMixing):
+    """`h_t = a_t h_{t-1} + (1 - a_t) B v_t`, `y_t = sum_n C h_t`, `a_t = exp(-delta (1 / tau + softplus(f(x_t))))` (Liquid-S4)."""
+
+    def mix(self, features: Features) -> Tensor:
+        """Return [B, T, D] by a parallel scan over [B, T, N, D]."""
+        return (features["C"] * linear_scan(*self._scan_inputs(features))).sum(2)
+
+    def reference(self, features: Features) -> Tensor:
+        """Return [B, T, D] by a loop over tokens."""
+        return (features["C"] * reference.scan(*self._scan_inputs(features))).sum(2)
+
+    def _scan_inputs(self, features: Features) -> tuple[Tensor, Tensor]:
+        log_decay = features["A"].unflatten(-1, (self.state_size(), -1))
+        return log_decay.exp(), -torch.expm1(log_decay) * features["B"] * features["v"].unsqueeze(-2)
+
+    def allocate(self, allocate: Allocate, max_length: int, forms: tuple[str, ...]) -> State:
+        """Return the state [N, D]."""
+        return {"state": allocate(self.state_size(), self.sizes.width)} if forms else {}
+
+    def write(self, features: Features, state: State) -> None:
+        """Keep the prompt's last state."""
+        if state:
+            state["state"].copy_(linear_scan(*self._scan_inputs(features))[:, -1])
+
+    def update(self, token: Features, state: State, position: int, shared: Features) -> State:
+        """Decay the state and add the token."""
+        if not state:
+            return dict(shared)
+        decay, added = self._scan_inputs(token)
+        state["state"].copy_(decay * state["state"] + added)
+        return state
+
+    def read(self, token: Features, context: State) -> Tensor:
+        """Return [B, D]."""
+        return (token["C"] * context["state"]).sum(1)
+
+
+def _complex(state: Tensor) -> Tensor:
+    return torch.view_as_complex(state.to(torch.promote_types(state.dtype, torch.float32)).contiguous())
