@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from evolution.small_search import analytic_perplexity
+from evolution.small_search import GAINS, analytic_perplexity
 from pymoo.core.evaluator import Evaluator
 from pymoo.core.population import Population
 from pymoo.problems.static import StaticProblem
@@ -14,7 +14,7 @@ from star_search.genome.accounting import Accounting
 from star_search.genome.encoding import Genome
 from star_search.genome.space import SearchSpace
 
-SPACE = SearchSpace.from_config(SpaceConfig(depth=6, width=64))
+SPACE = SearchSpace.from_config(SpaceConfig(classes=list(GAINS), depth=6, width=64))
 
 
 class Driven:
