@@ -23,7 +23,8 @@ class Unhealthy(Exception):
 class HealthMonitor:
     """Watches losses and gradient norms.
 
-    `unstable`: a loss or gradient that is not finite, or a mean of 20 losses 1.5 nats above the lowest such mean so far.
+    `unstable`: a loss or gradient that is not finite, or a mean of the last 20 losses 1.5 nats above the first loss or the lowest such
+    mean so far.
     `degenerate`: no gradient at all, or not under the unigram loss by the stated token.
     """
 
@@ -43,10 +44,10 @@ class HealthMonitor:
             raise Unhealthy(Outcome.unstable, f"the loss is {loss} at step {step}")
         if not math.isfinite(gradient_norm):
             raise Unhealthy(Outcome.unstable, f"the gradient norm is {gradient_norm} at step {step}")
-        if gradient_norm == 0:
-            raise Unhealthy(Outcome.degenerate, f"no parameter has a gradient at step {step}")
         self.losses.append(loss)
         self._check_divergence(step)
+        if gradient_norm == 0:
+            raise Unhealthy(Outcome.degenerate, f"no parameter has a gradient at step {step}")
         self._check_deadline(step)
 
     def recent_loss(self) -> float:
@@ -56,7 +57,7 @@ class HealthMonitor:
 
     def _check_divergence(self, step: int) -> None:
         smoothed = self.recent_loss()
-        if step >= SMOOTHING_STEPS:
+        if step == 1 or step >= SMOOTHING_STEPS:
             self._lowest = min(self._lowest, smoothed)
         if smoothed > self._lowest + DIVERGENCE_NATS:
             raise Unhealthy(Outcome.unstable, f"the loss rose from {self._lowest:.2f} to {smoothed:.2f} by step {step}")

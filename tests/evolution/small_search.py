@@ -59,7 +59,7 @@ def stand_in_config(**changes: Any) -> SearchConfig:
     """Return a configuration for searches in which nothing trains."""
     values: dict[str, Any] = {
         "name": "stand-in",
-        "space": {"depth": 4, "width": 64},
+        "space": {"depth": 4, "width": 64, "classes": list(GAINS)},
         "algorithm": {"population": 6, "generations": 4, "seed": 1},
         "training": {"tokens": 1000, "sequence_length": 100, "batch_tokens": 100},
         "workers": {"count": 0, "device": "cpu"},

@@ -6,7 +6,7 @@ from pymoo.core.evaluator import Evaluator
 from pymoo.core.population import Population
 from pymoo.problems.static import StaticProblem
 
-from evolution.small_search import analytic_perplexity
+from evolution.small_search import GAINS, analytic_perplexity
 from star_search.config import AlgorithmConfig, SpaceConfig
 from star_search.errors import InputError
 from star_search.evolution.algorithms import ALGORITHMS, Operators, SearchProblem, build_algorithm, mean_hamming_distance
@@ -14,7 +14,7 @@ from star_search.genome.accounting import Accounting
 from star_search.genome.encoding import Genome
 from star_search.genome.space import SearchSpace
 
-SPACE = SearchSpace.from_config(SpaceConfig(depth=6, width=64))
+SPACE = SearchSpace.from_config(SpaceConfig(classes=list(GAINS), depth=6, width=64))
 
 
 class Driven:
