@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from star_search.analysis.run_view import RunView
 from star_search.analysis.strips import FAMILY_COLOURS, FAMILY_LETTERS, families
-from star_search.errors import StarSearchError
+from star_search.errors import InputError, StarSearchError
 from star_search.genome.encoding import Genome
 from star_search.runs.records import Outcome
 
@@ -24,10 +24,13 @@ def write_figures(view: RunView, folder: Path) -> list[Path]:
     """Write every figure that the run has data for and return their paths.
 
     Raises:
+        InputError: when the folder is a file.
         StarSearchError: when the folder cannot be written or nothing is finished yet.
     """
     if not view.progress:
         raise StarSearchError(f"{view.run.path} has no finished generation to draw")
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file; figures need a folder")
     drawn: dict[str, Callable[[RunView], Figure]] = {"front": draw_front, "progress": draw_progress, "genomes": draw_genomes}
     paths = []
     try:

@@ -6,13 +6,40 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import yaml
-
 from star_search.analysis.progress import GenerationProgress, progress
 from star_search.config import SearchConfig, parse_configuration
+from star_search.errors import InputError
 from star_search.genome.catalogue import Catalogue, load_catalogue
+from star_search.genome.encoding import Genome
 from star_search.runs.directory import RunDirectory
-from star_search.runs.records import CandidateRecord, GenerationRecord
+from star_search.runs.records import CandidateRecord, GenerationRecord, Outcome
+from star_search.yaml_loading import parse_yaml
+
+
+def stored_configuration(run: RunDirectory) -> SearchConfig:
+    """Return the configuration that a run was made with.
+
+    Raises:
+        InputError: when the run's file of it is damaged.
+    """
+    where = str(run.path / "config.yaml")
+    values = parse_yaml(run.config_yaml, where)
+    if not isinstance(values, dict):
+        raise InputError(f"{where} is damaged: it must hold keys and values")
+    return parse_configuration(values, where=where)
+
+
+def _problem(run: RunDirectory, record: CandidateRecord, names: list[str]) -> str:
+    """Return what keeps a record that can be read from being shown, empty when nothing does."""
+    path = run.candidate_path(record.id)
+    missing = [name for name in names if name not in record.objectives]
+    if record.outcome == Outcome.ok and missing:
+        return f"{path} is damaged: it is ok and has no {missing[0]}"
+    try:
+        Genome.parse(record.canonical)
+    except InputError as error:
+        return f"{path} is damaged: {error}"
+    return ""
 
 
 @dataclass(frozen=True)
@@ -33,8 +60,13 @@ class RunView:
         Raises:
             InputError: when the run's own configuration cannot be read.
         """
-        config = parse_configuration(yaml.safe_load(run.config_yaml), where=str(run.path / "config.yaml"))
-        records, damaged_records = run.read_candidates()
+        config = stored_configuration(run)
+        if not isinstance(run.provenance.get("reference_point"), list):
+            raise InputError(f"{run.path / 'provenance.json'} is damaged: reference_point is missing")
+        found, damaged_records = run.read_candidates()
+        problems = {record.id: _problem(run, record, config.objectives) for record in found}
+        records = [record for record in found if not problems[record.id]]
+        damaged_records += [problem for problem in problems.values() if problem]
         generations, damaged_generations = run.read_generations()
         if generation is not None:
             records = [record for record in records if record.generation <= generation]
@@ -65,15 +97,18 @@ class RunView:
     @property
     def front(self) -> list[CandidateRecord]:
         """The front of the last generation shown, best first objective first."""
-        numbers = self.generations[-1].front if self.generations else []
-        front = [self.by_id[number] for number in numbers if number in self.by_id]
+        front = [self.by_id[number] for number in (self._last.front if self._last else []) if number in self.by_id]
         return sorted(front, key=lambda record: record.objectives[self.names[0]])
 
     @property
     def population(self) -> list[CandidateRecord]:
         """The population of the last generation shown."""
-        numbers = self.generations[-1].population if self.generations else []
-        return [self.by_id[number] for number in numbers if number in self.by_id]
+        return [self.by_id[number] for number in (self._last.population if self._last else []) if number in self.by_id]
+
+    @property
+    def _last(self) -> GenerationRecord | None:
+        """The record of the generation shown; none when it is damaged."""
+        return next((record for record in self.generations if record.generation == self.generation), None)
 
     @cached_property
     def progress(self) -> list[GenerationProgress]:

@@ -23,12 +23,15 @@ def decode(
 ) -> None:
     """Explain a genome: its LIVs, who shares what with whom, its parameters and its cache."""
     from star_search.cli.console import print_json
+    from star_search.errors import InputError
     from star_search.genome import description
     from star_search.genome.accounting import Accounting
     from star_search.genome.catalogue import load_catalogue
     from star_search.genome.rules import Rules
 
     table = load_catalogue(catalogue)
+    if graph is not None and json_:
+        raise InputError("--graph and --json cannot be combined")
     parsed = _read(genome, width, depth, length, graph)
     if explain:
         _explain(parsed, table, json_)

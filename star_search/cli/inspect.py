@@ -34,6 +34,8 @@ def inspect(
 
         for figure in write_figures(view, plot):
             (errors if json_ else console).print(f"wrote {figure}", markup=False)
+    if view.damaged:
+        raise typer.Exit(2)
 
 
 def as_json(view: RunView) -> dict[str, Any]:

@@ -30,6 +30,8 @@ class QuietReporter:
         self.start = time.monotonic()
         self.generation = self.seen = self.trained = 0
         self.best: CandidateRecord | None = None
+        for record in run.read_candidates()[0]:
+            self._consider(record)
 
     def __enter__(self) -> Self:
         self.opened()
@@ -55,8 +57,13 @@ class QuietReporter:
     def candidate_finished(self, record: CandidateRecord) -> None:
         """Count it, and keep the best of the first objective."""
         self.seen, self.trained = self.seen + 1, self.trained + 1
+        self._consider(record)
+
+    def _consider(self, record: CandidateRecord) -> None:
         name = self.config.objectives[0]
-        if record.outcome == Outcome.ok and (self.best is None or record.objectives[name] < self.best.objectives[name]):
+        if record.outcome != Outcome.ok or name not in record.objectives:
+            return
+        if self.best is None or record.objectives[name] < self.best.objectives[name]:
             self.best = record
 
     def generation_finished(self, record: GenerationRecord) -> None:
@@ -79,7 +86,7 @@ class PlainReporter(QuietReporter):
 
     def opened(self) -> None:
         """Name the run."""
-        console.print(f"run {self.run.path}: {self.total} candidates of {self.config.training.tokens:,} tokens")
+        console.print(f"run {self.run.path}: {self.total} candidates of {self.config.training.tokens:,} tokens", markup=False)
 
     def candidate_finished(self, record: CandidateRecord) -> None:
         """Print the outcome."""
@@ -104,7 +111,7 @@ class LiveReporter(QuietReporter):
 
     def opened(self) -> None:
         """Name the run and begin to draw."""
-        console.print(f"run [bold]{self.run.path}[/]: {self.total} candidates of {self.config.training.tokens:,} tokens")
+        console.print(f"run [bold]{escape(str(self.run.path))}[/]: {self.total} candidates of {self.config.training.tokens:,} tokens")
         self.bars.start()
 
     def close(self) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
+import shlex
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
+from star_search.analysis.run_view import stored_configuration
 from star_search.config import SearchConfig, load_configuration, parse_configuration
 from star_search.errors import InputError
 from star_search.runs.directory import RunDirectory, is_run
@@ -52,13 +52,13 @@ class Session:
         """
         _check_budget("--max-hours", max_hours)
         _check_budget("--max-tokens", max_tokens)
-        requested = load_configuration(config or "quickstart.yaml", [] if resume and config is None else overrides)
+        requested = resolved(load_configuration(config or "quickstart.yaml", [] if resume and config is None else overrides))
         existing = _find_existing(run_dir, requested.name) if resume else None
         if existing is None:
             if resume and config is None:
-                requested = load_configuration("quickstart.yaml", overrides)
+                requested = resolved(load_configuration("quickstart.yaml", overrides))
             return cls(requested, run_dir or numbered_folder(RUNS, requested.name), None, max_hours, max_tokens)
-        stored = parse_configuration(yaml.safe_load(existing.config_yaml), where=str(existing.path / "config.yaml"))
+        stored = stored_configuration(existing)
         if config is None:
             requested = parse_configuration(stored.model_dump(mode="json"), overrides, where=str(existing.path / "config.yaml"))
         _check_changes(existing, stored, requested)
@@ -85,7 +85,8 @@ class Session:
                 except KeyboardInterrupt:
                     run.append_event("interrupted")
                     reporter.close()
-                    console.print(f"interrupted; candidates in training were discarded. Continue with:\n  {self.resume_command(run)}")
+                    command = self.resume_command(run)
+                    console.print(f"interrupted; candidates in training were discarded. Continue with:\n  {command}", markup=False)
                     return INTERRUPTED
             run.append_event("finished" if finished else "stopped", seconds=time.monotonic() - start)
             if not quiet:
@@ -125,7 +126,7 @@ class Session:
 
     def resume_command(self, run: RunDirectory) -> str:
         """Return the command that continues the run."""
-        return f"star-search evolve --resume --run-dir {run.path}"
+        return f"star-search evolve --resume --run-dir {shlex.quote(str(run.path))}"
 
 
 def check_search(config: SearchConfig) -> tuple[SearchSpace, Criteria]:
@@ -144,6 +145,15 @@ def check_search(config: SearchConfig) -> tuple[SearchSpace, Criteria]:
     return space, criteria
 
 
+def resolved(config: SearchConfig) -> SearchConfig:
+    """Return the configuration with the classes and groups that its space comes to, so that later classes do not change a run."""
+    from star_search.genome.space import SearchSpace
+
+    rules = SearchSpace.from_config(config.space).rules
+    space = config.space.model_copy(update={"classes": list(rules.classes), "groups": rules.groups})
+    return config.model_copy(update={"space": space})
+
+
 def _check_budget(option: str, value: float | None) -> None:
     if value is not None and not value > 0:
         raise InputError(f"{option} must be above 0, got {value:g}")
@@ -152,10 +162,9 @@ def _check_budget(option: str, value: float | None) -> None:
 def _find_existing(run_dir: Path | None, name: str) -> RunDirectory | None:
     if run_dir is not None:
         return RunDirectory.open(run_dir) if run_dir.is_file() or is_run(run_dir) else None
-    try:
-        return newest_run(RUNS, name)
-    except InputError:
+    if numbered_folder(RUNS, name) == RUNS / name:
         return None
+    return newest_run(RUNS, name)
 
 
 def _check_changes(run: RunDirectory, stored: SearchConfig, requested: SearchConfig) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from typing import TYPE_CHECKING
 
 from star_search.analysis.run_view import RunView
@@ -34,6 +35,7 @@ def print_end(run: RunDirectory, search: Search, finished: bool, seconds: float,
             f"{1 - split.busy_share:.1%}; the {split.workers} workers busy {split.worker_share:.0%} of the time"
         )
     if finished:
-        console.print(f"\nNext: [bold]star-search inspect {run.path}[/]   or   [bold]star-search export-best {run.path}[/]")
+        path = shlex.quote(str(run.path))
+        console.print(f"\nNext: star-search inspect {path}   or   star-search export-best {path}", markup=False)
     else:
-        console.print(f"\nstopped after {search.stopped_by}. Continue with:\n  {resume_command}")
+        console.print(f"\nstopped after {search.stopped_by}. Continue with:\n  {resume_command}", markup=False)

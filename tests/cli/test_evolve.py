@@ -10,6 +10,7 @@ import yaml
 
 from cli.conftest import run_command, write_configuration
 from evolution.small_search import archive_of
+from star_search.cli.session import resolved
 from star_search.config import load_configuration, parse_configuration, shipped_configurations
 from star_search.runs.directory import RunDirectory
 from star_search.runs.lock import RunLock
@@ -46,7 +47,7 @@ class TestDryRun:
     def test_it_prints_the_configuration_that_would_run(self, command, configuration):
         out = command("evolve", "--config", configuration, "--set", "algorithm.seed=9", "--workers", "3", "--dry-run").out
         shown = yaml.safe_load(out[: out.index("classes      ")])
-        expected = load_configuration(str(configuration), ["algorithm.seed=9", "workers.count=3"])
+        expected = resolved(load_configuration(str(configuration), ["algorithm.seed=9", "workers.count=3"]))
         assert parse_configuration(shown) == expected
 
 
@@ -64,10 +65,10 @@ class TestOverrides:
         config = self.seen(command, "--config", configuration, *(part for key in keys for part in ("--set", key)))
         assert config.training.tokens == 20_000
         assert config.objectives == ["parameters", "perplexity"]
-        assert config.space.classes == ["SA-1", 9]
+        assert config.space.classes == [1, 9]
 
     def test_the_default_is_the_quickstart(self, command):
-        assert self.seen(command) == load_configuration("quickstart.yaml")
+        assert self.seen(command) == resolved(load_configuration("quickstart.yaml"))
 
 
 class TestRun:
@@ -229,7 +230,7 @@ def test_without_a_configuration_resume_continues_the_newest_quickstart_or_start
     session = Session.plan(None, ["algorithm.seed=5"], None, resume=True)
     assert session.existing is None
     assert str(session.folder) == "runs/quickstart"
-    assert session.config == load_configuration("quickstart.yaml", ["algorithm.seed=5"])
+    assert session.config == resolved(load_configuration("quickstart.yaml", ["algorithm.seed=5"]))
     run = RunDirectory.create(session.folder, session.config.name, session.config.to_yaml(), {})
     again = Session.plan(None, ["workers.count=1"], None, resume=True)
     assert again.existing == run
@@ -241,3 +242,10 @@ def test_two_equal_searches_print_equal_json(command, configuration, finished):
     first, second = (json.loads(run_command("inspect", path, "--json").out) for path in (finished.path, "twin"))
     assert (first.pop("run"), second.pop("run")) == ("small", "twin")
     assert first == second
+
+
+def test_a_run_keeps_the_classes_that_its_space_came_to(command, configuration):
+    assert command("evolve", "--config", configuration, "--set", "space.classes=null", "--set", "space.groups=null", "--dry-run").code == 0
+    space = resolved(load_configuration(str(configuration), ["space.classes=null", "space.groups=null"])).space
+    assert space.classes == list(range(1, 28))
+    assert space.groups is not None

@@ -110,7 +110,7 @@ class TestTables:
 def test_a_damaged_record_is_named_and_the_rest_is_shown(command, copy, arguments):
     copy.candidate_path(5).write_text('{"id": 5')
     ended = command("inspect", copy.path, *arguments)
-    assert ended.code == 0
+    assert ended.code == 2
     assert ended.err.startswith(f"star-search: {copy.candidate_path(5)} is damaged: ")
     assert ended.err.count("\n") == 1
     if arguments:
@@ -134,3 +134,11 @@ def test_what_is_no_run_is_one_sentence(command, copy, path, sentence):
 
 def test_without_any_run_it_says_so(command):
     assert command("inspect").sentence() == "runs holds no run"
+
+
+@pytest.mark.parametrize("text", ["x: [", "- 1", ""])
+def test_a_damaged_configuration_is_one_sentence(command, copy, text):
+    (copy.path / "config.yaml").write_text(text)
+    ended = command("inspect", copy.path)
+    assert ended.code == 2
+    assert len(ended.err.strip().splitlines()) == 1 and str(copy.path / "config.yaml") in ended.err
