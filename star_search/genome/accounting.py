@@ -38,7 +38,7 @@ RESIDUALS = get_args(Residual)
 
 
 def head_count(width: int) -> int:
-    """Return max(4, width / 64) (DESIGN section 2)."""
+    """Return max(4, width / 64) (docs/design.md)."""
     return max(4, width // 64)
 
 
@@ -225,5 +225,5 @@ class Accounting:
         return [sizes.cache_elements(self.sharing.livs[position], length) for position, sizes in enumerate(self.dimensions)]
 
     def cache_bytes(self, length: int) -> int:
-        """Return 2 bytes times the elements held after decoding `length` tokens of one sequence (DESIGN section 2, Accounting)."""
+        """Return 2 bytes times the elements held after decoding `length` tokens of one sequence (docs/design.md)."""
         return CACHE_BYTES_PER_ELEMENT * sum(self.liv_cache_elements(length))

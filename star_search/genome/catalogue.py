@@ -35,7 +35,7 @@ PARAMETRISATION = {
 
 
 class OperatorGenome(NamedTuple):
-    """The five integers of a LIV class (DESIGN section 2)."""
+    """The five integers of a LIV class (docs/design.md)."""
 
     featurizer: int
     token_mixing: int

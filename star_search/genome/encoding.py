@@ -20,7 +20,7 @@ _DIGIT = re.compile(r"\((\d{1,9})\)|([0-9a-z])")
 
 
 class LIVGenes(NamedTuple):
-    """The five genes of one LIV (DESIGN section 2; STAR section 4.1)."""
+    """The five genes of one LIV (docs/design.md; STAR section 4.1)."""
 
     liv_class: int
     featurizer_group: int
@@ -75,7 +75,7 @@ class Genome:
         return self.format()
 
     def canonical(self, catalogue: Catalogue | str = "star") -> Genome:
-        """Return the one genome that stands for every genome of this architecture (DESIGN section 3)."""
+        """Return the one genome that stands for every genome of this architecture (docs/design.md)."""
         from star_search.genome.repair import canonical
 
         return canonical(self, _catalogue(catalogue))
