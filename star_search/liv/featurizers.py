@@ -25,6 +25,14 @@ class FeatureGroup(nn.Module):
         """Return the group's features for a whole sequence."""
         raise NotImplementedError
 
+    def dense_weight(self) -> Tensor | None:
+        """Return the weight [G, D] of the dense projection of x that the features are made from, if they are."""
+        return None
+
+    def finish(self, projected_BTG: Tensor) -> Tensor:
+        """Return the features from the dense projection of x by `dense_weight`."""
+        raise NotImplementedError
+
     def step(self, x_BD: Tensor, tail: Tensor | None) -> Tensor:
         """Return the features of one token, advancing `tail` in place when the group has one."""
         return self.forward(x_BD.unsqueeze(1)).squeeze(1)
@@ -52,6 +60,14 @@ class Projection(FeatureGroup):
         """Return [B, T, G]."""
         return functional.linear(x_BTD, self.weight)
 
+    def dense_weight(self) -> Tensor:
+        """Return the projection's weight."""
+        return self.weight
+
+    def finish(self, projected_BTG: Tensor) -> Tensor:
+        """Return the projection as it is."""
+        return projected_BTG
+
 
 class ConvolvedProjection(Projection):
     """A projection followed by a causal depthwise convolution of length 3, and SiLU where the class asks for it."""
@@ -64,7 +80,11 @@ class ConvolvedProjection(Projection):
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Return [B, T, G]."""
-        return self._activate(short_convolution(super().forward(x_BTD), self.kernel))
+        return self.finish(super().forward(x_BTD))
+
+    def finish(self, projected_BTG: Tensor) -> Tensor:
+        """Convolve and activate."""
+        return self._activate(short_convolution(projected_BTG, self.kernel))
 
     def step(self, x_BD: Tensor, tail: Tensor | None) -> Tensor:
         """Return [B, G]; `tail` [B, 2, G] holds the last two projections."""
@@ -97,7 +117,18 @@ class Decay(FeatureGroup):
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Return [B, T, 2, G]: the step and the logarithm of the decay."""
-        step = functional.softplus(functional.linear(x_BTD, self.weight, self.bias))
+        return self._decay(functional.linear(x_BTD, self.weight, self.bias))
+
+    def dense_weight(self) -> Tensor:
+        """Return the projection's weight."""
+        return self.weight
+
+    def finish(self, projected_BTG: Tensor) -> Tensor:
+        """Add the bias and return [B, T, 2, G]."""
+        return self._decay(projected_BTG + self.bias)
+
+    def _decay(self, biased_BTG: Tensor) -> Tensor:
+        step = functional.softplus(biased_BTG)
         return torch.stack((step, -step * self.rate.exp()), dim=-2)
 
 
@@ -113,7 +144,18 @@ class LiquidDecay(FeatureGroup):
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Return [B, T, N D], the logarithm of the decay."""
-        speed = functional.softplus(functional.linear(x_BTD, self.weight, self.bias)).unsqueeze(-2) + torch.exp(-self.log_tau)
+        return self._decay(functional.linear(x_BTD, self.weight, self.bias))
+
+    def dense_weight(self) -> Tensor:
+        """Return the projection's weight."""
+        return self.weight
+
+    def finish(self, projected_BTD: Tensor) -> Tensor:
+        """Add the bias and return [B, T, N D]."""
+        return self._decay(projected_BTD + self.bias)
+
+    def _decay(self, biased_BTD: Tensor) -> Tensor:
+        speed = functional.softplus(biased_BTD).unsqueeze(-2) + torch.exp(-self.log_tau)
         return (-self.log_delta.exp() * speed).flatten(-2)
 
 

@@ -88,6 +88,10 @@ class LIV(nn.Module):
     def __init__(self, sizes: Dimensions, sources: LIVSources, position: int, earlier: list[LIV], dropout: float = 0.0) -> None:
         super().__init__()
         self.sizes, self.sources, self.position, self.dropout = sizes, sources, position, dropout
+        # A functional LIV puts tensors in place of these three (liv/functional.py).
+        self.initial_lambda: float | Tensor = initial_lambda(position)
+        self.rotary: Tensor | None = None
+        self.fuses_projections = False
         self.computed = list(sources.weights_from)
         owned = {name: build_group(sizes, name) for name, owner in sources.weights_from.items() if owner == position}
         self.featurizer = nn.ModuleDict(owned)
@@ -100,6 +104,16 @@ class LIV(nn.Module):
 
     def _is_recurrent(self) -> bool:
         return "A" in self.sizes.liv_class.groups
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return every weight used here, whoever owns it, by the name it would have if this LIV owned it."""
+        groups = {f"featurizer.{name}": self.group(name) for name in self.computed}
+        modules: dict[str, nn.Module] = {**groups, "output": self.output}
+        found: dict[str, Tensor] = {
+            f"{path}.{name}": weight for path, module in modules.items() for name, weight in module.named_parameters()
+        }
+        own = {"norm": self.norm, "lambda_vectors": self.lambda_vectors}
+        return found | {name: weight for name, weight in own.items() if weight is not None}
 
     def group(self, name: str) -> FeatureGroup:
         """Return the module that computes a feature group here, whoever owns it."""
@@ -119,16 +133,27 @@ class LIV(nn.Module):
             ValueError: when a group that another LIV computes is missing from `shared`.
         """
         features = self._taken(shared) | self._lambda()
+        projected = self._projected(x_BTD) if self.fuses_projections else {}
         for name in self.computed:
-            features[name] = self._rotated(name, self.group(name)(x_BTD))
+            group = self.group(name)
+            features[name] = self._rotated(name, group.finish(projected[name]) if name in projected else group(x_BTD))
         return features
+
+    def _projected(self, x_BTD: Tensor) -> dict[str, Tensor]:
+        """Return the dense projections of x for every group that has one, by one product."""
+        found = {name: self.group(name).dense_weight() for name in self.computed}
+        weights = {name: weight for name, weight in found.items() if weight is not None}
+        if not weights:
+            return {}
+        together = functional.linear(x_BTD, torch.cat(list(weights.values())))
+        return dict(zip(weights, together.split([len(weight) for weight in weights.values()], dim=-1), strict=True))
 
     def _lambda(self) -> dict[str, Tensor]:
         """Return lambda of a differential operator: `exp(q1 k1) - exp(q2 k2)` and its constant part (Ye et al. 2024, equation 2)."""
         if self.lambda_vectors is None:
             return {}
         q1, k1, q2, k2 = self.lambda_vectors
-        return {"lambda": (q1 @ k1).exp() - (q2 @ k2).exp() + initial_lambda(self.position)}
+        return {"lambda": (q1 @ k1).exp() - (q2 @ k2).exp() + self.initial_lambda}
 
     def _taken(self, shared: Features | None) -> dict[str, Tensor]:
         names = [name for name in self.sources.features_from if name not in self.computed]
@@ -139,8 +164,13 @@ class LIV(nn.Module):
 
     def _rotated(self, name: str, features: Tensor, start: int = 0) -> Tensor:
         if name in ("q", "k") and self.sizes.liv_class.fields.get("rotary"):
-            return rotate(features, self.sizes.head_width // self.sizes.liv_class.branches, start)
+            return rotate(features, self.rotary_width, start, self.rotary)
         return features
+
+    @property
+    def rotary_width(self) -> int:
+        """Channels that rotate together: those of a head, or of half a head in a differential operator."""
+        return self.sizes.head_width // self.sizes.liv_class.branches
 
     def forward(self, x_BTD: Tensor, shared: Features | None = None, use_reference: bool = False) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the output [B, T, D] and the features, for LIVs that share them."""
@@ -152,7 +182,7 @@ class LIV(nn.Module):
     def _readout(self, mixed_BTE: Tensor, features: Features, statistics: Callable[[Callable[[], Tensor]], Tensor] = _now) -> Tensor:
         if self.sizes.liv_class.differential:
             heads = mixed_BTE.unflatten(-1, (self.sizes.heads, -1))
-            scale = 1 - initial_lambda(self.position)
+            scale = 1 - self.initial_lambda
             mixed_BTE = (heads * statistics(lambda: self._inverse_rms(heads)) * scale).flatten(-2)
         if self.norm is not None:
             gated = mixed_BTE * functional.silu(features["gate"])

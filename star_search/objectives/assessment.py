@@ -14,7 +14,7 @@ from safetensors.torch import save
 
 from star_search.config import SearchConfig
 from star_search.data.store import prepare
-from star_search.data.stream import TokenStream
+from star_search.data.stream import TokenStream, ValidationBatches
 from star_search.data.unigram import unigram_loss
 from star_search.genome.encoding import Genome
 from star_search.model.language_model import LanguageModel
@@ -22,11 +22,12 @@ from star_search.objectives.assignment import Assessed, Assignment
 from star_search.objectives.registry import Criteria, account_of
 from star_search.runs.atomic import write_bytes
 from star_search.runs.records import Outcome
+from star_search.training.batch_size import is_out_of_memory
+from star_search.training.engine import engine_of
 from star_search.training.stability import Unhealthy
-from star_search.training.trainer import Progress, TrainingResult, ValidationResult, evaluate, train
+from star_search.training.trainer import Progress, TrainingResult, ValidationResult, compiled_judge, evaluate, train
 
 EVALUATION_ROWS = 16
-_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 Report = Callable[[Progress], None]
 
@@ -40,7 +41,8 @@ class Assessor:
         training = config.training
         self.store = prepare(config.data)
         self.stream = TokenStream(self.store, training.sequence_length, training.rows, config.data.seed)
-        self.validation = self.stream.validation_batches(config.data.validation_tokens, EVALUATION_ROWS)
+        self.engine = engine_of(training, self.device)
+        self.validation = self._validation(EVALUATION_ROWS)
         self.unigram_loss = unigram_loss(self.validation.targets, self.store.vocabulary_size)
 
     def __call__(self, assignment: Assignment, report: Report = lambda progress: None) -> Assessed:
@@ -92,7 +94,7 @@ class Assessor:
             seed,
         ).to(self.device)
         training = train(model, self.stream, self.config.training, self.unigram_loss, report)
-        validation = evaluate(model, self.validation, self.config.training.precision)
+        validation = self._evaluate(model, training.rows_at_once)
         if validation.loss >= self.unigram_loss:
             raise Unhealthy(
                 Outcome.degenerate,
@@ -100,6 +102,15 @@ class Assessor:
                 f"not under the unigram's {self.unigram_loss:.3f}",
             )
         return model, training, validation
+
+    def _validation(self, rows: int) -> ValidationBatches:
+        return self.stream.validation_batches(self.config.data.validation_tokens, rows)
+
+    def _evaluate(self, model: LanguageModel, rows: int) -> ValidationResult:
+        if self.engine == "eager":
+            return evaluate(model, self.validation, self.config.training.precision)
+        judge = compiled_judge(model, self.config.training, rows)
+        return evaluate(model, self._validation(rows), self.config.training.precision, judge)
 
     def _measured(self, training: TrainingResult) -> dict[str, float]:
         on_gpu = self.device.type == "cuda"
@@ -117,7 +128,6 @@ def _details(training: TrainingResult, validation: ValidationResult) -> dict[str
 
 def _failure(error: Exception) -> tuple[Outcome, str, str]:
     text = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
-    out_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError) or any(mark in str(error).lower() for mark in _OUT_OF_MEMORY)
-    if out_of_memory:
+    if is_out_of_memory(error):
         return Outcome.out_of_memory, text, ""
     return Outcome.crashed, f"{type(error).__name__}: {text}", "".join(traceback.format_exception(error))
