@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from star_search.liv import reference
+from star_search.liv.kernels.window import has_windows, windowed_attention
 from star_search.liv.token_mixing import Allocate, Features, State, TokenMixing
 
 CHUNK = 64
@@ -35,6 +36,8 @@ class SoftmaxAttention(TokenMixing):
 
     def _local(self, q: Tensor, k: Tensor, v: Tensor, span: int) -> Tensor:
         length = q.shape[2]
+        if self.sizes.liv_class.operator.sparsity == BANDED and has_windows(q, v):
+            return windowed_attention(*_widened(q, k, v), v, span)
         q, k, v = (functional.pad(x, (0, 0, 0, -length % span)).unflatten(2, (-1, span)).transpose(1, 2) for x in (q, k, v))
         if self.sizes.liv_class.operator.sparsity == BLOCK_DIAGONAL:
             out = _attend(q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1), is_causal=True)
@@ -95,7 +98,16 @@ class SoftmaxAttention(TokenMixing):
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, is_causal: bool = False, attn_mask: Tensor | None = None) -> Tensor:
     grouped = k.shape[1] != q.shape[1]
-    return functional.scaled_dot_product_attention(q, k, v, attn_mask, is_causal=is_causal, enable_gqa=grouped)
+    q, k, scale = _widened(q, k, v)
+    return functional.scaled_dot_product_attention(q, k, v, attn_mask, is_causal=is_causal, scale=scale, enable_gqa=grouped)
+
+
+def _widened(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, float | None]:
+    """Return q, k and their scale for kernels of a GPU, which want heads of one width: zeros change no product."""
+    if not q.is_cuda or q.shape[-1] >= v.shape[-1]:
+        return q, k, None
+    padding = (0, v.shape[-1] - q.shape[-1])
+    return functional.pad(q, padding), functional.pad(k, padding), q.shape[-1] ** -0.5
 
 
 def _band(span: int, chunks: int, device: torch.device) -> Tensor:
