@@ -41,12 +41,16 @@ def _sizes(decay: Tensor, values: Tensor) -> tuple[int, ...]:
 @torch.library.custom_op("star_search::scan", mutates_args=())
 def scan(decay: Tensor, values: Tensor) -> Tensor:
     """Return all states of `h_t = decay_t h_{t-1} + values_t` in the dtype of `values`, summed in fp32."""
+    decay, values = decay.contiguous(), values.contiguous()
+    return scan_into(torch.empty_like(values), decay, values)
+
+
+def scan_into(states: Tensor, decay: Tensor, values: Tensor, reverse: bool = False) -> Tensor:
+    """Write the states into `states` and return it; in reverse, `h_t = decay_t h_{t+1} + values_t`."""
     from star_search.liv.kernels.triton_scan import forward_kernel
 
-    decay, values = decay.contiguous(), values.contiguous()
-    states = torch.empty_like(values)
     tile = {"TIME": TILE_TIME, "FEATURES": TILE_FEATURES, "num_warps": WARPS}
-    forward_kernel[_grid(values)](decay, values, states, *_sizes(decay, values), **tile)
+    forward_kernel[_grid(values)](decay, values, states, *_sizes(decay, values), REVERSE=reverse, **tile)
     return states
 
 

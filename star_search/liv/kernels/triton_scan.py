@@ -17,7 +17,7 @@ def _combine(first_decay, first_value, then_decay, then_value):
 
 
 @triton.jit
-def forward_kernel(decay, values, states, T, F, G, inner, width, TIME: tl.constexpr, FEATURES: tl.constexpr):
+def forward_kernel(decay, values, states, T, F, G, inner, width, REVERSE: tl.constexpr, TIME: tl.constexpr, FEATURES: tl.constexpr):
     feature = tl.program_id(0) * FEATURES + tl.arange(0, FEATURES)
     row = tl.program_id(1).to(tl.int64)
     inside = feature < F
@@ -26,8 +26,8 @@ def forward_kernel(decay, values, states, T, F, G, inner, width, TIME: tl.conste
     carry = tl.zeros((FEATURES,), tl.float32)
     place = tl.arange(0, TIME)
     for start in range(0, T, TIME):
-        t = start + place
-        mask = (t < T)[:, None] & inside[None, :]
+        mask = (start + place < T)[:, None] & inside[None, :]
+        t = T - 1 - (start + place) if REVERSE else start + place
         a = tl.load(at_decay[None, :] + t[:, None] * G, mask, 1.0).to(tl.float32)
         x = tl.load(at_value[None, :] + t[:, None] * F, mask, 0.0).to(tl.float32)
         product, h = tl.associative_scan((a, x), 0, _combine)
