@@ -194,18 +194,23 @@ def _merge(x_BHTP: Tensor) -> Tensor:
 
 
 def rotary_table(length: int, head_width: int, like: Tensor, start: int = 0) -> Tensor:
-    """Return cosines and sines of the rotary angles, [2, T, P / 2] in the dtype and on the device of `like`; positions from `start`."""
+    """Return what `rotate` multiplies pairs with, [2, T, 2, P / 2] in the dtype and on the device of `like`; positions from `start`.
+
+    The first part is the cosines, twice; the second the sines, negative for the first half of a head.
+    """
     half = head_width // 2
     frequencies = ROTARY_BASE ** (-torch.arange(half, device=like.device, dtype=torch.float64) / half)
     angles = torch.arange(start, start + length, device=like.device, dtype=torch.float64)[:, None] * frequencies
-    return torch.stack((angles.cos(), angles.sin())).to(like.dtype)
+    cosine, sine = angles.cos(), angles.sin()
+    return torch.stack((torch.stack((cosine, cosine), 1), torch.stack((-sine, sine), 1))).to(like.dtype)
 
 
-def rotate(x_BTD: Tensor, head_width: int, start: int = 0, table_2TP: Tensor | None = None) -> Tensor:
+def rotate(x_BTD: Tensor, head_width: int, start: int = 0, table: Tensor | None = None) -> Tensor:
     """Apply rotary position embedding to every head (Su et al. 2021), halves paired as in Llama; positions count from `start`.
 
-    `table_2TP` is a `rotary_table` that is there already.
+    `table` is a `rotary_table` that is there already.
     """
-    cosine, sine = (rotary_table(x_BTD.shape[1], head_width, x_BTD, start) if table_2TP is None else table_2TP).unsqueeze(-2)
-    first, second = x_BTD.unflatten(-1, (-1, head_width)).chunk(2, dim=-1)
-    return torch.cat((first * cosine - second * sine, second * cosine + first * sine), dim=-1).flatten(-2)
+    cosine, sine = (rotary_table(x_BTD.shape[1], head_width, x_BTD, start) if table is None else table).unsqueeze(2)
+    # The other half by a flip, not by slices and a concatenation: compiled, those are many masked loads, in the backward pass above all.
+    halves = x_BTD.unflatten(-1, (-1, 2, head_width // 2))
+    return (halves * cosine + halves.flip(-2) * sine).flatten(-3)

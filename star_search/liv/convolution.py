@@ -12,7 +12,7 @@ from torch import Tensor
 
 from star_search.liv import reference
 from star_search.liv.featurizers import convolve_window, keep_last, short_convolution
-from star_search.liv.kernels import has_kernels
+from star_search.liv.kernels import has_kernels, lowered
 from star_search.liv.kernels.toeplitz import toeplitz
 from star_search.liv.token_mixing import Allocate, Features, State, TokenMixing
 
@@ -96,8 +96,9 @@ def causal_fft_convolution(x_BTD: Tensor, kernel_DT: Tensor) -> Tensor:
 
     In half precision on a GPU, by products with the Toeplitz matrix in tiles: there the FFT, in fp32, is bound by memory.
     """
-    if has_kernels(x_BTD) and x_BTD.dtype != torch.float32:
-        return toeplitz(x_BTD.transpose(1, 2), kernel_DT.to(x_BTD.dtype)).transpose(1, 2)
+    if has_kernels(x_BTD) and lowered(x_BTD).dtype != torch.float32:
+        x_BDT = lowered(x_BTD).transpose(1, 2)
+        return toeplitz(x_BDT, kernel_DT.to(x_BDT.dtype)).transpose(1, 2)
     length, precise = x_BTD.shape[1], torch.promote_types(x_BTD.dtype, torch.float32)
     x = torch.fft.rfft(x_BTD.transpose(1, 2).to(precise), 2 * length)
     mixed = torch.fft.irfft(x * torch.fft.rfft(kernel_DT.to(precise), 2 * length), 2 * length)

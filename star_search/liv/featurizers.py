@@ -245,8 +245,8 @@ class ImplicitKernel(FeatureGroup):
 
 
 def short_convolution(x_BTG: Tensor, kernel_GL: Tensor) -> Tensor:
-    """Return the causal depthwise convolution of x with a short kernel; kernel[:, j] weighs the token j steps back."""
-    return _ShortConvolution.apply(x_BTG, kernel_GL)  # type: ignore[no-untyped-call]
+    """Return the causal depthwise convolution of x with a short kernel, in x's dtype; kernel[:, j] weighs the token j steps back."""
+    return _ShortConvolution.apply(x_BTG, kernel_GL.to(x_BTG.dtype))  # type: ignore[no-untyped-call]
 
 
 class _ShortConvolution(torch.autograd.Function):

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from star_search.liv import reference
-from star_search.liv.kernels import has_kernels
+from star_search.liv.kernels import has_kernels, lowered
 from star_search.liv.kernels.head_scan import head_scan
 from star_search.liv.scan import linear_scan
 from star_search.liv.token_mixing import Allocate, Features, State, TokenMixing
@@ -42,7 +42,7 @@ class HeadRecurrence(TokenMixing):
 
     def _by_kernels(self, features: Features) -> Tensor:
         step, log_decay = features["A"].float().unbind(-2)
-        v = self._by_head(features["v"])
+        v = self._by_head(lowered(features["v"]))
         B, C = (self._by_head(features[name]).to(v.dtype) for name in "BC")
         return head_scan(log_decay, B, C, (v * step.unsqueeze(-1)).to(v.dtype))[0].flatten(2)
 

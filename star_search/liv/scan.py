@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from star_search.liv.kernels import has_kernels
+from star_search.liv.kernels import has_kernels, lowered
 from star_search.liv.kernels.scan import scan
 
 CHUNK = 16
@@ -23,8 +23,7 @@ def linear_scan(decay: Tensor, values: Tensor) -> Tensor:
     Under autocast on a GPU, values and states are held in the lower precision and summed in fp32.
     """
     if has_kernels(values):
-        lower = torch.is_autocast_enabled(values.device.type) and values.dtype == torch.float32
-        return scan(decay, values.to(torch.get_autocast_dtype(values.device.type)) if lower else values)
+        return scan(decay, lowered(values))
     return _LinearScan.apply(decay, values)  # type: ignore[no-untyped-call]
 
 

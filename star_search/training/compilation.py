@@ -35,7 +35,9 @@ def compiled(function: Callable[..., Any], name: str, backend: str) -> Callable[
     torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, SHAPES_PER_BLOCK)
     plain = cast(FunctionType, function)
     own = FunctionType(plain.__code__.replace(co_name=name), plain.__globals__, name, plain.__defaults__, plain.__closure__)
-    return torch.compile(own, fullgraph=True, dynamic=False, backend=backend)
+    # Written in place of one pointwise kernel with a masked branch for every part.
+    options: dict[str, str | int | bool | Callable[..., Any]] | None = {"max_pointwise_cat_inputs": 0} if backend == "inductor" else None
+    return torch.compile(own, fullgraph=True, dynamic=False, backend=backend, options=options)
 
 
 def block_of(liv: LIV, kind: LIVKind, dropout: float, backend: str) -> Block:
