@@ -57,7 +57,7 @@ class CompiledLoss:
         """Return the mean loss in nats a token."""
         with autocast(inputs_BT.device, self.config):
             hidden_BTD = self.model.hidden(inputs_BT)
-        return chunked_cross_entropy(hidden_BTD, self.model.model.embedding, targets_BT, BACKEND)
+        return chunked_cross_entropy(hidden_BTD, self.model.model.embedding, targets_BT)
 
 
 def build_steps(model: LanguageModel, stream: TokenStream, config: TrainingConfig) -> Steps:

@@ -5,22 +5,18 @@ Shapes: B rows, T tokens, N = B T tokens (or those of a chunk), D width, V vocab
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from star_search.liv.kernels import has_kernels
 from star_search.model.language_model import LanguageModel
-from star_search.training.compilation import compiled
 
 # Chunks this large keep matrix products at full speed; at 50,304 ids a chunk in bf16 is 10,674 tokens.
 CHUNK_LOGIT_BYTES = 2**30
-
-# (logits [N, V], targets [N], scale) -> (sum of losses in fp32, gradient of scale times that sum in the logits' dtype)
-SoftmaxGradient = Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]]
 
 
 def cross_entropy(model: LanguageModel, inputs_BT: Tensor, targets_BT: Tensor, precision: str) -> Tensor:
@@ -30,15 +26,24 @@ def cross_entropy(model: LanguageModel, inputs_BT: Tensor, targets_BT: Tensor, p
     return functional.cross_entropy(logits_BTV.flatten(0, 1).float(), targets_BT.flatten())
 
 
-def chunked_cross_entropy(hidden_BTD: Tensor, weight_VD: Tensor, targets_BT: Tensor, backend: str | None = None) -> Tensor:
+def chunked_cross_entropy(hidden_BTD: Tensor, weight_VD: Tensor, targets_BT: Tensor) -> Tensor:
     """Return the mean loss in nats a token of `hidden @ weight.T`, held chunk by chunk in the dtype of `hidden`.
 
     A chunk's logits become their gradient, and that the gradients of hidden states and weight, in the forward pass; no product is
-    done twice. Losses and the weight's gradient are summed in fp32. `backend` compiles the softmax.
+    done twice. Losses and the weight's gradient are summed in fp32.
     """
-    hidden_ND, targets_N = hidden_BTD.flatten(0, -2), targets_BT.flatten()
-    softmax_gradient = plain_softmax_gradient if backend is None else _compiled_softmax_gradient(backend)
-    return _ChunkedCrossEntropy.apply(hidden_ND, weight_VD, targets_N, softmax_gradient)  # type: ignore[no-untyped-call]
+    return _ChunkedCrossEntropy.apply(hidden_BTD.flatten(0, -2), weight_VD, targets_BT.flatten())  # type: ignore[no-untyped-call]
+
+
+def softmax_gradient(logits_NV: Tensor, targets_N: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """Return the sum of the losses, and the gradient of `scale` times it with respect to the logits, which may take their place."""
+    if has_kernels(logits_NV):
+        from star_search.training.triton_softmax import softmax_gradient_kernel
+
+        losses = torch.empty(len(logits_NV), dtype=torch.float32, device=logits_NV.device)
+        softmax_gradient_kernel[(len(logits_NV),)](logits_NV, targets_N, losses, logits_NV.shape[1], scale, BLOCK=4096, num_warps=8)
+        return losses.sum(), logits_NV
+    return plain_softmax_gradient(logits_NV, targets_N, scale)
 
 
 def plain_softmax_gradient(logits_NV: Tensor, targets_N: Tensor, scale: float) -> tuple[Tensor, Tensor]:
@@ -50,14 +55,9 @@ def plain_softmax_gradient(logits_NV: Tensor, targets_N: Tensor, scale: float) -
     return losses.sum(), (((precise - log_total).exp() - is_target.float()) * scale).to(logits_NV.dtype)
 
 
-@cache
-def _compiled_softmax_gradient(backend: str) -> SoftmaxGradient:
-    return compiled(plain_softmax_gradient, "softmax_gradient", backend)
-
-
 class _ChunkedCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, softmax_gradient: SoftmaxGradient) -> Tensor:
+    def forward(ctx: Any, hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor) -> Tensor:
         weight = weight_VD.to(hidden_ND.dtype)
         to_hidden = torch.empty_like(hidden_ND)
         to_weight = torch.zeros_like(weight_VD, dtype=torch.float32)
@@ -72,9 +72,9 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         return total / len(targets_N)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
         to_hidden, to_weight = ctx.saved_tensors
-        return to_hidden * gradients[0], (to_weight * gradients[0]).to(ctx.weight_dtype), None, None
+        return to_hidden * gradients[0], (to_weight * gradients[0]).to(ctx.weight_dtype), None
 
 
 def chunks(hidden_ND: Tensor, weight_VD: Tensor) -> Iterator[slice]:
