@@ -19,6 +19,8 @@ from star_search.liv.attention import LinearAttention, SoftmaxAttention, rotate
 from star_search.liv.convolution import LongConvolution, ShortConvolution
 from star_search.liv.differential import Differential, initial_lambda
 from star_search.liv.featurizers import FeatureGroup, MonarchMap, Projection, build_group
+from star_search.liv.kernels import has_kernels
+from star_search.liv.kernels.rotary import rotated_parts
 from star_search.liv.memoryless import Memoryless
 from star_search.liv.recurrence import ChannelRecurrence, HeadRecurrence
 from star_search.liv.state_space import DiagonalStateSpace, LiquidStateSpace
@@ -133,23 +135,29 @@ class LIV(nn.Module):
             ValueError: when a group that another LIV computes is missing from `shared`.
         """
         features = self._taken(shared) | self._lambda()
-        projected = self._projected(x_BTD) if self.fuses_projections else {}
+        if self.fuses_projections:
+            return features | self._featurize_together(x_BTD)
         for name in self.computed:
-            group = self.group(name)
-            features[name] = self._rotated(name, group.finish(projected[name]) if name in projected else group(x_BTD))
+            features[name] = self._rotated(name, self.group(name)(x_BTD))
         return features
 
-    def _projected(self, x_BTD: Tensor) -> dict[str, Tensor]:
-        """Return the dense projections of x for every group that has one, by one product."""
+    def _featurize_together(self, x_BTD: Tensor) -> dict[str, Tensor]:
+        """Return the groups computed here, all dense projections of x by one product."""
         found = {name: self.group(name).dense_weight() for name in self.computed}
         weights = {name: weight for name, weight in found.items() if weight is not None}
+        features = {name: self._rotated(name, self.group(name)(x_BTD)) for name in found.keys() - weights.keys()}
         if not weights:
-            return {}
+            return features
         widths = [len(weight) for weight in weights.values()]
         # Rows of 16 bytes: products of other widths take a GPU's slow kernels.
         padding = x_BTD.new_zeros(-sum(widths) % 8, x_BTD.shape[-1])
         together = functional.linear(x_BTD, torch.cat([*weights.values(), padding]))
-        return dict(zip(weights, together.split([*widths, len(padding)], dim=-1), strict=False))
+        if self.rotary is not None and has_kernels(together) and all(type(self.group(name)) is Projection for name in weights):
+            return features | dict(
+                zip(weights, rotated_parts(together, widths, [name in "qk" for name in weights], self.rotary), strict=True)
+            )
+        parts = dict(zip(weights, together.split([*widths, len(padding)], dim=-1), strict=False))
+        return features | {name: self._rotated(name, self.group(name).finish(part)) for name, part in parts.items()}
 
     def _lambda(self) -> dict[str, Tensor]:
         """Return lambda of a differential operator: `exp(q1 k1) - exp(q2 k2)` and its constant part (Ye et al. 2024, equation 2)."""

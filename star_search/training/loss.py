@@ -41,7 +41,7 @@ def softmax_gradient(logits_NV: Tensor, targets_N: Tensor, scale: float) -> tupl
         from star_search.training.triton_softmax import softmax_gradient_kernel
 
         losses = torch.empty(len(logits_NV), dtype=torch.float32, device=logits_NV.device)
-        softmax_gradient_kernel[(len(logits_NV),)](logits_NV, targets_N, losses, logits_NV.shape[1], scale, BLOCK=4096, num_warps=8)
+        softmax_gradient_kernel[(len(logits_NV),)](logits_NV, targets_N, losses, logits_NV.shape[1], scale, BLOCK=4096, num_warps=16)
         return losses.sum(), logits_NV
     return plain_softmax_gradient(logits_NV, targets_N, scale)
 

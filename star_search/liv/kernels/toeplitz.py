@@ -13,7 +13,7 @@ from torch.nn import functional
 
 # L tokens of a tile; tokens summed at once and whole tiles of lag of the kernel's gradient; columns of an output tile.
 TILE, SPAN, LAG_TILES, COLUMNS = 64, 64, 64, 128
-FINE = 32  # L of the kernel's gradient.
+FINE = 64  # L of the kernel's gradient.
 WARPS = 4
 
 
