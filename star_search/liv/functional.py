@@ -63,7 +63,7 @@ def inputs_beside_weights(liv: LIV, length: int, like: Tensor) -> dict[str, Any]
     """Return what a functional LIV takes as tensors beside its weights: lambda's constant part, the table of rotary angles."""
     found: dict[str, Any] = {}
     if liv.sizes.liv_class.differential:
-        found["initial_lambda"] = torch.tensor(liv.initial_lambda, device=like.device)
+        found["initial_lambda"] = torch.tensor(liv.initial_lambda, dtype=torch.promote_types(like.dtype, torch.float32), device=like.device)
     if liv.sizes.liv_class.fields.get("rotary"):
         found["rotary"] = rotary_table(length, liv.rotary_width, like)
     return found
