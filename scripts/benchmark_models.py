@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 
 from star_search.benchmark import huggingface
 from star_search.benchmark.models import ModelCost, ModelSetting, environment, measure_genomes, peak_flops, release, table
+from star_search.errors import StarSearchError
 
 
 def main() -> None:
@@ -41,7 +43,14 @@ def main() -> None:
     )
     peak = peak_flops(setting.device, setting.precision)
     genomes = {name: "-".join([genome] * options.times) for name, genome in (each.split("=", 1) for each in options.genome)}
-    costs: list[ModelCost] = measure_genomes(setting, genomes, peak)
+    costs: list[ModelCost] = []
+    refused: list[str] = []
+    for name, genome in genomes.items():
+        try:
+            costs += measure_genomes(setting, {name: genome}, peak)
+        except StarSearchError as error:
+            refused.append(str(error))
+        release(setting.device)
     compiled = setting.device.startswith("cuda") and not options.eager
     for name in options.huggingface:
         costs.append(huggingface.measure(name, setting, options.layers, compiled))
@@ -52,6 +61,8 @@ def main() -> None:
     print(f"{report['environment']}, a large product reaches {peak / 1e12:,.2f} TFLOP/s")
     for row in table(costs):
         print("  ".join(f"{cell:>16}" for cell in row))
+    if refused:
+        sys.exit("\n".join(refused))
 
 
 if __name__ == "__main__":

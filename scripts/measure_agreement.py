@@ -3,7 +3,7 @@
     python scripts/measure_agreement.py --steps 200
 
 The noise is eager steps against eager steps with two rows at once: equal but for rounding. Prints the largest and the mean difference of
-20-step means of the loss.
+the loss, in means over a tenth of the steps.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ WIDTH, LENGTH, ROWS, MEAN = 256, 512, 8, 5
 
 
 def curve(stream: TokenStream, steps: int, precision: str, engine: str, micro: int | None = None) -> list[float]:
-    """Return the loss in means of four steps."""
+    """Return the loss in means over a tenth of the steps."""
     model = LanguageModel.from_genome(GENOME, WIDTH, stream.store.vocabulary_size, seed=0).to("cuda")
     config = TrainingConfig.model_validate(
         {
