@@ -5,6 +5,8 @@ Shapes: B batch, T tokens, D width, H heads, K key and value heads, P channels o
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -210,7 +212,19 @@ def rotate(x_BTD: Tensor, head_width: int, start: int = 0, table: Tensor | None 
 
     `table` is a `rotary_table` that is there already.
     """
-    cosine, sine = (rotary_table(x_BTD.shape[1], head_width, x_BTD, start) if table is None else table).unsqueeze(2)
+    if table is None:
+        length = x_BTD.shape[1]
+        table = (
+            _whole_table(length, head_width, x_BTD.dtype, x_BTD.device) if start == 0 else rotary_table(length, head_width, x_BTD, start)
+        )
+    cosine, sine = table.unsqueeze(2)
     # The other half by a flip, not by slices and a concatenation: compiled, those are many masked loads, in the backward pass above all.
     halves = x_BTD.unflatten(-1, (-1, 2, head_width // 2))
     return (halves * cosine + halves.flip(-2) * sine).flatten(-3)
+
+
+@lru_cache(maxsize=8)
+@torch.inference_mode(False)
+def _whole_table(length: int, head_width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return the table from position 0: every LIV of every step asks for the same one."""
+    return rotary_table(length, head_width, torch.empty(0, dtype=dtype, device=device))
