@@ -121,6 +121,6 @@ def _expected(name: str, setting: ModelSetting, layers: int, tokens_BT: Tensor) 
     for row_T in tokens_BT:
         loss = model(input_ids=row_T[None], labels=row_T[None]).loss / len(tokens_BT)
         loss.backward()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
     gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
     return sum(losses), float(nn.utils.get_total_norm(gradients))

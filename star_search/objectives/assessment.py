@@ -49,6 +49,8 @@ class Assessor:
         """Assess one candidate; raises nothing but KeyboardInterrupt and SystemExit."""
         exact = self.criteria.exact_values(account_of(self.config, Genome.parse(assignment.canonical)))
         start, began, seen = time.perf_counter(), time.time(), [0]
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
 
         def watch(progress: Progress) -> None:
             seen[0] = progress.step * self.config.training.batch_tokens
@@ -114,7 +116,7 @@ class Assessor:
 
     def _measured(self, training: TrainingResult) -> dict[str, float]:
         on_gpu = self.device.type == "cuda"
-        peak = torch.cuda.max_memory_allocated() if on_gpu else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        peak = torch.cuda.max_memory_allocated(self.device) if on_gpu else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         return {
             "training_seconds": training.seconds,
             "tokens_per_second": training.tokens / training.seconds,
