@@ -47,7 +47,15 @@ def test_a_search_on_the_gpu_ends_with_a_front(tmp_path, monkeypatch, capsys):
     from star_search.cli import main
 
     monkeypatch.chdir(tmp_path)
-    arguments = ["evolve", "--device", "cuda", "--set", "algorithm.generations=1", "--set", "algorithm.population=4"]
+    # Few kinds of LIV: each is compiled for seconds when the cache is empty.
+    small = [
+        "algorithm.generations=1",
+        "algorithm.population=4",
+        "space.classes=[1, 5, 7, 9]",
+        "space.sharing=false",
+        "training.tokens=65536",
+    ]
+    arguments = ["evolve", "--device", "cuda", *(word for each in small for word in ("--set", each))]
     for command in (arguments, ["inspect", "--json"]):
         capsys.readouterr()
         monkeypatch.setattr("sys.argv", ["star-search", *command])
