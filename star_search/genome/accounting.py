@@ -10,21 +10,10 @@ from functools import cached_property
 from typing import Literal, get_args
 
 from star_search.errors import InputError
-from star_search.genome.catalogue import (
-    DENSE,
-    DIAGONAL,
-    DIRECT,
-    GROUPED,
-    INPUT_DEPENDENT,
-    LOW_RANK,
-    REPARAMETRISED,
-    SEMI_SEPARABLE,
-    TOEPLITZ,
-    Catalogue,
-    LIVClass,
-    load_catalogue,
-)
+from star_search.genome.catalogue import Catalogue, as_catalogue
 from star_search.genome.encoding import Genome
+from star_search.genome.genes import DENSE, DIAGONAL, DIRECT, GROUPED, INPUT_DEPENDENT, LOW_RANK, REPARAMETRISED, SEMI_SEPARABLE, TOEPLITZ
+from star_search.genome.liv_class import LIVClass
 from star_search.genome.sharing import LIVSources, Sharing, resolve_sharing
 
 CACHE_BYTES_PER_ELEMENT = 2
@@ -190,7 +179,7 @@ class Accounting:
         Raises:
             InputError: when the width does not fit one of its classes.
         """
-        return cls(genome, width, load_catalogue(catalogue) if isinstance(catalogue, str) else catalogue, residual)
+        return cls(genome, width, as_catalogue(catalogue), residual)
 
     @cached_property
     def sharing(self) -> Sharing:

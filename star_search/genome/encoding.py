@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from star_search.errors import InputError
+from star_search.genome.genes import DIGITS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from star_search.genome.catalogue import Catalogue
     from star_search.genome.sharing import Sharing
 
-DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _DIGIT = re.compile(r"\((\d{1,9})\)|([0-9a-z])")
 
 
@@ -117,6 +117,6 @@ def _parse_liv(part: str, position: int) -> LIVGenes:
 
 
 def _catalogue(catalogue: Catalogue | str) -> Catalogue:
-    from star_search.genome.catalogue import load_catalogue
+    from star_search.genome.catalogue import as_catalogue
 
-    return load_catalogue(catalogue) if isinstance(catalogue, str) else catalogue
+    return as_catalogue(catalogue)

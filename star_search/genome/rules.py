@@ -41,7 +41,7 @@ class Rules:
     @classmethod
     def of(cls, catalogue: Catalogue, depth: int) -> Rules:
         """Return the widest rules for a depth: every built class, as many groups as LIVs."""
-        return cls(catalogue, tuple(catalogue.built), depth)
+        return cls(catalogue, tuple(catalogue.ids), depth)
 
     @property
     def mixers(self) -> tuple[int, ...]:
@@ -85,7 +85,7 @@ class Rules:
         start = f"LIV {position + 1}: {GENE_NAMES[gene]} {value}"
         if gene == CLASS:
             if value in self.catalogue:
-                reason = self.catalogue[value].not_built or "is not among the classes of this search space"
+                reason = "is not among the classes of this search space"
                 return f"{start} ({self.catalogue[value].name}): {reason}"
             return f"{start} is not in catalogue {self.catalogue.name}, which has {self.catalogue.span()}"
         owner = f" for {self.catalogue[genes.liv_class].name}" if gene == FEATURE_STRATEGY else ""

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from star_search.genome.catalogue import Catalogue, LIVClass
+from star_search.genome.catalogue import Catalogue
 from star_search.genome.encoding import Genome, LIVGenes
+from star_search.genome.liv_class import LIVClass
 
 Kind = Literal["featurizer", "features"]
 

@@ -32,15 +32,12 @@ class SearchSpace:
         """Build the space.
 
         Raises:
-            InputError: for an unknown catalogue or class, a class that cannot be built, or too few mixers among the classes.
+            InputError: for an unknown catalogue or class, or too few mixers among the classes.
         """
         catalogue = load_catalogue(config.catalogue)
-        classes = [catalogue.find(key) for key in config.classes] if config.classes is not None else [catalogue[i] for i in catalogue.built]
+        classes = [catalogue.find(key) for key in config.classes] if config.classes is not None else [catalogue[i] for i in catalogue.ids]
         if not classes:
             raise InputError("space.classes must name at least one class")
-        for liv_class in classes:
-            if liv_class.not_built:
-                raise InputError(f"space.classes: class {liv_class.id} ({liv_class.name}) cannot be built: {liv_class.not_built}")
         groups = config.groups or max(2, config.depth // 8)
         ids = tuple(dict.fromkeys(liv_class.id for liv_class in classes))
         rules = Rules(catalogue, ids, min(groups, config.depth), config.minimum_mixers, config.sharing)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from star_search.genome.accounting import FILTER_FREQUENCIES, FILTER_HIDDEN, SHORT_CONVOLUTION, Dimensions, monarch_blocks
-from star_search.genome.catalogue import DIRECT, REPARAMETRISED, TOEPLITZ
+from star_search.genome.genes import DIRECT, REPARAMETRISED, TOEPLITZ
 
 
 class FeatureGroup(nn.Module):

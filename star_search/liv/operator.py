@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from star_search.genome.accounting import LAMBDA_VECTORS, SOFTMAX, Dimensions
-from star_search.genome.catalogue import DIAGONAL, GROUPED, INPUT_DEPENDENT, LOW_RANK, REPARAMETRISED, TOEPLITZ
+from star_search.genome.genes import DIAGONAL, GROUPED, INPUT_DEPENDENT, LOW_RANK, REPARAMETRISED, TOEPLITZ
 from star_search.genome.sharing import LIVSources
 from star_search.liv.attention import LinearAttention, SoftmaxAttention, rotate
 from star_search.liv.convolution import LongConvolution, ShortConvolution

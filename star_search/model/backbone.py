@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from star_search.errors import InputError, did_you_mean
 from star_search.genome.accounting import RESIDUALS, Accounting, Residual
-from star_search.genome.catalogue import Catalogue, load_catalogue
+from star_search.genome.catalogue import Catalogue, as_catalogue
 from star_search.genome.encoding import Genome
 from star_search.genome.rules import Rules
 from star_search.genome.sharing import resolve_sharing
@@ -39,7 +39,7 @@ class Backbone(nn.Module):
     ) -> None:
         super().__init__()
         self.genome, self.width = genome, width
-        self.catalogue = load_catalogue(catalogue) if isinstance(catalogue, str) else catalogue
+        self.catalogue = as_catalogue(catalogue)
         Rules.of(self.catalogue, genome.depth).check(genome)
         for name, value, allowed in (("residual", residual, RESIDUALS), ("initialisation", initialisation, SCHEMES)):
             if value not in allowed:
