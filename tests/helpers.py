@@ -40,7 +40,8 @@ def sharing_genomes() -> list[str]:
         for strategy in STAR[class_id].feature_strategies[1:]:
             written.append(f"{digit}111{strategy}-91111-{digit}121{strategy}-{digit}1211")
         written.append(f"{digit}1211-{digit}1211")
-    return written + [sampled(depth, groups, seed).format() for depth in (3, 5, 8) for groups in (1, 2) for seed in (0, 1)]
+    composed = ["11113-71111-11113-91111|1231", "51112-71211-51112-71211|1313", "21111-61111-i1111-91111-f1111|12223"]
+    return written + composed + [sampled(depth, groups, seed).format() for depth in (3, 5, 8) for groups in (1, 2) for seed in (0, 1)]
 
 
 def sampled(depth: int, groups: int, seed: int) -> Genome:

@@ -22,7 +22,7 @@ from pymoo.core.sampling import Sampling
 from pymoo.operators.selection.tournament import TournamentSelection
 
 from star_search.errors import InputError
-from star_search.genome.encoding import GENES_PER_LIV, Genome
+from star_search.genome.encoding import Genome
 from star_search.genome.repair import Method, choose
 from star_search.genome.space import IntegerArray, SearchSpace
 
@@ -128,8 +128,7 @@ class GeneMutation(Mutation):
     def _mutated(self, genes: IntegerArray, hit: NDArray[np.bool_], random_state: Generator) -> IntegerArray:
         genes = genes.copy()
         for index in np.flatnonzero(hit):
-            liv_class = int(genes[index - index % GENES_PER_LIV])
-            values = [value for value in self.space.legal_values(int(index % GENES_PER_LIV), liv_class) if value != genes[index]]
+            values = [value for value in self.space.legal_values(genes, int(index)) if value != genes[index]]
             if values:
                 genes[index] = choose(values, random_state)
         return genes
@@ -145,7 +144,7 @@ class GenomeRepair(Repair):
     def do(self, problem: Problem, pop: Population, *, random_state: Generator, **kwargs: Any) -> Population:
         """Repair offspring in place."""
         for individual in pop:
-            repaired = self.space.repair(Genome.from_integers(individual.X), random_state, self.method)
+            repaired = self.space.repair(self.space.read(individual.X), random_state, self.method)
             genes = np.array(repaired.genome.integers())
             changed = np.flatnonzero(genes != individual.X).tolist()
             self.statistics.genomes += 1
@@ -174,7 +173,7 @@ class CanonicalDuplicates(DuplicateElimination):
         kept: list[int] = []
         dropped: list[int] = []
         for index, individual in enumerate(pop):
-            canonical = self.canonical(Genome.from_integers(individual.X))
+            canonical = self.canonical(self.space.read(individual.X))
             individual.set("canonical", canonical)
             (dropped if canonical in seen else kept).append(index)
             if to_itself:

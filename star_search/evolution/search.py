@@ -114,7 +114,7 @@ class Search:
         first = len(self.operators.duplicates.archive)
         for number, individual in enumerate(asked, first):
             individual.set("candidate", number)
-            genome = Genome.from_integers(individual.X).format()
+            genome = self.space.read(individual.X).format()
             self.operators.duplicates.archive.add(individual.get("canonical"))
             if number in self.recorded and self.recorded[number].genome != genome:
                 raise StarSearchError(
@@ -145,7 +145,7 @@ class Search:
         return Assignment(
             id=number,
             generation=generation,
-            genome=Genome.from_integers(individual.X).format(),
+            genome=self.space.read(individual.X).format(),
             canonical=individual.get("canonical"),
             weights_path=str(self.run_directory.weights_path(number)),
             lineage=individual.get("lineage") or {},

@@ -11,7 +11,9 @@ from typing import Literal, get_args
 
 from star_search.errors import InputError
 from star_search.genome.catalogue import Catalogue, as_catalogue
+from star_search.genome.composition import MIXED, ROUTED, blocks
 from star_search.genome.encoding import Genome
+from star_search.genome.evolved import catalogue_for
 from star_search.genome.genes import DENSE, DIAGONAL, DIRECT, GROUPED, INPUT_DEPENDENT, LOW_RANK, REPARAMETRISED, SEMI_SEPARABLE, TOEPLITZ
 from star_search.genome.liv_class import LIVClass
 from star_search.genome.sharing import LIVSources, Sharing, resolve_sharing
@@ -21,6 +23,7 @@ SHORT_CONVOLUTION = 3
 FILTER_FREQUENCIES, FILTER_HIDDEN = 8, 16
 SOFTMAX = 2
 LAMBDA_VECTORS = 4
+ROUTER_VECTORS = 4  # two biases, the step and the time constant
 
 Residual = Literal["plain", "scaled"]
 RESIDUALS = get_args(Residual)
@@ -179,7 +182,7 @@ class Accounting:
         Raises:
             InputError: when the width does not fit one of its classes.
         """
-        return cls(genome, width, as_catalogue(catalogue), residual)
+        return cls(genome, width, catalogue_for(genome, as_catalogue(catalogue)), residual)
 
     @cached_property
     def sharing(self) -> Sharing:
@@ -207,7 +210,13 @@ class Accounting:
     def parameters(self) -> int:
         """Return every parameter but embedding and head: operators, one norm per LIV, the last norm, residual scales."""
         scales = self.genome.depth if self.residual == "scaled" else 0
-        return self.operator_parameters + (self.genome.depth + 1) * self.width + scales
+        return self.operator_parameters + (self.genome.depth + 1) * self.width + scales + self.composition_parameters
+
+    @property
+    def composition_parameters(self) -> int:
+        """Return the parameters that combine parallel LIVs: a weight per LIV, or a router's two maps and four vectors."""
+        sizes = {MIXED: 1, ROUTED: 2 * self.width + ROUTER_VECTORS}
+        return sum(block.size * sizes[block.kind] for block in blocks(self.genome) if block.size > 1)
 
     def liv_cache_elements(self, length: int) -> list[int]:
         """Return the elements that each LIV holds after decoding `length` tokens of one sequence."""
@@ -215,4 +224,9 @@ class Accounting:
 
     def cache_bytes(self, length: int) -> int:
         """Return 2 bytes times the elements held after decoding `length` tokens of one sequence (docs/design.md)."""
-        return CACHE_BYTES_PER_ELEMENT * sum(self.liv_cache_elements(length))
+        return CACHE_BYTES_PER_ELEMENT * (sum(self.liv_cache_elements(length)) + self.router_cache_elements)
+
+    @property
+    def router_cache_elements(self) -> int:
+        """Return the elements of the routers' states, one for each routed LIV."""
+        return sum(block.size for block in blocks(self.genome) if block.is_routed)

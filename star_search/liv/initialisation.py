@@ -48,7 +48,8 @@ def initialise(liv: LIV, depth: int, scheme: Scheme, generator: torch.Generator 
 Draw = Callable[[Tensor, torch.Generator | None], object]
 
 
-def _fan_in(weight: Tensor, generator: torch.Generator | None) -> Tensor:
+def fan_in(weight: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Variance 1 / fan-in, which keeps the size of what it projects."""
     return nn.init.normal_(weight, std=weight.shape[-1] ** -0.5, generator=generator)
 
 
@@ -74,7 +75,7 @@ def _filter_decay(decay: Tensor, generator: torch.Generator | None) -> None:
     decay.data.copy_(rates + torch.log(-torch.expm1(-rates)))
 
 
-def _log_steps(log_step: Tensor, generator: torch.Generator | None) -> None:
+def log_steps(log_step: Tensor, generator: torch.Generator | None) -> None:
     """Steps spread evenly in logarithm over STEP_RANGE (S4D, section 4.1)."""
     low, high = map(math.log, STEP_RANGE)
     nn.init.uniform_(log_step, low, high, generator=generator)
@@ -109,7 +110,7 @@ def _noise(C: Tensor, generator: torch.Generator | None) -> None:
 
 
 SCHEMES: dict[str, Draw] = {
-    "residual_scaled": _fan_in,
+    "residual_scaled": fan_in,
     "xavier": lambda weight, generator: nn.init.xavier_uniform_(weight, generator=generator),
     "kaiming": lambda weight, generator: nn.init.kaiming_uniform_(weight, nonlinearity="linear", generator=generator),
 }
@@ -118,18 +119,18 @@ SCHEMES: dict[str, Draw] = {
 def _rows(module: nn.Module, scheme: Scheme, name: str = "") -> Iterator[tuple[Tensor, Draw]]:
     """Yield (parameter, how it is drawn) for a feature group or an output map."""
     if isinstance(module, MonarchMap):
-        yield module.first, _fan_in
-        yield module.second, _fan_in
+        yield module.first, fan_in
+        yield module.second, fan_in
     if isinstance(module, DirectFeatures):
         yield module.features, _direct(name)
     if isinstance(module, Poles):
         yield module.log_real, lambda real, generator: nn.init.constant_(real, math.log(0.5))
         yield module.imaginary, _harmonics
-        yield module.log_step, _log_steps
+        yield module.log_step, log_steps
     if isinstance(module, LiquidDecay):
-        yield module.weight, _fan_in
+        yield module.weight, fan_in
         yield module.bias, lambda bias, generator: nn.init.zeros_(bias)
-        yield module.log_delta, _log_steps
+        yield module.log_delta, log_steps
         yield module.log_tau, _time_constants
     if isinstance(module, Projection | Decay):
         yield module.weight, SCHEMES[scheme]
@@ -139,9 +140,9 @@ def _rows(module: nn.Module, scheme: Scheme, name: str = "") -> Iterator[tuple[T
         yield module.bias, _step_bias
         yield module.rate, _rates
     if isinstance(module, ImplicitKernel):
-        yield module.first.weight, _fan_in
+        yield module.first.weight, fan_in
         yield module.first.bias, lambda bias, generator: nn.init.uniform_(bias, -math.pi, math.pi, generator=generator)
-        yield module.second.weight, _fan_in
+        yield module.second.weight, fan_in
         yield module.second.bias, lambda bias, generator: nn.init.uniform_(bias, -math.pi, math.pi, generator=generator)
-        yield module.last.weight, _fan_in
+        yield module.last.weight, fan_in
         yield module.decay, _filter_decay

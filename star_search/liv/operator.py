@@ -187,13 +187,23 @@ class LIV(nn.Module):
         self, x_BD: Tensor, state: State, position: int, constants: Features, shared: TokenFeatures | None = None
     ) -> tuple[Tensor, TokenFeatures]:
         """Return the output [B, D] of one token and what others may share; advances `state` in place."""
+        seen = self.remember(x_BD, state, position, constants, shared)
+        return self.recall(seen), seen
+
+    def remember(
+        self, x_BD: Tensor, state: State, position: int, constants: Features, shared: TokenFeatures | None = None
+    ) -> TokenFeatures:
+        """Take in one token, advancing `state` in place, and return what its output, and others, are read from."""
         token = self._taken(shared.features if shared else None) | self._lambda() | dict(constants)
         for name in [name for name in self.computed if name not in constants]:
             features = self.group(name).step(x_BD, state.get(f"featurizer.{name}"))
             token[name] = self._rotated(name, features.unsqueeze(1), position).squeeze(1) if name in ("q", "k") else features
         context = self.token_mixing.update(token, _own(state), position, shared.context if shared else {})
-        y_BD = self._readout(self.token_mixing.read(token, context), token)
-        return y_BD, TokenFeatures(token, context)
+        return TokenFeatures(token, context)
+
+    def recall(self, seen: TokenFeatures) -> Tensor:
+        """Return the output [B, D] of the token that was remembered."""
+        return self._readout(self.token_mixing.read(seen.features, seen.context), seen.features)
 
     @torch.no_grad()
     def materialize(self, x_TD: Tensor, shared: Features | None = None) -> Tensor:

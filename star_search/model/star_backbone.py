@@ -107,7 +107,7 @@ def _repeated(genome: Genome, depth: int) -> Genome:
         raise InputError(f"the genome has {genome.depth} LIVs, which neither equals nor divides the depth {depth}")
     times = depth // genome.depth
     warnings.warn(f"the genome of {genome.depth} LIVs is repeated {times} times to depth {depth}", stacklevel=3)
-    return Genome(genome.livs * times)
+    return replace(genome, livs=genome.livs * times, composition=genome.composition * times)
 
 
 def _find(base: Catalogue, class_id: int, config: LIVConfig) -> LIVClass:

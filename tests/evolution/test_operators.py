@@ -106,7 +106,7 @@ class TestGeneMutation:
         for old, new in zip(before.get("X"), pop.get("X"), strict=True):
             # A gene with one legal value cannot change; the class that decides is the mutated one.
             classes = np.repeat(new[::GENES_PER_LIV], GENES_PER_LIV)
-            can = [len(SPACE.legal_values(i % GENES_PER_LIV, int(classes[i]))) > 1 for i in range(GENES)]
+            can = [len(SPACE.rules.legal_values(int(classes[i]), i % GENES_PER_LIV)) > 1 for i in range(GENES)]
             free, changed = free + sum(can), changed + int((old != new)[can].sum())
         assert abs(changed - 0.1 * free) < 4 * (0.09 * free) ** 0.5
 
@@ -119,7 +119,7 @@ class TestGeneMutation:
             assert individual.get("lineage")["mutated"] == np.flatnonzero(new != old.X).tolist()
             for index in individual.get("lineage")["mutated"]:
                 liv_class = int(new[index - index % GENES_PER_LIV])
-                assert new[index] in SPACE.legal_values(index % GENES_PER_LIV, liv_class)
+                assert new[index] in SPACE.rules.legal_values(liv_class, index % GENES_PER_LIV)
 
     def test_every_other_class_is_equally_likely(self):
         pop = population([[1] * GENES] * 1500)

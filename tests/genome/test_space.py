@@ -81,5 +81,6 @@ def test_minimum_mixers_holds_after_sampling_and_repair() -> None:
 
 def test_without_sharing_nothing_is_shared() -> None:
     drawn = space(depth=8, sharing=False)
-    assert all(drawn.sample(np.random.default_rng(seed)).genome.sharing().groups == () for seed in range(30))
-    assert drawn.legal_values(4, 1) == (1,)
+    genomes = [drawn.sample(np.random.default_rng(seed)).genome for seed in range(30)]
+    assert all(genome.sharing().groups == () for genome in genomes)
+    assert drawn.legal_values(genomes[0].integers(), 4) == (1,)
