@@ -18,11 +18,16 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
+def _is_several(value: Any) -> bool:
+    """A single token or tap would leave nothing to mix: softmax over one score is one, and its queries and keys are dead."""
+    return _is_count(value) and value > 1
+
+
 _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "rotary": (lambda value: isinstance(value, bool), "true or false"),
-    "window": (_is_count, "a whole number of tokens, at least 1"),
-    "block": (_is_count, "a whole number of tokens, at least 1"),
-    "kernel_length": (_is_count, "a whole number of taps, at least 1"),
+    "window": (_is_several, "a whole number of tokens, at least 2"),
+    "block": (_is_several, "a whole number of tokens, at least 2"),
+    "kernel_length": (_is_several, "a whole number of taps, at least 2"),
     "inner_ratio": (
         lambda value: isinstance(value, list) and len(value) == 2 and all(map(_is_count, value)),
         "a ratio of two whole numbers, [8, 3]",
