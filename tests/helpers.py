@@ -10,6 +10,7 @@ from torch import Tensor
 from star_search.config import SpaceConfig
 from star_search.genome.catalogue import Catalogue, load_catalogue
 from star_search.genome.encoding import Genome, format_digit
+from star_search.genome.evolved import evolved_id
 from star_search.genome.genes import REPARAMETRISED
 from star_search.genome.space import SearchSpace
 from star_search.liv.operator import LIV
@@ -41,7 +42,27 @@ def sharing_genomes() -> list[str]:
             written.append(f"{digit}111{strategy}-91111-{digit}121{strategy}-{digit}1211")
         written.append(f"{digit}1211-{digit}1211")
     composed = ["11113-71111-11113-91111|1231", "51112-71211-51112-71211|1313", "21111-61111-i1111-91111-f1111|12223"]
-    return written + composed + [sampled(depth, groups, seed).format() for depth in (3, 5, 8) for groups in (1, 2) for seed in (0, 1)]
+    return (
+        written
+        + composed
+        + [sampled(depth, groups, seed).format() for depth in (3, 5, 8) for groups in (1, 2) for seed in (0, 1)]
+        + [whole_space_genome(4, seed).format() for seed in range(6)]
+    )
+
+
+def whole_space(depth: int, width: int = WIDTH, evolved: int = 2) -> SearchSpace:
+    """Return the space of everything: every class, sharing, composition and classes of the genome's own."""
+    levels = ["backbone", "operator", "featurizer"]
+    return SearchSpace.from_config(SpaceConfig(depth=depth, width=width, composition=True, levels=levels, evolved_classes=evolved))
+
+
+def whole_space_genome(depth: int, seed: int, evolved: int = 2) -> Genome:
+    """Draw a genome of the whole space in which every second LIV is of a class of its own."""
+    space, random_state = whole_space(depth, evolved=evolved), np.random.default_rng(seed)
+    values = space.sample(random_state).genome.integers()
+    for position in range(1, depth, 2):
+        values[space.layout.unit_slice(position).start] = evolved_id(position // 2 % evolved)
+    return space.repair(space.read(values), random_state).genome
 
 
 def sampled(depth: int, groups: int, seed: int) -> Genome:

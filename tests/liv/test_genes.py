@@ -1,6 +1,7 @@
 """Every gene matters, no parameter is dead, gradients stay bounded, and a seed decides everything (DESIGN 6.6, 6.7)."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,23 +10,29 @@ from torch.nn import functional
 
 from helpers import STAR, class_parameters, lively_backbone, lone, noise, sampled, sharing_genomes
 from star_search import Genome, LanguageModel
-from star_search.genome.encoding import LIVGenes
+from star_search.genome.evolved import Factors
 from star_search.genome.rules import Rules
 
 CLASSES = class_parameters()
+COMPOSED = ["11111-71111-91111|123", "11112-71111-11112|122"]
+HIERARCHICAL = [
+    "(101)1111-91111+021230:12113:32213:12213:11111:11111",
+    "(101)1111-(101)1111|12+041111:12113:12213:32213:12213:12113",
+    "(101)1211-(101)1211+031130:13113:12113:13113:31112:11111",
+    "(101)1111-11111+011430:11113:11111:11111:11111:13113",
+]
 SOME_GENOMES = ["21211-31112-21221-32112", "51114-51214-51211", "11113-61211-11113-61211", *(sampled(4, 2, s).format() for s in (3, 4))]
 
 
 def neighbours(genome: Genome) -> Iterator[Genome]:
-    """Yield every legal genome that differs in one gene."""
-    rules = Rules.of(STAR, genome.depth)
-    for position, genes in enumerate(genome.livs):
-        for gene, value in enumerate(genes):
-            for other in rules.legal_values(genes.liv_class, gene):
-                changed = LIVGenes(*genes[:gene], other, *genes[gene + 1 :])
-                candidate = Genome((*genome.livs[:position], changed, *genome.livs[position + 1 :]))
-                if other != value and not rules.problems(candidate):
-                    yield candidate
+    """Yield every legal genome that differs in one gene, factors of a class's feature groups among those that a search draws."""
+    rules = replace(Rules.of(STAR, genome.layout), factors=Factors(expansions=(1, 2, 4)))
+    values = genome.integers()
+    for index, value in enumerate(values):
+        for other in rules.gene_values(genome, *genome.layout.locate(index)):
+            candidate = Genome.from_integers([*values[:index], other, *values[index + 1 :]], genome.layout)
+            if other != value and not rules.problems(candidate):
+                yield candidate
 
 
 def decoded(genome: Genome) -> tuple[list[tuple[str, torch.Size]], int, Tensor]:
@@ -33,10 +40,10 @@ def decoded(genome: Genome) -> tuple[list[tuple[str, torch.Size]], int, Tensor]:
     model = LanguageModel.from_genome(genome, width=16, vocabulary_size=11, seed=0).double()
     tokens = torch.randint(11, (1, 7), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        return [(name, p.shape) for name, p in model.named_parameters()], model.cache_bytes(16), model(tokens)
+        return [(name, p.shape) for name, p in model.named_parameters()], model.cache_bytes(1000), model(tokens)
 
 
-@pytest.mark.parametrize("text", SOME_GENOMES)
+@pytest.mark.parametrize("text", SOME_GENOMES + COMPOSED + HIERARCHICAL)
 def test_a_gene_changes_the_model_unless_canonical_form_removes_it(text: str) -> None:
     genome = Genome.parse(text).canonical(STAR)
     parameters, cache_bytes, outputs = decoded(genome)
