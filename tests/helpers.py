@@ -12,7 +12,9 @@ from star_search.genome.catalogue import Catalogue, load_catalogue
 from star_search.genome.encoding import Genome, format_digit
 from star_search.genome.evolved import evolved_id
 from star_search.genome.genes import REPARAMETRISED
+from star_search.genome.liv_class import LIVClass
 from star_search.genome.space import SearchSpace
+from star_search.liv.convolution import LONGEST_SHIFTED
 from star_search.liv.operator import LIV
 from star_search.model.backbone import Backbone
 
@@ -20,9 +22,11 @@ STAR = load_catalogue("star")
 WIDTH = 64
 
 
-def class_parameters() -> list[object]:
-    """Return every built class of catalogue `star` as a pytest parameter; a class that gets built joins by itself."""
-    return [pytest.param(class_id, id=STAR[class_id].name) for class_id in STAR.ids]
+def class_parameters(catalogue: Catalogue = STAR) -> list[object]:
+    """Return every class of a catalogue as a pytest parameter, those of `star` once: a class that is added joins by itself."""
+    return [
+        pytest.param(class_id, id=each.name) for class_id, each in catalogue.classes.items() if catalogue is STAR or class_id not in STAR
+    ]
 
 
 def lone(class_id: int) -> str:
@@ -86,9 +90,9 @@ def lively_backbone(
     return backbone.to(dtype).eval()
 
 
-def lively_liv(class_id: int, width: int = WIDTH, dtype: torch.dtype = torch.float32, seed: int = 0) -> LIV:
+def lively_liv(class_id: int, width: int = WIDTH, dtype: torch.dtype = torch.float32, seed: int = 0, catalogue: Catalogue = STAR) -> LIV:
     """Return one LIV of a class, far from its start."""
-    return lively_backbone(lone(class_id), width, dtype, seed).livs[0]
+    return lively_backbone(lone(class_id), width, dtype, seed, catalogue).livs[0]
 
 
 def noise(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -101,8 +105,12 @@ def relative(value: Tensor, truth: Tensor) -> float:
     return float((value.detach().double() - truth.detach().double()).norm() / truth.detach().double().norm())
 
 
-def uses_fft(genome: Genome | str) -> bool:
-    """Whether a class of the genome has an implicit kernel, whose fast form goes through an FFT."""
+def uses_fft(genome: Genome | str, catalogue: Catalogue = STAR) -> bool:
+    """Whether the fast form of a class of the genome goes through an FFT: implicit and long kernels, and those of S4D."""
     genome = Genome.parse(genome) if isinstance(genome, str) else genome
-    classes = [STAR[liv.liv_class] for liv in genome.livs]
-    return any(group.parametrisation == REPARAMETRISED for each in classes for group in each.groups.values())
+    return any(_uses_fft(catalogue[liv.liv_class]) for liv in genome.livs)
+
+
+def _uses_fft(liv_class: LIVClass) -> bool:
+    implicit = "kernel" in liv_class.groups and liv_class.groups["kernel"].parametrisation == REPARAMETRISED
+    return implicit or liv_class.is_complex or liv_class.fields.get("kernel_length", 0) > LONGEST_SHIFTED

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from helpers import STAR, class_parameters, lively_backbone, lone, noise, sampled, sharing_genomes
+from liv.conformance import assert_bounded, assert_no_parameter_is_dead, liv_gradient_norms
 from star_search import Genome, LanguageModel
 from star_search.genome.evolved import Factors
 from star_search.genome.rules import Rules
@@ -59,39 +60,7 @@ def test_a_gene_changes_the_model_unless_canonical_form_removes_it(text: str) ->
 
 @pytest.mark.parametrize("genome", [lone(each.values[0]) for each in CLASSES] + sharing_genomes())
 def test_no_parameter_is_dead(genome: str) -> None:
-    """Not one number of one tensor: each moves the loss at the initialisation, but for what moves it from the second step on.
-
-    S4D starts its first mode without rotation and its input weights as ones: this mode's state is real, and the imaginary part of
-    the weight that reads it does nothing until rotation or input weight have moved.
-    """
-    model = LanguageModel.from_genome(genome, width=32, vocabulary_size=16, residual="scaled", seed=0).double()
-    tokens = torch.randint(16, (4, 40), generator=torch.Generator().manual_seed(0))
-    still = gradients(model, tokens)
-    for liv in model.backbone.livs:
-        if liv.sizes.is_complex and "C" in liv.featurizer:
-            still[f"backbone.livs.{liv.position}.featurizer.C.features"][1, 0] = 1.0
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter -= 1e-2 * parameter.grad
-    for found in (still, gradients(model, tokens)):
-        for name, gradient in found.items():
-            assert gradient.isfinite().all(), name
-            assert gradient.count_nonzero() == gradient.numel(), name
-            assert gradient.norm() > 1e-9, name
-
-
-def gradients(model: LanguageModel, tokens: Tensor) -> dict[str, Tensor]:
-    """Return the gradient of every parameter."""
-    model.zero_grad()
-    functional.cross_entropy(model(tokens[:, :-1]).flatten(0, 1), tokens[:, 1:].flatten()).backward()
-    return {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
-
-
-def liv_gradient_norms(genome: str) -> list[float]:
-    model = LanguageModel.from_genome(genome, width=32, vocabulary_size=64, seed=0)
-    tokens = torch.randint(64, (2, 33), generator=torch.Generator().manual_seed(0))
-    functional.cross_entropy(model(tokens[:, :-1]).flatten(0, 1), tokens[:, 1:].flatten()).backward()
-    return [float(torch.cat([p.grad.flatten() for p in liv.parameters()]).norm()) for liv in model.backbone.livs]
+    assert_no_parameter_is_dead(LanguageModel.from_genome(genome, width=32, vocabulary_size=16, residual="scaled", seed=0))
 
 
 @pytest.mark.parametrize("genome", [pytest.param("-".join([lone(each.values[0])] * 48), id=each.id) for each in CLASSES])
@@ -102,11 +71,6 @@ def test_gradients_are_bounded_at_depth_48(genome: str) -> None:
 def test_gradients_are_bounded_at_depth_48_with_every_class() -> None:
     genomes = [lone(each.values[0]) for each in CLASSES]
     assert_bounded(liv_gradient_norms("-".join((genomes * 48)[:48])), 1000)
-
-
-def assert_bounded(norms: list[float], ratio: float) -> None:
-    assert all(0 < norm < float("inf") for norm in norms)
-    assert max(norms) / min(norms) < ratio, f"largest over smallest gradient norm: {max(norms) / min(norms):.3g}"
 
 
 def trained(genome: str, seed: int) -> tuple[list[Tensor], Tensor]:
