@@ -50,7 +50,7 @@ BASE: dict[str, Any] = {
 LOSS_BOUND, RATIO_BOUND, STABLE_BOUND = 0.05, 100.0, 0.96
 # Rows of the batch that a start is judged by: two rows may happen to repeat letters twice as often as the text does.
 START_ROWS = 8
-PARTS = {"initial-24": 24, "initial-48": 48, "trained-24": 24}
+DEPTHS, TRAINED_DEPTH = (24, 48), 24
 
 _assessor: Assessor
 
@@ -128,13 +128,13 @@ def finished(path: Path, header: dict[str, Any]) -> dict[int, dict[str, Any]]:
     return {row["index"]: row for row in map(json.loads, whole[1:])}
 
 
-def run_part(part: str, count: int, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+def run_part(kind: str, depth: int, count: int, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """Look at `count` genomes, those of earlier runs included, and return their rows in order."""
-    config = configuration(arguments.set, PARTS[part])
+    config, part = configuration(arguments.set, depth), f"{kind}-{depth}"
     path = arguments.out / f"{part}.jsonl"
     rows = finished(path, config.model_dump(mode="json"))
     missing = [index for index in range(count) if index not in rows]
-    work = look_at_start if part.startswith("initial") else train_it
+    work = look_at_start if kind == "initial" else train_it
     with ProcessPoolExecutor(arguments.processes, get_context("spawn"), start_worker, (config,)) as pool, path.open("a") as file:
         for done in as_completed([pool.submit(work, index) for index in missing]):
             row = done.result()
@@ -160,12 +160,12 @@ def ratio(row: dict[str, Any]) -> float:
     return max(norms) / min(norms) if min(norms) > 0 else math.inf
 
 
-def start_line(part: str, rows: list[dict[str, Any]]) -> str:
+def start_line(depth: int, rows: list[dict[str, Any]]) -> str:
     """Return one row of the table of first losses and gradients."""
     ratios, deviations = sorted(map(ratio, rows)), [abs(row["deviation"]) for row in rows]
     near, finite = sum(each < LOSS_BOUND for each in deviations), sum(row["finite"] for row in rows)
     even, high = sum(each < RATIO_BOUND for each in ratios), ratios[int(0.99 * (len(ratios) - 1))]
-    cells = [PARTS[part], len(rows), f"{near} (largest {max(deviations):.1%})", finite, even]
+    cells = [depth, len(rows), f"{near} (largest {max(deviations):.1%})", finite, even]
     return f"| {' | '.join(map(str, cells))} | {statistics.median(ratios):.1f} | {high:.1f} | {ratios[-1]:.1f} |"
 
 
@@ -187,6 +187,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/conditioning"))
     parser.add_argument("--initial", type=int, default=500, help="genomes at each depth whose start is looked at")
+    parser.add_argument("--depths", type=int, nargs="+", default=DEPTHS, help="depths at which starts are looked at")
     parser.add_argument("--trained", type=int, default=300, help="genomes that are trained")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as `star-search evolve --set`")
@@ -196,10 +197,10 @@ def main() -> None:
         "| depth | genomes | first loss within 5 % of ln V | gradients finite | ratio under 100 | its median | 99th percentile | largest |"
     )
     print("|---|---|---|---|---|---|---|---|")
-    for part in ("initial-24", "initial-48") if arguments.initial else ():
-        print(start_line(part, run_part(part, arguments.initial, arguments)), flush=True)
+    for depth in arguments.depths if arguments.initial else ():
+        print(start_line(depth, run_part("initial", depth, arguments.initial, arguments)), flush=True)
     if arguments.trained:
-        print("", *trained_lines(run_part("trained-24", arguments.trained, arguments)), sep="\n")
+        print("", *trained_lines(run_part("trained", TRAINED_DEPTH, arguments.trained, arguments)), sep="\n")
 
 
 if __name__ == "__main__":

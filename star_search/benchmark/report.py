@@ -101,7 +101,7 @@ def markdown(setting: Setting, costs: Sequence[ClassCost]) -> str:
 def draw(setting: Setting, costs: Sequence[ClassCost]) -> Figure:
     """Return time above and memory below over length, a column for each family, differential classes dashed, slopes 1 and 2 in grey."""
     families = list(dict.fromkeys(cost.family for cost in costs))
-    figure = Figure(figsize=(0.8 + 2.3 * len(families), 5.2), layout="constrained")
+    figure = Figure(figsize=(0.8 + 2.3 * len(families), 5.8), layout="constrained")
     panels = figure.subplots(2, len(families), sharex=True, sharey="row", squeeze=False)
     values: list[tuple[str, Callable[[Point], float]]] = [
         ("forward + backward (ms)", lambda point: 1e3 * point.total.median),
@@ -115,9 +115,9 @@ def draw(setting: Setting, costs: Sequence[ClassCost]) -> Figure:
             axes.xaxis.set_minor_locator(NullLocator())
     for family, axes in zip(families, panels[0], strict=True):
         axes.set_title(family, fontsize=9)
-        axes.legend(fontsize=6, frameon=False, handlelength=2.2)
     for axes in panels[1]:
         axes.set_xlabel("tokens", fontsize=8)
+        axes.legend(fontsize=6.5, frameon=False, handlelength=2.4, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.22))
     return figure
 
 
