@@ -100,6 +100,26 @@ def test_materialize_with_shared_features_is_the_forward(genome: str) -> None:
         assert_is_operator(liv.materialize(x[0], shared=first_row(liv, shared)), value, y[0])
 
 
+@pytest.mark.parametrize("genome", [lone(each.values[0]) for each in CLASSES] + SHARING[:4])
+def test_the_token_matrix_is_the_norm_over_channels_of_the_operator(genome: str) -> None:
+    backbone = lively_backbone(genome, width=16, dtype=torch.float64)
+    for liv, x, shared, _ in captured(backbone, noise(1, 9, 16, dtype=torch.float64)):
+        expected = liv.materialize(x[0], shared=shared).square().sum((2, 3)).sqrt()
+        assert relative(liv.token_matrix(x[0], shared=shared), expected) < 1e-12
+
+
+@pytest.mark.parametrize("probes", [1, 5, 64, None])
+def test_any_number_of_directions_gives_the_norm_where_all_are_alike(probes: int | None) -> None:
+    """Equal keys make attention the mean of what was read: with V and O the identity every block of row i is the identity over i + 1."""
+    liv = lively_liv(1, dtype=torch.float64)
+    with torch.no_grad():
+        liv.featurizer["q"].weight.zero_()
+        for weight in (liv.featurizer["v"].weight, liv.output.weight):
+            weight.copy_(torch.eye(64))
+    expected = torch.full((7, 7), 8.0, dtype=torch.float64).tril() / torch.arange(1, 8)[:, None]
+    assert relative(liv.token_matrix(noise(7, 64, dtype=torch.float64), probes=probes), expected) < 1e-12
+
+
 @pytest.mark.parametrize("class_id", CLASSES)
 def test_materialized_operator_varies_with_its_input(class_id: int) -> None:
     liv = lively_liv(class_id, width=16, dtype=torch.float64)
