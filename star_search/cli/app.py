@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from star_search.cli.benchmark import benchmark
+from star_search.cli.data import data
 from star_search.cli.decode import decode
 from star_search.cli.evolve import evolve
 from star_search.cli.export_best import export_best
@@ -22,6 +23,7 @@ app = typer.Typer(
 for command in (evolve, inspect, decode, genes, benchmark):
     app.command()(command)
 app.command(name="export-best")(export_best)
+app.add_typer(data)
 
 
 def _version(asked: bool) -> None:
