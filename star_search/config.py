@@ -46,6 +46,7 @@ Integer = Annotated[int, BeforeValidator(_whole)]
 Count = Annotated[Integer, Field(ge=0)]
 Positive = Annotated[Integer, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0)]
 Betas = Annotated[tuple[Fraction, Fraction], BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)]
 
 
@@ -74,19 +75,53 @@ class BackboneConfig(Section):
     initialisation: Literal["residual_scaled", "xavier", "kaiming"] = "residual_scaled"
 
 
+def _off(value: object) -> object:
+    """Let an unquoted `off`, which YAML reads as false, stand for itself."""
+    return "off" if value is False else value
+
+
+Segment = Literal["backbone", "composition", "operator", "featurizer"]
+
+
 class AlgorithmConfig(Section):
-    """The evolutionary algorithm and its operators."""
+    """The evolutionary algorithm and its operators; keys that only some algorithms take are None where their default holds."""
 
     name: str = "nsga2"
     population: Annotated[Integer, Field(ge=2)] = 16
     generations: Count = 18
+    offspring: Positive | None = None
     tournament: Annotated[Integer, Field(ge=1)] = 2
     crossover_points: Positive = 2
+    crossover_boundary: Literal["gene", "liv"] = "gene"
     crossover_probability: Fraction = 1.0
+    mutation: Literal["per_gene", "per_genome"] = "per_gene"
     mutation_probability: Fraction = 0.1
-    repair: Literal["resample", "reinitialise"] = "resample"
-    elites: Count = 2
+    segment_mutation: dict[Segment, Fraction] = {}
+    repair: Annotated[Literal["resample", "reinitialise", "off"], BeforeValidator(_off)] = "resample"
+    initial_genomes: str | list[str] | None = None
+    asynchronous: bool = False
+    max_pending: Positive | None = None
     seed: Count = 0
+    elites: Count | None = None
+    weights: list[Weight] | None = None
+    partitions: Positive | None = None
+    penalty_exponent: Annotated[float, Field(gt=0)] | None = None
+    adaptation_frequency: Annotated[float, Field(gt=0, le=1)] | None = None
+    horizon: Positive | None = None
+    reference_margin: Annotated[float, Field(gt=0)] | None = None
+    normalise: bool | None = None
+    attractiveness: Annotated[float, Field(gt=0, le=1)] | None = None
+    absorption: Annotated[float, Field(ge=0)] | None = None
+
+    @property
+    def brood(self) -> int:
+        """Offspring of one generation."""
+        return self.offspring or self.population
+
+    @property
+    def candidates(self) -> int:
+        """Candidates of a whole run, gen00 included."""
+        return self.population + self.generations * self.brood
 
 
 class TrainingConfig(Section):
@@ -212,14 +247,16 @@ def parse_configuration(
 
 
 def _anchor_paths(values: dict[str, Any], folder: Path) -> None:
-    """Make paths to text and tokenizers absolute: those of a file count from its folder, those of the command line from here."""
-    data = values.get("data")
-    if not isinstance(data, dict):
-        return
-    for key, is_name in (("source", lambda text: text == "embedded"), ("tokenizer", lambda text: not text.endswith(".json"))):
-        text = data.get(key)
-        if isinstance(text, str) and text and not is_name(text):
-            values["data"] = data = {**data, key: str(folder / Path(text).expanduser())}
+    """Make paths to text, tokenizers and genomes absolute: those of a file count from its folder, those of the command line from here."""
+    for section, key, is_name in (
+        ("data", "source", lambda text: text == "embedded"),
+        ("data", "tokenizer", lambda text: not text.endswith(".json")),
+        ("algorithm", "initial_genomes", lambda text: False),
+    ):
+        inner = values.get(section)
+        text = inner.get(key) if isinstance(inner, dict) else None
+        if isinstance(inner, dict) and isinstance(text, str) and text and not is_name(text):
+            values[section] = {**inner, key: str(folder / Path(text).expanduser())}
 
 
 def _apply_override(values: dict[str, Any], override: str) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,6 +81,19 @@ class SearchSpace:
         """Make a genome legal in this space."""
         return repair(genome, self.rules, random_state, method)
 
-    def legal_values(self, gene: int, liv_class: int) -> Sequence[int]:
-        """Return the legal values of a gene index counted within its LIV."""
-        return self.rules.legal_values(liv_class, gene)
+    def read(self, values: Iterable[int]) -> Genome:
+        """Return the genome that an array of integers stands for."""
+        return Genome.from_integers(values)
+
+    def legal_values(self, values: Sequence[int], index: int) -> tuple[int, ...]:
+        """Return the legal values of one gene of an integer array, given the class of its LIV."""
+        return tuple(self.rules.legal_values(int(values[index - index % GENES_PER_LIV]), index % GENES_PER_LIV))
+
+    def segment_of(self, index: int) -> Literal["backbone", "composition", "operator", "featurizer"]:
+        """Return which part of the genome a gene belongs to."""
+        return "backbone"
+
+    @property
+    def unit_starts(self) -> list[int]:
+        """Return where in the integer array each LIV begins."""
+        return list(range(0, self.size, GENES_PER_LIV))

@@ -82,4 +82,4 @@ def test_minimum_mixers_holds_after_sampling_and_repair() -> None:
 def test_without_sharing_nothing_is_shared() -> None:
     drawn = space(depth=8, sharing=False)
     assert all(drawn.sample(np.random.default_rng(seed)).genome.sharing().groups == () for seed in range(30))
-    assert drawn.legal_values(4, 1) == (1,)
+    assert drawn.legal_values([1] * 20, 4) == (1,)
