@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -23,9 +22,9 @@ from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
 from pymoo.util.ref_dirs import get_reference_directions
 
 from star_search.config import AlgorithmConfig
-from star_search.errors import InputError
 from star_search.evolution.firefly import Firefly, FireflyMoves
 from star_search.evolution.genetic import ElitistGA, FloatArray, SafeSPEA2Survival, ScheduledRVEA
+from star_search.evolution.geometry import GeometrySurvival
 from star_search.evolution.initial import initial_genomes
 from star_search.evolution.kinds import complete, kind_of
 from star_search.evolution.operators import (
@@ -148,11 +147,8 @@ def _sms(operators: Operators, objectives: int) -> Algorithm:
 
 
 def _age2(operators: Operators, objectives: int) -> Algorithm:
-    if find_spec("numba") is None:
-        raise InputError("algorithm age2 needs numba: pip install 'star-search[age2]'")
-    from pymoo.algorithms.moo.age2 import AGEMOEA2
-
-    return AGEMOEA2(**operators.for_mating(by_rank_and_crowding))
+    survival = GeometrySurvival()
+    return GeneticAlgorithm(survival=survival, advance_after_initial_infill=True, **operators.for_mating(by_rank_and_crowding))
 
 
 def _rvea(operators: Operators, objectives: int) -> Algorithm:

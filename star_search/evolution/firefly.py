@@ -66,7 +66,7 @@ class Firefly(GeneticAlgorithm):
         self._rank(infills)
 
     def _advance(self, infills: Population | None = None, **kwargs: Any) -> None:
-        self._rank(Population.merge(self.pop, infills))  # type: ignore[has-type]
+        self._rank(Population.merge(self.pop, infills))
         for move in infills if infills is not None else []:
             place = move.get("firefly")
             if brightness(move) < brightness(self.pop[place]):

@@ -90,7 +90,7 @@ class SafeSPEA2Survival(SPEA2Survival):
     """SPEA2's survival that normalises only where every objective varies; pymoo's divides by zero elsewhere."""
 
     def _do(self, problem: Problem, pop: Population, *args: Any, n_survive: int | None = None, **kwargs: Any) -> Population:
-        asked = self.normalize
+        asked: bool = self.normalize  # type: ignore[has-type]
         self.normalize = asked and bool((np.ptp(pop.get("F"), axis=0) > 0).all())
         try:
             return super()._do(problem, pop, *args, n_survive=n_survive, **kwargs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,16 +91,20 @@ def _fitting_partitions(config: AlgorithmConfig, space: SearchSpace, objectives:
     return max(count for count in range(1, config.population) if count == 1 or directions(objectives, count) <= config.population)
 
 
-def _half_attraction(config: AlgorithmConfig, space: SearchSpace, objectives: int) -> float:
+def _quarter_apart(config: AlgorithmConfig, space: SearchSpace, objectives: int) -> float:
     """Return the absorption at which attraction has fallen by a factor of e where a quarter of the genes differ."""
     return (4 / space.size) ** 2
 
 
-_COMPUTED = {
+def _all_generations(config: AlgorithmConfig, space: SearchSpace, objectives: int) -> int:
+    return max(1, config.generations)
+
+
+_COMPUTED: dict[str, Callable[[AlgorithmConfig, SearchSpace, int], Any]] = {
     "weights": _equal_weights,
     "partitions": _fitting_partitions,
-    "absorption": _half_attraction,
-    "horizon": lambda config, space, objectives: max(1, config.generations),
+    "absorption": _quarter_apart,
+    "horizon": _all_generations,
 }
 
 

@@ -129,7 +129,7 @@ class MutationRates:
 
     unit: Literal["per_gene", "per_genome"]
     probability: float
-    by_segment: Mapping[str, float]
+    by_segment: Mapping[Any, float]
 
     def groups(self, space: SearchSpace) -> list[tuple[float, NDArray[np.int64]]]:
         """Return (probability, genes) of every part of the genome that is mutated by itself."""
@@ -201,7 +201,7 @@ class GenomeRepair(Repair):
                 self.statistics.illegal_genomes += bool(repaired.problems)
                 self.statistics.repaired_genes += repaired.changed
                 individual.X = np.array(repaired.genome.integers())
-            changed = np.flatnonzero(individual.X != before).tolist()
+            changed = np.flatnonzero(before != individual.X).tolist()
             individual.set("lineage", {**(individual.get("lineage") or {}), "repaired": changed})
         return pop
 

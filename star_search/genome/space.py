@@ -85,7 +85,7 @@ class SearchSpace:
         """Return the genome that an array of integers stands for."""
         return Genome.from_integers(values)
 
-    def legal_values(self, values: Sequence[int], index: int) -> tuple[int, ...]:
+    def legal_values(self, values: Sequence[int] | IntegerArray, index: int) -> tuple[int, ...]:
         """Return the legal values of one gene of an integer array, given the class of its LIV."""
         return tuple(self.rules.legal_values(int(values[index - index % GENES_PER_LIV]), index % GENES_PER_LIV))
 

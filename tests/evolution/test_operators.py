@@ -91,6 +91,13 @@ class TestPointCrossover:
         one, _ = cross(1000)
         assert switches(one.X) == list(range(1, GENES))
 
+    @pytest.mark.parametrize("points", [1, 2, 5, 1000])
+    def test_between_livs_alone_no_liv_is_torn(self, points):
+        for seed in range(20):
+            one, _ = cross(points, seed=seed, boundary="liv")
+            assert all(cut % GENES_PER_LIV == 0 for cut in switches(one.X))
+            assert len(switches(one.X)) == min(points, SPACE.depth - 1)
+
     def test_the_probability_is_that_of_crossing_at_all(self):
         assert all(child.get("lineage")["points"] == [] and len(set(child.X)) == 1 for child in cross(2, probability=0.0, pairs=20))
         crossed = sum(bool(child.get("lineage")["points"]) for child in cross(2, probability=0.3, pairs=1000)[::2])
@@ -132,6 +139,39 @@ class TestGeneMutation:
         expected = 1500 * SPACE.depth / len(others)
         assert max(abs(count - expected) for count in counts.values()) < 5 * expected**0.5
 
+    def test_per_genome_one_gene_mutates_in_the_share_of_genomes(self):
+        pop = sampled(600)
+        GeneMutation(SPACE, MutationRates("per_genome", 0.4, {})).do(PROBLEM, pop, random_state=generator(1))
+        changed = [len(individual.get("lineage")["mutated"]) for individual in pop]
+        assert set(changed) == {0, 1}
+        # A gene that has one legal value alone cannot change.
+        assert 0.25 < np.mean(changed) <= 0.45
+
+    @pytest.mark.parametrize(("unit", "most"), [("per_gene", 15), ("per_genome", 1)])
+    def test_a_segment_has_a_probability_of_its_own(self, monkeypatch, unit, most):
+        monkeypatch.setattr(SearchSpace, "segment_of", lambda self, index: "operator" if index >= 15 else "backbone")
+        pop = population([[1] * GENES] * 300)
+        GeneMutation(SPACE, MutationRates(unit, 0.0, {"operator": 1.0})).do(PROBLEM, pop, random_state=generator(1))
+        for individual in pop:
+            mutated = individual.get("lineage")["mutated"]
+            assert all(index >= 15 for index in mutated)
+            assert len(mutated) <= most
+        pop = population([[1] * GENES] * 300)
+        GeneMutation(SPACE, MutationRates(unit, 1.0, {"operator": 0.0})).do(PROBLEM, pop, random_state=generator(1))
+        assert {index for individual in pop for index in individual.get("lineage")["mutated"]} == {
+            index for index in range(15) if len(SPACE.legal_values([1] * GENES, index)) > 1
+        }
+
+    def test_unconstrained_a_gene_takes_any_value_that_the_space_knows_but_a_class_is_a_class(self):
+        pop = population([Genome.parse("-".join(["91111"] * 6)).integers()] * 400)
+        GeneMutation(SPACE, per_gene(1.0), constrained=False).do(PROBLEM, pop, random_state=generator(1))
+        X = pop.get("X")
+        lower, upper = SPACE.bounds()
+        assert (np.clip(X, lower, upper) == X).all()
+        assert set(X[:, 0]) == set(SPACE.rules.classes) - {9}
+        # GMemless has no context groups, and so one legal feature strategy alone.
+        assert set(X[:, 4]) == set(range(2, int(upper[4]) + 1))
+
     def test_with_probability_0_nothing_changes(self):
         before, pop = sampled(20), sampled(20)
         GeneMutation(SPACE, per_gene(0.0)).do(PROBLEM, pop, random_state=generator())
@@ -170,6 +210,12 @@ class TestGenomeRepair:
             places |= set(pop[0].get("lineage")["repaired"])
         assert places == {10, 11, 12, 13, 14}
 
+    def test_off_it_counts_and_leaves_the_genome_as_it_is(self):
+        pop, statistics = self.repaired([self.legal, self.illegal], "off")
+        assert [individual.X.tolist() for individual in pop] == [self.legal.integers(), self.illegal.integers()]
+        assert [individual.get("lineage")["repaired"] for individual in pop] == [[], []]
+        assert (statistics.genomes, statistics.illegal_genomes, statistics.repaired_genes) == (2, 1, 0)
+
     def test_rates_are_shares_of_genomes_and_of_genes(self):
         _, statistics = self.repaired([self.legal, self.illegal, self.legal, self.legal])
         statistics.duplicates_avoided = 5
@@ -205,6 +251,12 @@ class TestCanonicalDuplicates:
         _, (_, kept, _) = self.eliminated(others=[other])
         assert kept == [0]
 
+    def test_an_illegal_genome_stands_for_itself(self):
+        duplicates = CanonicalDuplicates(SPACE, MatingStatistics(), all_legal=False)
+        illegal = Genome.parse("12111-91111-11411-91111-11111-91111")
+        assert duplicates.canonical(illegal) == illegal.format()
+        assert duplicates.canonical(Genome.parse(self.genomes[1])) == self.genomes[0]
+
     def test_without_comparing_to_itself_equals_stay(self):
         _, (_, kept, _) = self.eliminated(to_itself=False)
         assert kept == [0, 1, 2]
@@ -229,6 +281,13 @@ class TestGenomeSampling:
         assert {Genome.from_integers(X).canonical().format() for X in pop.get("X")} == {"11111-11111", "11111-91111", "91111-11111"}
         with pytest.raises(InputError, match="gave only 3 distinct architectures for a population of 4"):
             sampling(problem, 4, random_state=generator())
+
+    def test_initial_genomes_come_first_and_as_they_are(self):
+        sampling, problem = self.sampling(depth=3)
+        sampling.initial = [Genome.parse(text) for text in ("11111-92111-11111", "71111-71111-71111")]
+        pop = sampling(problem, 5, random_state=generator())
+        assert [Genome.from_integers(X).format() for X in pop.get("X")[:2]] == ["11111-92111-11111", "71111-71111-71111"]
+        assert len({Genome.from_integers(X).canonical().format() for X in pop.get("X")}) == 5
 
     def test_what_the_run_has_had_is_not_drawn_again(self):
         sampling, problem = self.sampling(depth=2, classes=[1, 9], sharing=False)
