@@ -45,9 +45,13 @@ def _whole(value: object) -> object:
 Integer = Annotated[int, BeforeValidator(_whole)]
 Count = Annotated[Integer, Field(ge=0)]
 Positive = Annotated[Integer, Field(gt=0)]
+Factor = Annotated[Integer, Field(ge=1, le=64)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]
 Betas = Annotated[tuple[Fraction, Fraction], BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)]
+
+
+LEVELS = ["backbone", "operator", "featurizer"]
 
 
 class Section(BaseModel):
@@ -66,6 +70,23 @@ class SpaceConfig(Section):
     minimum_mixers: Count = 1
     groups: Positive | None = None
     sharing: bool = True
+    composition: bool = False
+    levels: Annotated[list[Literal["backbone", "operator", "featurizer"]], Field(min_length=1)] = ["backbone"]
+    evolved_classes: Count = 0
+    expansions: Annotated[list[Factor], Field(min_length=1)] = [1, 2, 4, 8, 16]
+    repeats: Annotated[list[Factor], Field(min_length=1)] = [1, 2, 4]
+
+    @model_validator(mode="after")
+    def _levels_fit(self) -> SpaceConfig:
+        if self.levels not in (LEVELS[:1], LEVELS[:2], LEVELS):
+            allowed = ", ".join(f"[{', '.join(LEVELS[:count])}]" for count in (1, 2, 3))
+            raise ValueError(f"space.levels must be one of {allowed}, got [{', '.join(self.levels)}]")
+        if (len(self.levels) > 1) != (self.evolved_classes > 0):
+            raise ValueError(
+                f"space.evolved_classes must be {'at least 1' if len(self.levels) > 1 else '0'} with space.levels "
+                f"[{', '.join(self.levels)}], got {self.evolved_classes}"
+            )
+        return self
 
 
 class BackboneConfig(Section):
@@ -73,6 +94,7 @@ class BackboneConfig(Section):
 
     residual: Literal["plain", "scaled"] = "plain"
     initialisation: Literal["residual_scaled", "xavier", "kaiming"] = "residual_scaled"
+    router_top_k: Positive | None = None
 
 
 def _off(value: object) -> object:

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from star_search.config import SpaceConfig
-from star_search.genome.catalogue import REPARAMETRISED, Catalogue, load_catalogue
+from star_search.genome.catalogue import Catalogue, load_catalogue
 from star_search.genome.encoding import Genome, format_digit
+from star_search.genome.genes import REPARAMETRISED
 from star_search.genome.space import SearchSpace
 from star_search.liv.operator import LIV
 from star_search.model.backbone import Backbone
@@ -20,7 +21,7 @@ WIDTH = 64
 
 def class_parameters() -> list[object]:
     """Return every built class of catalogue `star` as a pytest parameter; a class that gets built joins by itself."""
-    return [pytest.param(class_id, id=STAR[class_id].name) for class_id in STAR.built]
+    return [pytest.param(class_id, id=STAR[class_id].name) for class_id in STAR.ids]
 
 
 def lone(class_id: int) -> str:
@@ -34,12 +35,13 @@ def sharing_genomes() -> list[str]:
     In the written ones the second LIV takes features from the first and is itself the first of a featurizer group.
     """
     written = []
-    for class_id in STAR.built:
+    for class_id in STAR.ids:
         digit = format_digit(class_id)
         for strategy in STAR[class_id].feature_strategies[1:]:
             written.append(f"{digit}111{strategy}-91111-{digit}121{strategy}-{digit}1211")
         written.append(f"{digit}1211-{digit}1211")
-    return written + [sampled(depth, groups, seed).format() for depth in (3, 5, 8) for groups in (1, 2) for seed in (0, 1)]
+    composed = ["11113-71111-11113-91111|1231", "51112-71211-51112-71211|1313", "21111-61111-i1111-91111-f1111|12223"]
+    return written + composed + [sampled(depth, groups, seed).format() for depth in (3, 5, 8) for groups in (1, 2) for seed in (0, 1)]
 
 
 def sampled(depth: int, groups: int, seed: int) -> Genome:

@@ -36,7 +36,7 @@ def decode(
     if explain:
         _explain(parsed, table, json_)
         return
-    Rules.of(table, parsed.depth).check(parsed)
+    Rules.of(table, parsed.layout).check(parsed)
     if graph is not None:
         print(description.graph(parsed, table))
         return
@@ -73,7 +73,8 @@ def _explain(genome: Genome, catalogue: Catalogue, as_json: bool) -> None:
     for sentence in account["problems"]:
         console.print(f"  {sentence}", markup=False)
     for change in account["changed"]:
-        console.print(f"  LIV {change['liv']}: {change['gene']} {change['from']} becomes {change['to']}", markup=False)
+        owner = f"LIV {change['liv']}" if "liv" in change else f"class {change['class']}"
+        console.print(f"  {owner}: {change['gene']} {change['from']} becomes {change['to']}", markup=False)
     console.print(f"repaired (seed 0): {account['repaired']}")
 
 
@@ -82,6 +83,7 @@ def _print_tree(described: dict[str, Any], genome: Genome, catalogue: Catalogue)
 
     from star_search.analysis.strips import legend_markup, strip_markup
     from star_search.cli.console import console, format_bytes
+    from star_search.genome.encoding import format_digits
 
     console.print(f"{strip_markup(genome, catalogue)}  {described['genome']}")
     console.print(f"canonical {described['canonical']}")
@@ -100,4 +102,10 @@ def _print_tree(described: dict[str, Any], genome: Genome, catalogue: Catalogue)
             for source in sorted(set(shared.values())):
                 branch.add(f"{title} {', '.join(name for name, where in shared.items() if where == source)} from LIV {source}")
     console.print(tree)
+    for block in described["composition"]:
+        console.print(f"LIVs {', '.join(map(str, block['members']))} run in parallel, combined by {block['combined_by']}")
+    for own in described["classes"]:
+        groups = ", ".join(f"{name} {format_digits(genes)}" for kind in ("context", "readout") for name, genes in own[kind].items())
+        kind = f"{own['family']}{', differential' if own['differential'] else ''}"
+        console.print(f"class {own['class']} {own['name']}: operator {own['operator']} ({kind}), groups {groups}")
     console.print(legend_markup())

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from star_search.liv.featurizers import (
-    ConvolvedProjection,
+    Convolved,
     Decay,
     DirectFeatures,
+    FixedDecay,
     ImplicitKernel,
     LiquidDecay,
     MonarchMap,
@@ -48,7 +49,8 @@ def initialise(liv: LIV, depth: int, scheme: Scheme, generator: torch.Generator 
 Draw = Callable[[Tensor, torch.Generator | None], object]
 
 
-def _fan_in(weight: Tensor, generator: torch.Generator | None) -> Tensor:
+def fan_in(weight: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Variance 1 / fan-in, which keeps the size of what it projects."""
     return nn.init.normal_(weight, std=weight.shape[-1] ** -0.5, generator=generator)
 
 
@@ -64,17 +66,20 @@ def _step_bias(bias: Tensor, generator: torch.Generator | None) -> None:
 
 
 def _rates(rate: Tensor, generator: torch.Generator | None) -> None:
-    """Decay rates between 1 and 16 (Mamba-2's default)."""
+    """Decay rates between 1 and 16 (Mamba-2's default); where a channel has several modes, mode n has rate n + 1 (Mamba, S4D-Real)."""
+    if rate.dim() == 2:
+        rate.data.copy_(torch.arange(1, len(rate) + 1).log()[:, None].expand_as(rate))
+        return
     rate.data.copy_(nn.init.uniform_(torch.empty_like(rate), 1, 16, generator=generator).log())
 
 
 def _filter_decay(decay: Tensor, generator: torch.Generator | None) -> None:
-    """Kernels that fade over LAG_RANGE tokens, channels spread evenly in logarithm."""
+    """Kernels and decays that fade over LAG_RANGE tokens, spread evenly in logarithm: the modes of a channel far from each other."""
     rates = 1 / torch.logspace(math.log2(LAG_RANGE[0]), math.log2(LAG_RANGE[1]), decay.numel(), base=2, device=decay.device)
-    decay.data.copy_(rates + torch.log(-torch.expm1(-rates)))
+    decay.data.copy_((rates + torch.log(-torch.expm1(-rates))).view_as(decay))
 
 
-def _log_steps(log_step: Tensor, generator: torch.Generator | None) -> None:
+def log_steps(log_step: Tensor, generator: torch.Generator | None) -> None:
     """Steps spread evenly in logarithm over STEP_RANGE (S4D, section 4.1)."""
     low, high = map(math.log, STEP_RANGE)
     nn.init.uniform_(log_step, low, high, generator=generator)
@@ -109,39 +114,53 @@ def _noise(C: Tensor, generator: torch.Generator | None) -> None:
 
 
 SCHEMES: dict[str, Draw] = {
-    "residual_scaled": _fan_in,
+    "residual_scaled": fan_in,
     "xavier": lambda weight, generator: nn.init.xavier_uniform_(weight, generator=generator),
     "kaiming": lambda weight, generator: nn.init.kaiming_uniform_(weight, nonlinearity="linear", generator=generator),
 }
 
 
+def _of_channels(draw: Draw) -> Draw:
+    """Return how a map of channels is drawn: a matrix as `draw` says, matrices per head one by one, factors with unit variance."""
+
+    def draw_map(weight: Tensor, generator: torch.Generator | None) -> None:
+        if weight.dim() == 1:
+            nn.init.normal_(weight, generator=generator)
+        for matrix in weight.unbind() if weight.dim() == 3 else [weight] if weight.dim() == 2 else []:
+            draw(matrix, generator)
+
+    return draw_map
+
+
 def _rows(module: nn.Module, scheme: Scheme, name: str = "") -> Iterator[tuple[Tensor, Draw]]:
     """Yield (parameter, how it is drawn) for a feature group or an output map."""
     if isinstance(module, MonarchMap):
-        yield module.first, _fan_in
-        yield module.second, _fan_in
+        yield module.first, fan_in
+        yield module.second, fan_in
     if isinstance(module, DirectFeatures):
         yield module.features, _direct(name)
     if isinstance(module, Poles):
         yield module.log_real, lambda real, generator: nn.init.constant_(real, math.log(0.5))
         yield module.imaginary, _harmonics
-        yield module.log_step, _log_steps
+        yield module.log_step, log_steps
     if isinstance(module, LiquidDecay):
-        yield module.weight, _fan_in
+        yield module.weight, _of_channels(fan_in)
         yield module.bias, lambda bias, generator: nn.init.zeros_(bias)
-        yield module.log_delta, _log_steps
+        yield module.log_delta, log_steps
         yield module.log_tau, _time_constants
     if isinstance(module, Projection | Decay):
-        yield module.weight, SCHEMES[scheme]
-    if isinstance(module, ConvolvedProjection):
+        yield module.weight, _of_channels(SCHEMES[scheme])
+    if isinstance(module, Convolved):
         yield module.kernel, _short_kernel
     if isinstance(module, Decay):
         yield module.bias, _step_bias
         yield module.rate, _rates
+    if isinstance(module, FixedDecay):
+        yield module.speed, _filter_decay
     if isinstance(module, ImplicitKernel):
-        yield module.first.weight, _fan_in
+        yield module.first.weight, fan_in
         yield module.first.bias, lambda bias, generator: nn.init.uniform_(bias, -math.pi, math.pi, generator=generator)
-        yield module.second.weight, _fan_in
+        yield module.second.weight, fan_in
         yield module.second.bias, lambda bias, generator: nn.init.uniform_(bias, -math.pi, math.pi, generator=generator)
-        yield module.last.weight, _fan_in
+        yield module.last.weight, fan_in
         yield module.decay, _filter_decay

@@ -12,16 +12,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from star_search.genome.accounting import LAMBDA_VECTORS, SOFTMAX, Dimensions
-from star_search.genome.catalogue import DIAGONAL, GROUPED, INPUT_DEPENDENT, LOW_RANK, REPARAMETRISED, TOEPLITZ
+from star_search.genome.accounting import LAMBDA_VECTORS, Dimensions
+from star_search.genome.genes import DIAGONAL, GROUPED, INPUT_DEPENDENT, LOW_RANK, REPARAMETRISED, SOFTMAX, TOEPLITZ
 from star_search.genome.sharing import LIVSources
-from star_search.liv.attention import LinearAttention, SoftmaxAttention, rotate
+from star_search.liv.attention import LinearAttention, ScoredAttention, SoftmaxAttention, rotate
 from star_search.liv.convolution import LongConvolution, ShortConvolution
 from star_search.liv.differential import Differential, initial_lambda
 from star_search.liv.featurizers import FeatureGroup, MonarchMap, Projection, build_group
 from star_search.liv.memoryless import Memoryless
 from star_search.liv.recurrence import ChannelRecurrence, HeadRecurrence
-from star_search.liv.state_space import DiagonalStateSpace, LiquidStateSpace
+from star_search.liv.state_space import DiagonalStateSpace
 from star_search.liv.token_mixing import Allocate, Features, State, TokenMixing
 
 NORM_EPSILON = 1e-5
@@ -38,13 +38,13 @@ def _family(sizes: Dimensions) -> type[TokenMixing]:
     if operator.token_mixing == DIAGONAL:
         return Memoryless
     if operator.token_mixing == LOW_RANK:
-        return SoftmaxAttention if operator.nonlinearity == SOFTMAX else LinearAttention
+        if not sizes.liv_class.keeps_history:
+            return LinearAttention
+        return SoftmaxAttention if operator.nonlinearity == SOFTMAX else ScoredAttention
     if operator.token_mixing == TOEPLITZ:
         return LongConvolution if groups["kernel"].parametrisation == REPARAMETRISED else ShortConvolution
-    if sizes.is_complex:
+    if sizes.liv_class.is_complex:
         return DiagonalStateSpace
-    if sizes.liv_class.fields.get("decay") == "liquid":
-        return LiquidStateSpace
     return HeadRecurrence if operator.channel_mixing == GROUPED else ChannelRecurrence
 
 
@@ -92,7 +92,7 @@ class LIV(nn.Module):
         owned = {name: build_group(sizes, name) for name, owner in sources.weights_from.items() if owner == position}
         self.featurizer = nn.ModuleDict(owned)
         self._tied = {name: earlier[owner].group(name) for name, owner in sources.weights_from.items() if owner != position}
-        self.output = MonarchMap(sizes.width) if sizes.has_monarch_maps else Projection(sizes.inner, sizes.width)
+        self.output = MonarchMap(sizes.width) if sizes.has_monarch_maps else Projection(sizes.width, sizes.inner)
         self.norm = nn.Parameter(torch.empty(sizes.width)) if self._is_recurrent() else None
         vectors = torch.empty(LAMBDA_VECTORS, sizes.head_width // 2)
         self.lambda_vectors = nn.Parameter(vectors) if sizes.liv_class.differential else None
@@ -139,7 +139,7 @@ class LIV(nn.Module):
 
     def _rotated(self, name: str, features: Tensor, start: int = 0) -> Tensor:
         if name in ("q", "k") and self.sizes.liv_class.fields.get("rotary"):
-            return rotate(features, self.sizes.head_width // self.sizes.liv_class.branches, start)
+            return rotate(features, self.sizes.key_width // self.sizes.liv_class.branches, start)
         return features
 
     def forward(self, x_BTD: Tensor, shared: Features | None = None, use_reference: bool = False) -> tuple[Tensor, dict[str, Tensor]]:
@@ -187,13 +187,23 @@ class LIV(nn.Module):
         self, x_BD: Tensor, state: State, position: int, constants: Features, shared: TokenFeatures | None = None
     ) -> tuple[Tensor, TokenFeatures]:
         """Return the output [B, D] of one token and what others may share; advances `state` in place."""
+        seen = self.remember(x_BD, state, position, constants, shared)
+        return self.recall(seen), seen
+
+    def remember(
+        self, x_BD: Tensor, state: State, position: int, constants: Features, shared: TokenFeatures | None = None
+    ) -> TokenFeatures:
+        """Take in one token, advancing `state` in place, and return what its output, and others, are read from."""
         token = self._taken(shared.features if shared else None) | self._lambda() | dict(constants)
         for name in [name for name in self.computed if name not in constants]:
             features = self.group(name).step(x_BD, state.get(f"featurizer.{name}"))
             token[name] = self._rotated(name, features.unsqueeze(1), position).squeeze(1) if name in ("q", "k") else features
         context = self.token_mixing.update(token, _own(state), position, shared.context if shared else {})
-        y_BD = self._readout(self.token_mixing.read(token, context), token)
-        return y_BD, TokenFeatures(token, context)
+        return TokenFeatures(token, context)
+
+    def recall(self, seen: TokenFeatures) -> Tensor:
+        """Return the output [B, D] of the token that was remembered."""
+        return self._readout(self.token_mixing.read(seen.features, seen.context), seen.features)
 
     @torch.no_grad()
     def materialize(self, x_TD: Tensor, shared: Features | None = None) -> Tensor:
@@ -218,8 +228,7 @@ class LIV(nn.Module):
 
     def _batched(self, shared: Features) -> dict[str, Tensor]:
         """Add a batch dimension to features of one sequence."""
-        steps = 0 if self.sizes.liv_class.fields.get("decay") == "liquid" else 1
-        ranks = {name: 3 + steps * (name == "A") for name in shared if name in self.sizes.liv_class.context}
+        ranks = {name: 3 + (name == "A") for name in shared if name in self.sizes.liv_class.context}
         return {name: shared[name].unsqueeze(0) if shared[name].dim() < rank else shared[name] for name, rank in ranks.items()}
 
 

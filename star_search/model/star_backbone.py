@@ -9,20 +9,10 @@ from enum import IntEnum
 from typing import Any
 
 from star_search.errors import InputError, did_you_mean
-from star_search.genome.catalogue import (
-    DENSE,
-    DIAGONAL,
-    GROUPED,
-    LOW_RANK,
-    PER_CHANNEL,
-    SEMI_SEPARABLE,
-    TOEPLITZ,
-    Catalogue,
-    LIVClass,
-    OperatorGenome,
-    load_catalogue,
-)
+from star_search.genome.catalogue import Catalogue, as_catalogue
 from star_search.genome.encoding import GENES_PER_LIV, Genome
+from star_search.genome.genes import DENSE, DIAGONAL, GROUPED, LOW_RANK, PER_CHANNEL, SEMI_SEPARABLE, TOEPLITZ, OperatorGenome
+from star_search.genome.liv_class import LIVClass
 from star_search.model.backbone import Backbone
 
 NONLINEARITY_NAMES = {None: 1, "none": 1, "softmax": 2, "relu": 3, "silu": 4, "swish": 4, "gelu": 5}
@@ -94,7 +84,7 @@ class STARBackbone(Backbone):
         catalogue: Catalogue | str = "star",
         **options: Any,
     ) -> None:
-        base = load_catalogue(catalogue) if isinstance(catalogue, str) else catalogue
+        base = as_catalogue(catalogue)
         table = base if configs is None else Catalogue("configs", 1, {key: _find(base, key, config) for key, config in configs.items()})
         super().__init__(_repeated(_read(genome), depth), dim, table, **options)
 
@@ -117,7 +107,7 @@ def _repeated(genome: Genome, depth: int) -> Genome:
         raise InputError(f"the genome has {genome.depth} LIVs, which neither equals nor divides the depth {depth}")
     times = depth // genome.depth
     warnings.warn(f"the genome of {genome.depth} LIVs is repeated {times} times to depth {depth}", stacklevel=3)
-    return Genome(genome.livs * times)
+    return replace(genome, livs=genome.livs * times, composition=genome.composition * times)
 
 
 def _find(base: Catalogue, class_id: int, config: LIVConfig) -> LIVClass:

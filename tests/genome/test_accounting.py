@@ -170,7 +170,7 @@ def on_meta(genome: Genome, width: int) -> LanguageModel:
         return LanguageModel.from_genome(genome, width, vocabulary_size=2)
 
 
-@pytest.mark.parametrize("class_id", STAR.built)
+@pytest.mark.parametrize("class_id", STAR.ids)
 @pytest.mark.parametrize("width", [64, 256, 768])
 def test_every_built_class_is_counted_as_declared(class_id: int, width: int) -> None:
     model = on_meta(Genome.parse(lone(class_id)), width)

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from helpers import STAR, class_parameters, lively_backbone, lively_liv, lone, noise, relative, sharing_genomes
-from star_search.genome.catalogue import DIAGONAL
+from star_search.genome.genes import DIAGONAL
 from star_search.liv.operator import LIV
 from star_search.model.backbone import Backbone
 
