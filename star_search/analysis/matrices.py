@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from star_search.config import DataConfig
-from star_search.data.corpus import EMBEDDED_FOLDER, read_documents
+from star_search.data.corpus import read_documents
+from star_search.data.sources import EMBEDDED_FOLDER
 from star_search.data.tokenizer import Tokenizer, load_tokenizer
 from star_search.errors import InputError
 from star_search.genome.catalogue import Catalogue
@@ -106,7 +107,7 @@ def token_matrices(genome: Genome, catalogue: Catalogue, width: int, length: int
 def _text(length: int, tokenizer: Tokenizer) -> NDArray[np.int64]:
     """Return the first bytes of the embedded text."""
     found: list[int] = []
-    for document in read_documents(DataConfig(source=str(EMBEDDED_FOLDER / TEXT))):
+    for document, _ in read_documents(DataConfig(source=str(EMBEDDED_FOLDER / TEXT)), EMBEDDED_FOLDER):
         found += tokenizer.encode_batch([document.text])[0].tolist()
         if len(found) >= length:
             break
