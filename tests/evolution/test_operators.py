@@ -8,6 +8,7 @@ import pytest
 from pymoo.core.individual import Individual
 from pymoo.core.population import Population
 
+from helpers import whole_space
 from star_search.config import AlgorithmConfig, SpaceConfig
 from star_search.errors import InputError
 from star_search.evolution.algorithms import Operators, SearchProblem
