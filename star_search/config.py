@@ -22,6 +22,7 @@ _REQUIREMENTS = {
     "bool_type": "true or false",
     "list_type": "a list",
     "tuple_type": "a list",
+    "dict_type": "a mapping",
     "model_type": "a section of keys and values",
     "model_attributes_type": "a section of keys and values",
     "finite_number": "finite",
@@ -60,7 +61,7 @@ class SpaceConfig(Section):
 
     depth: Positive = 8
     width: Annotated[Integer, Field(ge=4)] = 64
-    catalogue: str = "star"
+    catalogue: str | dict[str, Any] = "star"
     classes: list[int | str] | None = None
     minimum_mixers: Count = 1
     groups: Positive | None = None
@@ -212,7 +213,8 @@ def parse_configuration(
 
 
 def _anchor_paths(values: dict[str, Any], folder: Path) -> None:
-    """Make paths to text and tokenizers absolute: those of a file count from its folder, those of the command line from here."""
+    """Make paths to files absolute: those of a file count from its folder, those of the command line from here."""
+    _anchor_catalogue(values, folder)
     data = values.get("data")
     if not isinstance(data, dict):
         return
@@ -220,6 +222,13 @@ def _anchor_paths(values: dict[str, Any], folder: Path) -> None:
         text = data.get(key)
         if isinstance(text, str) and text and not is_name(text):
             values["data"] = data = {**data, key: str(folder / Path(text).expanduser())}
+
+
+def _anchor_catalogue(values: dict[str, Any], folder: Path) -> None:
+    space = values.get("space")
+    name = space.get("catalogue") if isinstance(space, dict) else None
+    if isinstance(name, str) and (name.endswith((".yaml", ".yml")) or Path(name).name != name):
+        values["space"] = {**values["space"], "catalogue": str(folder / Path(name).expanduser())}
 
 
 def _apply_override(values: dict[str, Any], override: str) -> None:

@@ -146,11 +146,13 @@ def check_search(config: SearchConfig) -> tuple[SearchSpace, Criteria]:
 
 
 def resolved(config: SearchConfig) -> SearchConfig:
-    """Return the configuration with the classes and groups that its space comes to, so that later classes do not change a run."""
+    """Return the configuration with the catalogue, classes and groups that its space comes to, which later changes leave alone."""
     from star_search.genome.space import SearchSpace
 
     rules = SearchSpace.from_config(config.space).rules
-    space = config.space.model_copy(update={"classes": list(rules.classes), "groups": rules.groups})
+    # A catalogue of the user's is kept whole: its file may change or go, and the configuration goes where the run does.
+    update = {"catalogue": rules.catalogue.source, "classes": list(rules.classes), "groups": rules.groups}
+    space = config.space.model_copy(update=update)
     return config.model_copy(update={"space": space})
 
 
@@ -169,11 +171,11 @@ def _find_existing(run_dir: Path | None, name: str) -> RunDirectory | None:
 
 def _check_changes(run: RunDirectory, stored: SearchConfig, requested: SearchConfig) -> None:
     before, after = dict(_leaves(stored.model_dump(mode="json"))), dict(_leaves(requested.model_dump(mode="json")))
-    for key, value in after.items():
-        if before[key] != value and key not in CHANGEABLE:
+    for key in before | after:
+        old, new = before.get(key, "absent"), after.get(key, "absent")
+        if old != new and key not in CHANGEABLE:
             raise InputError(
-                f"{key} of {run.path} is {before[key]} and cannot become {value}; "
-                f"what may change when a run resumes: {', '.join(CHANGEABLE)}"
+                f"{key} of {run.path} is {old} and cannot become {new}; what may change when a run resumes: {', '.join(CHANGEABLE)}"
             )
     done = max(run.generation_numbers(), default=0)
     if requested.algorithm.generations < done:
