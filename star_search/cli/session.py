@@ -147,11 +147,12 @@ def check_search(config: SearchConfig) -> tuple[SearchSpace, Criteria]:
 
 def resolved(config: SearchConfig) -> SearchConfig:
     """Return the configuration with the catalogue, classes and groups that its space comes to, which later changes leave alone."""
+    from star_search.genome.catalogue import load_catalogue
     from star_search.genome.space import SearchSpace
 
     rules = SearchSpace.from_config(config.space).rules
     # A catalogue of the user's is kept whole: its file may change or go, and the configuration goes where the run does.
-    update = {"catalogue": rules.catalogue.source, "classes": list(rules.classes), "groups": rules.groups}
+    update = {"catalogue": load_catalogue(config.space.catalogue).source, "classes": list(rules.classes), "groups": rules.groups}
     space = config.space.model_copy(update=update)
     return config.model_copy(update={"space": space})
 
