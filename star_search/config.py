@@ -23,6 +23,7 @@ _REQUIREMENTS = {
     "bool_type": "true or false",
     "list_type": "a list",
     "tuple_type": "a list",
+    "dict_type": "a mapping",
     "model_type": "a section of keys and values",
     "model_attributes_type": "a section of keys and values",
     "finite_number": "finite",
@@ -66,7 +67,7 @@ class SpaceConfig(Section):
 
     depth: Positive = 8
     width: Annotated[Integer, Field(ge=4)] = 64
-    catalogue: str = "star"
+    catalogue: str | dict[str, Any] = "star"
     classes: list[int | str] | None = None
     minimum_mixers: Count = 1
     groups: Positive | None = None
@@ -310,7 +311,12 @@ def _is_file_source(text: str) -> bool:
     return text != "embedded" and "://" not in text
 
 
+def _is_catalogue_file(text: str) -> bool:
+    return text.endswith((".yaml", ".yml")) or Path(text).name != text
+
+
 _PATHS: dict[tuple[str, str], Callable[[str], bool]] = {
+    ("space", "catalogue"): _is_catalogue_file,
     ("data", "source"): _is_file_source,
     ("data", "held_out_source"): _is_file_source,
     ("data", "tokenizer"): lambda text: text.endswith(".json") or text.startswith((".", "/", "~")),
@@ -320,7 +326,7 @@ _PATHS: dict[tuple[str, str], Callable[[str], bool]] = {
 
 
 def _anchor_paths(values: dict[str, Any], folder: Path) -> None:
-    """Make paths to text, tokenizers and genomes absolute: those of a file count from its folder, those of the command line from here."""
+    """Make paths to files absolute: those of a file count from its folder, those of the command line from here."""
     for (section, key), is_path in _PATHS.items():
         inner = values.get(section)
         text = inner.get(key) if isinstance(inner, dict) else None
