@@ -86,10 +86,11 @@ class Preparation:
             StarSearchError: when the hub or a process fails.
         """
         waiting: deque[tuple[_Group, _Event]] = deque()
+        ahead = 2 * self.processes if self.processes > 1 else 0
         with tokenising(self.tokeniser, self.processes) as submit:
             for pair in self._events(submit):
                 waiting.append(pair)
-                while len(waiting) > 2 * self.processes:
+                while len(waiting) > ahead:
                     self._accept(*waiting.popleft())
             while waiting:
                 self._accept(*waiting.popleft())

@@ -222,7 +222,7 @@ class _Place:
             # Whatever mends it changes the fingerprint: nobody would come back to these parts.
             shutil.rmtree(self._building, ignore_errors=True)
             raise
-        layout = Layout(preparation.parts, parts, self._building, self.tokenizer.dtype, Mixture.from_config(self.config))
+        layout = Layout(preparation.parts, parts, self._building, self.tokenizer.dtype, self.config)
         index = self._header() | layout.write()
         index |= {"skipped": dict(sorted(preparation.damages.counts.items())), "skipped_first": preparation.damages.named}
         write_json(self._building / _INDEX, index)
