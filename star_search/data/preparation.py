@@ -20,6 +20,7 @@ from star_search.data.tokenise import ChunkTokeniser, Part, part_name, read_part
 
 # Of one byte of rows, how much lies on disk; for the progress bar.
 _PACKED = {"": 1.0, ".gz": 0.35, ".zst": 0.27}
+_STRETCHES = 8
 
 Report: TypeAlias = Callable[[float, int], None]
 
@@ -94,18 +95,22 @@ class Preparation:
                     self._accept(*waiting.popleft())
             while waiting:
                 self._accept(*waiting.popleft())
+        self.report(1.0, self._tokens)
         self._mixture.check_present(self.present, self.config.source)
         self.parts.sort(key=lambda part: part.name)
 
     def _group_files(self) -> list[_Group]:
-        files: dict[tuple[bool, str | None], list[tuple[int, SourceFile]]] = {}
+        """Return the files by the subset that their path declares; under a budget, other files in stretches, to be read side by side."""
+        stretches = _STRETCHES if self.config.tokens is not None and self._mixture.shares is None else 1
+        files: dict[tuple[bool, str | None, int], list[tuple[int, SourceFile]]] = {}
         for number, file in enumerate(self.files):
             subset = file.declared_subset
             if subset is None or self._mixture.takes(subset):
-                files.setdefault((file.held_out, subset), []).append((number, file))
+                stretch = number * stretches // len(self.files) if subset is None else 0
+                files.setdefault((file.held_out, subset, stretch), []).append((number, file))
             else:
                 self.present.add(subset)
-        return [self._group(held_out, subset, members) for (held_out, subset), members in files.items()]
+        return [self._group(held_out, subset, members) for (held_out, subset, _), members in files.items()]
 
     def _group(self, held_out: bool, subset: str | None, files: list[tuple[int, SourceFile]]) -> _Group:
         share = max(1, sum(file.size for _, file in files)) / self._bytes
