@@ -48,8 +48,13 @@ def _whole(value: object) -> object:
 Integer = Annotated[int, BeforeValidator(_whole)]
 Count = Annotated[Integer, Field(ge=0)]
 Positive = Annotated[Integer, Field(gt=0)]
+Factor = Annotated[Integer, Field(ge=1, le=64)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0)]
 Betas = Annotated[tuple[Fraction, Fraction], BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)]
+
+
+LEVELS = ["backbone", "operator", "featurizer"]
 
 
 class Section(BaseModel):
@@ -68,6 +73,23 @@ class SpaceConfig(Section):
     minimum_mixers: Count = 1
     groups: Positive | None = None
     sharing: bool = True
+    composition: bool = False
+    levels: Annotated[list[Literal["backbone", "operator", "featurizer"]], Field(min_length=1)] = ["backbone"]
+    evolved_classes: Count = 0
+    expansions: Annotated[list[Factor], Field(min_length=1)] = [1, 2, 4, 8, 16]
+    repeats: Annotated[list[Factor], Field(min_length=1)] = [1, 2, 4]
+
+    @model_validator(mode="after")
+    def _levels_fit(self) -> SpaceConfig:
+        if self.levels not in (LEVELS[:1], LEVELS[:2], LEVELS):
+            allowed = ", ".join(f"[{', '.join(LEVELS[:count])}]" for count in (1, 2, 3))
+            raise ValueError(f"space.levels must be one of {allowed}, got [{', '.join(self.levels)}]")
+        if (len(self.levels) > 1) != (self.evolved_classes > 0):
+            raise ValueError(
+                f"space.evolved_classes must be {'at least 1' if len(self.levels) > 1 else '0'} with space.levels "
+                f"[{', '.join(self.levels)}], got {self.evolved_classes}"
+            )
+        return self
 
 
 class BackboneConfig(Section):
@@ -75,21 +97,56 @@ class BackboneConfig(Section):
 
     residual: Literal["plain", "scaled"] = "plain"
     initialisation: Literal["residual_scaled", "xavier", "kaiming"] = "residual_scaled"
+    router_top_k: Positive | None = None
+
+
+def _off(value: object) -> object:
+    """Let an unquoted `off`, which YAML reads as false, stand for itself."""
+    return "off" if value is False else value
+
+
+Segment = Literal["backbone", "composition", "operator", "featurizer"]
 
 
 class AlgorithmConfig(Section):
-    """The evolutionary algorithm and its operators."""
+    """The evolutionary algorithm and its operators; keys that only some algorithms take are None where their default holds."""
 
     name: str = "nsga2"
     population: Annotated[Integer, Field(ge=2)] = 16
     generations: Count = 18
+    offspring: Positive | None = None
     tournament: Annotated[Integer, Field(ge=1)] = 2
     crossover_points: Positive = 2
+    crossover_boundary: Literal["gene", "liv"] = "gene"
     crossover_probability: Fraction = 1.0
+    mutation: Literal["per_gene", "per_genome"] = "per_gene"
     mutation_probability: Fraction = 0.1
-    repair: Literal["resample", "reinitialise"] = "resample"
-    elites: Count = 2
+    segment_mutation: dict[Segment, Fraction] = {}
+    repair: Annotated[Literal["resample", "reinitialise", "off"], BeforeValidator(_off)] = "resample"
+    initial_genomes: str | list[str] | None = None
+    asynchronous: bool = False
+    max_pending: Positive | None = None
     seed: Count = 0
+    elites: Count | None = None
+    weights: list[Weight] | None = None
+    partitions: Positive | None = None
+    penalty_exponent: Annotated[float, Field(gt=0)] | None = None
+    adaptation_frequency: Annotated[float, Field(gt=0, le=1)] | None = None
+    horizon: Positive | None = None
+    reference_margin: Annotated[float, Field(gt=0)] | None = None
+    normalise: bool | None = None
+    attractiveness: Annotated[float, Field(gt=0, le=1)] | None = None
+    absorption: Annotated[float, Field(ge=0)] | None = None
+
+    @property
+    def brood(self) -> int:
+        """Offspring of one generation."""
+        return self.offspring or self.population
+
+    @property
+    def candidates(self) -> int:
+        """Candidates of a whole run, gen00 included."""
+        return self.population + self.generations * self.brood
 
 
 class TrainingConfig(Section):
@@ -265,23 +322,22 @@ def _is_file_source(text: str) -> bool:
     return text != "embedded" and "://" not in text
 
 
-_PATHS: dict[str, Callable[[str], bool]] = {
-    "source": _is_file_source,
-    "held_out_source": _is_file_source,
-    "tokenizer": lambda text: text.endswith(".json") or text.startswith((".", "/", "~")),
-    "store": lambda text: True,
+_PATHS: dict[tuple[str, str], Callable[[str], bool]] = {
+    ("data", "source"): _is_file_source,
+    ("data", "held_out_source"): _is_file_source,
+    ("data", "tokenizer"): lambda text: text.endswith(".json") or text.startswith((".", "/", "~")),
+    ("data", "store"): lambda text: True,
+    ("algorithm", "initial_genomes"): lambda text: True,
 }
 
 
 def _anchor_paths(values: dict[str, Any], folder: Path) -> None:
-    """Make paths to text and tokenizers absolute: those of a file count from its folder, those of the command line from here."""
-    data = values.get("data")
-    if not isinstance(data, dict):
-        return
-    for key, is_path in _PATHS.items():
-        text = data.get(key)
-        if isinstance(text, str) and text and is_path(text):
-            values["data"] = data = {**data, key: str(folder / Path(text).expanduser())}
+    """Make paths to text, tokenizers and genomes absolute: those of a file count from its folder, those of the command line from here."""
+    for (section, key), is_path in _PATHS.items():
+        inner = values.get(section)
+        text = inner.get(key) if isinstance(inner, dict) else None
+        if isinstance(inner, dict) and isinstance(text, str) and text and is_path(text):
+            values[section] = {**inner, key: str(folder / Path(text).expanduser())}
 
 
 def _apply_override(values: dict[str, Any], override: str) -> None:

@@ -18,7 +18,7 @@ def gpu():
 def classes():
     from star_search.genome.catalogue import load_catalogue
 
-    return load_catalogue("star").built
+    return load_catalogue("star").ids
 
 
 @pytest.mark.parametrize("class_id", classes())

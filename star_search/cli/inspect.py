@@ -44,7 +44,7 @@ def as_json(view: RunView) -> dict[str, Any]:
     return {
         "run": view.run.name,
         "generation": view.generation,
-        "candidates": [{name: record.comparable()[name] for name in fields} for record in view.records],
+        "candidates": [{name: getattr(record, name) for name in fields} for record in view.records],
         "front": sorted(record.id for record in view.front),
         "hypervolume": [entry.hypervolume for entry in view.progress],
     }

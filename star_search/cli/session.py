@@ -52,15 +52,16 @@ class Session:
         """
         _check_budget("--max-hours", max_hours)
         _check_budget("--max-tokens", max_tokens)
-        requested = resolved(load_configuration(config or "quickstart.yaml", [] if resume and config is None else overrides))
+        requested = load_configuration(config or "quickstart.yaml", [] if resume and config is None else overrides)
         existing = _find_existing(run_dir, requested.name) if resume else None
         if existing is None:
             if resume and config is None:
-                requested = resolved(load_configuration("quickstart.yaml", overrides))
-            return cls(requested, run_dir or numbered_folder(RUNS, requested.name), None, max_hours, max_tokens)
+                requested = load_configuration("quickstart.yaml", overrides)
+            return cls(resolved(requested), run_dir or numbered_folder(RUNS, requested.name), None, max_hours, max_tokens)
         stored = stored_configuration(existing)
         if config is None:
             requested = parse_configuration(stored.model_dump(mode="json"), overrides, where=str(existing.path / "config.yaml"))
+        requested = resolved(_kept(requested, stored))
         _check_changes(existing, stored, requested)
         return cls(requested, existing.path, existing, max_hours, max_tokens)
 
@@ -69,7 +70,8 @@ class Session:
         from star_search.cli.console import console
         from star_search.cli.progress import build_reporter
         from star_search.cli.summary import print_end
-        from star_search.evolution.search import Budget, Search
+        from star_search.evolution.ledger import Budget
+        from star_search.evolution.search import Search
         from star_search.evolution.workers import build_workers
 
         start = time.monotonic()
@@ -148,12 +150,23 @@ def check_search(config: SearchConfig) -> tuple[SearchSpace, Criteria]:
 
 
 def resolved(config: SearchConfig) -> SearchConfig:
-    """Return the configuration with the classes and groups that its space comes to, so that later classes do not change a run."""
+    """Return the configuration with all that its space and algorithm come to, so that later classes and defaults do not change a run."""
+    from star_search.evolution.initial import read_initial_genomes
+    from star_search.evolution.kinds import complete
     from star_search.genome.space import SearchSpace
 
-    rules = SearchSpace.from_config(config.space).rules
-    space = config.space.model_copy(update={"classes": list(rules.classes), "groups": rules.groups})
-    return config.model_copy(update={"space": space})
+    space = SearchSpace.from_config(config.space)
+    section = config.space.model_copy(update={"classes": list(space.rules.classes), "groups": space.rules.groups})
+    initial = {"initial_genomes": read_initial_genomes(config.algorithm) or None}
+    algorithm = complete(config.algorithm, space, len(config.objectives)).model_copy(update=initial)
+    return config.model_copy(update={"space": section, "algorithm": algorithm})
+
+
+def _kept(requested: SearchConfig, stored: SearchConfig) -> SearchConfig:
+    """Return a request whose keys of the algorithm, where it leaves them to the defaults, are those that the run was made with."""
+    same = requested.algorithm.name == stored.algorithm.name
+    left = {key: getattr(stored.algorithm, key) for key, value in requested.algorithm if value is None} if same else {}
+    return requested.model_copy(update={"algorithm": requested.algorithm.model_copy(update=left)})
 
 
 def _check_budget(option: str, value: float | None) -> None:

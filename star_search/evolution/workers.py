@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.connection import Connection, wait
@@ -31,6 +31,8 @@ POLL_SECONDS = 0.2
 RETRIES = 1
 
 ProgressReport = Callable[[int, "Progress"], None]
+# Gives the next candidate, or None while there is none: there may be one once a result is in.
+Source = Callable[[], Assignment | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,8 @@ class Lost:
 class Workers(Protocol):
     """Assesses candidates and yields results as they come, in any order."""
 
-    def assess(self, assignments: Iterable[Assignment], report: ProgressReport) -> Iterator[Assessed]:
-        """Yield a result for every assignment. Takes the next assignment only when a worker is free."""
+    def assess(self, source: Source, report: ProgressReport) -> Iterator[Assessed]:
+        """Yield results until the source has nothing and no worker is busy. Asks the source only when a worker is free."""
         ...
 
     def close(self) -> None:
@@ -66,9 +68,9 @@ class InProcess:
         torch.set_num_threads(config.workers.threads)
         self.assessor = Assessor(config, devices(config.workers.device)[0])
 
-    def assess(self, assignments: Iterable[Assignment], report: ProgressReport) -> Iterator[Assessed]:
+    def assess(self, source: Source, report: ProgressReport) -> Iterator[Assessed]:
         """Yield results one by one."""
-        for assignment in assignments:
+        while (assignment := source()) is not None:
             yield self.assessor(assignment, partial(report, assignment.id))
 
     def close(self) -> None:
@@ -103,17 +105,17 @@ class Processes:
         there.close()
         return _Worker(process, here, device)
 
-    def assess(self, assignments: Iterable[Assignment], report: ProgressReport) -> Iterator[Assessed]:
+    def assess(self, source: Source, report: ProgressReport) -> Iterator[Assessed]:
         """Yield results as workers finish.
 
         Raises:
             StarSearchError: when a worker cannot start.
         """
-        source, again, tries = iter(assignments), deque[Assignment](), Counter[int]()
+        again, tries = deque[Assignment](), Counter[int]()
         while True:
             for worker in self._workers:
                 if worker.assignment is None:
-                    assignment = again.popleft() if again else next(source, None)
+                    assignment = again.popleft() if again else source()
                     if assignment is not None:
                         self._give(worker, assignment)
             if all(worker.assignment is None for worker in self._workers):

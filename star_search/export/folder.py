@@ -143,6 +143,7 @@ def _config(exported: Exported, tokenizer: Tokenizer) -> dict[str, Any]:
         "width": config.space.width,
         "depth": config.space.depth,
         "residual": config.backbone.residual,
+        "router_top_k": config.backbone.router_top_k,
         "vocab_size": tokenizer.vocabulary_size,
         **_special_tokens(tokenizer),
         "training_sequence_length": config.training.sequence_length,

@@ -40,6 +40,7 @@ class StarConfig(PretrainedConfig):
         catalogue_version: int = 1,
         width: int = 64,
         residual: Literal["plain", "scaled"] = "plain",
+        router_top_k: int | None = None,
         vocab_size: int = 257,
         training_sequence_length: int | None = None,
         star_search_version: str | None = None,
@@ -51,6 +52,7 @@ class StarConfig(PretrainedConfig):
         self.width = width
         self.depth = kwargs.pop("depth", genome.count("-") + 1)
         self.residual = residual
+        self.router_top_k = router_top_k
         self.vocab_size = vocab_size
         self.training_sequence_length = training_sequence_length
         self.star_search_version = star_search_version
@@ -110,7 +112,9 @@ class StarForCausalLM(PreTrainedModel, GenerationMixin):
     def __init__(self, config: StarConfig) -> None:
         super().__init__(config)
         _check_catalogue(config)
-        self.model = LanguageModel.from_genome(config.genome, config.width, config.vocab_size, config.catalogue, config.residual)
+        self.model = LanguageModel.from_genome(
+            config.genome, config.width, config.vocab_size, config.catalogue, config.residual, router_top_k=config.router_top_k
+        )
         self.post_init()
 
     def _init_weights(self, module: torch.nn.Module) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from star_search.genome.catalogue import CHANNEL_MIXING, NONLINEARITY, PARAMETRISATION, SPARSITY, TOKEN_MIXING, Catalogue, LIVClass
+from star_search.genome.catalogue import Catalogue
 from star_search.genome.encoding import format_digit
+from star_search.genome.genes import CHANNEL_MIXING, NONLINEARITY, PARAMETRISATION, SPARSITY, TOKEN_MIXING
+from star_search.genome.liv_class import LIVClass
 
 
 def gene_table(catalogue: Catalogue) -> dict[str, Any]:
@@ -58,5 +60,4 @@ def _class_row(liv_class: LIVClass) -> dict[str, Any]:
             str(value): ", ".join(liv_class.shared_groups(value)) or "nothing" for value in liv_class.feature_strategies
         },
         "fields": dict(liv_class.fields),
-        "not_built": liv_class.not_built,
     }

@@ -90,6 +90,7 @@ class Assessor:
             self.config.training.dropout,
             backbone.initialisation,
             seed,
+            backbone.router_top_k,
         ).to(self.device)
         training = train(model, self.stream, self.config.training, self.unigram_loss, report)
         validation = evaluate(model, self.validation, self.config.training.precision)
