@@ -73,6 +73,7 @@ class Preparation:
     def __post_init__(self) -> None:
         self.damages, self._mixture = Damages(self.config), Mixture.from_config(self.config)
         self._bytes = sum(file.size for file in self.files) or 1
+        self._ends: list[_FileEnd] = []
         self._tokens = 0
         self._groups = self._group_files()
 
@@ -98,6 +99,11 @@ class Preparation:
         self.report(1.0, self._tokens)
         self._mixture.check_present(self.present, self.config.source)
         self.parts.sort(key=lambda part: part.name)
+        for part in self.parts:
+            self.damages.merge(part.skipped, part.named)
+        for end in sorted(self._ends, key=lambda end: end.file):
+            if end.damage:
+                self.damages.add(*end.damage)
 
     def _group_files(self) -> list[_Group]:
         """Return the files by the subset that their path declares; under a budget, other files in stretches, to be read side by side."""
@@ -167,11 +173,11 @@ class Preparation:
             self.parts.append(part)
             group.tokens.update(part.tokens)
             self.present.update(part.present)
-            self.damages.merge(part.skipped, part.named)
             self._tokens += sum(part.tokens.values())
         elif isinstance(event, _FileEnd):
             if event.damage:
-                self.damages.add(*event.damage)
+                Damages(self.config).add(*event.damage)
+            self._ends.append(event)
             write_json(self.tokeniser.folder / f"{event.file:06d}.json", asdict(event))
         self.report(self._done(), self._tokens)
 

@@ -208,9 +208,9 @@ def test_on_a_terminal_bars_are_drawn_and_failures_stay(tmp_path, longer):
 
 @pytest.mark.slow
 def test_killed_while_the_text_is_prepared_and_while_candidates_train_it_ends_with_the_same_archive(evolve, tmp_path, monkeypatch):
-    """On two workers, with a text of 7 MB that two processes tokenise."""
+    """On two workers, with a text of 8 MB that two processes tokenise."""
     source = tmp_path / "long.jsonl"
-    lines = (json.dumps({"text": f"{number} " + "the cat sat on the mat. " * 200}) for number in range(1500))
+    lines = (json.dumps({"text": f"{number} " + "the cat sat on the mat. " * 200}) for number in range(1750))
     source.write_text("\n".join(lines) + "\n")
     changes = {"source": str(source), "validation_fraction": 0.1, "tokenizer": "embedded-bpe-4096"}
     configuration = write_configuration(tmp_path, source, algorithm={"generations": 1}, training={"tokens": 8192}, data=changes)

@@ -109,7 +109,7 @@ def test_the_fingerprint_ignores_where_the_source_lies_and_what_is_not_data(conf
 
 def _count_builds(monkeypatch):
     builds = []
-    monkeypatch.setattr("star_search.data.store.Preparation", lambda *arguments: builds.append(1) or Preparation(*arguments))
+    monkeypatch.setattr("star_search.data.building.Preparation", lambda *arguments: builds.append(1) or Preparation(*arguments))
     return builds
 
 
@@ -173,12 +173,12 @@ def test_processes_that_start_together_agree(config, cache_folder):
 KILLED = """
 import os, signal, sys
 from star_search.config import DataConfig
-from star_search.data import store
+from star_search.data import building, store
 from pathlib import Path
 place = sys.argv[2]
 def die(*_, **__): os.kill(os.getpid(), signal.SIGKILL)
-if place == "in the layout": store.Layout.write = die
-if place == "before the index": store.write_json = die
+if place == "in the layout": building.Layout.write = die
+if place == "before the index": building.write_json = die
 if place == "before the rename": Path.rename = die
 if place == "after the rename":
     rename = Path.rename

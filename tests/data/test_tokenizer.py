@@ -9,7 +9,7 @@ import tokenizers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from star_search.data.tokenizer import END_OF_TEXT, TOKENIZER_FOLDER, _pieces, load_tokenizer
+from star_search.data.tokenizer import END_OF_TEXT, TOKENIZER_FOLDER, load_tokenizer
 from star_search.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -131,15 +131,15 @@ TEXT = "".join(f"Line {k}: some_words(x) = {k * 7};\n\n  indented, naïve 第{k}
 @pytest.mark.parametrize("piece", [100, 1000, 50_000])
 def test_a_long_text_is_cut_without_a_trace(monkeypatch, piece):
     whole = BPE.encode_batch([TEXT, "short"])
-    monkeypatch.setattr("star_search.data.tokenizer._PIECE_CHARACTERS", piece)
-    monkeypatch.setattr("star_search.data.tokenizer._CUT_WINDOW", piece // 10)
-    cut = BPE.encode_batch([TEXT, "short", ""])
-    assert len(list(_pieces(TEXT))) > len(TEXT) // piece
-    assert [ids.tolist() for ids in cut] == [*(ids.tolist() for ids in whole), []]
+    monkeypatch.setattr("star_search.data.pieces.PIECE_CHARACTERS", piece)
+    monkeypatch.setattr("star_search.data.pieces._CUT_WINDOW", piece // 10)
+    pieces = BPE.encode_batch([TEXT, "short", ""])
+    assert len(list(cut(TEXT))) > len(TEXT) // piece
+    assert [ids.tolist() for ids in pieces] == [*(ids.tolist() for ids in whole), []]
 
 
 def test_a_text_without_a_place_to_cut_is_kept_whole_all_the_same(monkeypatch):
-    monkeypatch.setattr("star_search.data.tokenizer._PIECE_CHARACTERS", 100)
+    monkeypatch.setattr("star_search.data.pieces.PIECE_CHARACTERS", 100)
     assert BPE.decode(BPE.encode_batch(["x" * 950])[0]) == "x" * 950
 
 
