@@ -9,6 +9,7 @@ import tokenizers
 from hypothesis import given
 from hypothesis import strategies as st
 
+from star_search.data.pieces import cut
 from star_search.data.tokenizer import END_OF_TEXT, TOKENIZER_FOLDER, load_tokenizer
 from star_search.errors import InputError
 
