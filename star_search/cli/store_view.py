@@ -36,6 +36,7 @@ def print_store(store: TokenStore, samples: list[dict[str, Any]], as_json: bool)
         names = (
             "fingerprint",
             "source",
+            "commits",
             "tokenizer",
             "splits",
             "duplicates_dropped",
@@ -74,8 +75,9 @@ def _lines(store: TokenStore) -> list[str]:
     index = store.index
     size = sum(counts["bytes"] for counts in index["splits"].values())
     skipped = ", ".join(f"{count:,} {kind}" for kind, count in index["skipped"].items()) or "none"
+    at = "".join(f" at commit {commit[:12]}" for commit in index["commits"])
     lines = [
-        f"{format_bytes(size)} of text from {index['source']}, tokenizer {index['tokenizer']} ({store.vocabulary_size:,} entries)",
+        f"{format_bytes(size)} of text from {index['source']}{at}, tokenizer {index['tokenizer']} ({store.vocabulary_size:,} entries)",
         f"duplicates dropped: {index['duplicates_dropped']:,}; damaged or empty, skipped: {skipped}",
         *(f"  {sentence}" for sentence in index["skipped_first"]),
     ]

@@ -48,6 +48,7 @@ def build(
     header = {
         "fingerprint": fingerprint_of(determines),
         "source": config.source,
+        "commits": sorted({file.commit for file in files if file.commit}),
         "tokenizer": tokenizer.name,
         "token_bytes": tokenizer.dtype.itemsize,
         "determines": determines,

@@ -43,6 +43,11 @@ class SourceFile:
         return self.address.startswith(HUB_SCHEME)
 
     @property
+    def commit(self) -> str:
+        """The commit that it is read at, empty on disk."""
+        return self.address.partition("@")[2].partition("/")[0] if self.is_remote else ""
+
+    @property
     def pattern(self) -> str:
         """The address as `datasets` takes it, which reads globs."""
         return self.address if self.is_remote else escape(self.address)

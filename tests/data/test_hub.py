@@ -151,6 +151,7 @@ def test_both_layouts_stream_into_the_tokens_that_local_files_give(seen, tmp_pat
     assert set(sample["splits"]["train"]["subsets"]) == set(SUBSETS.values())
     # The hub knows its files by the sha256 of their content: a download is the same source.
     assert sample["fingerprint"] == store.fingerprint != table["fingerprint"]
+    assert (sample["commits"], store.index["commits"]) == ([COMMIT], [])
 
 
 def test_the_listing_is_asked_for_once_and_files_by_commit_and_range(seen):

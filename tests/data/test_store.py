@@ -250,6 +250,21 @@ def test_a_store_of_another_fingerprint_is_refused_with_both_shown(config, cache
         find(config)
 
 
+def test_a_large_file_is_hashed_once_until_it_changes(config, corpus, cache_folder, monkeypatch):
+    monkeypatch.setattr("star_search.data.fingerprint._LARGE_BYTES", 1)
+    first = prepare(config).fingerprint
+    hashed = []
+    monkeypatch.setattr("star_search.data.fingerprint._sha256", lambda address: hashed.append(address) or "0" * 64)
+    assert prepare(config).fingerprint == first and hashed == []
+    with (corpus / "z.jsonl").open("a") as stream:
+        stream.write('{"text": "new"}\n')
+    assert find(config) is None and hashed == [str(corpus / "z.jsonl")]
+    for path in (cache_folder / "hashes").iterdir():
+        path.write_text("[")
+    hashed.clear()
+    assert find(config) is None and len(hashed) == 2
+
+
 class TestChosenFolder:
     """`data.store`: a store that is carried about, and opened where its source is not."""
 
