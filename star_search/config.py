@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -23,7 +24,7 @@ _REQUIREMENTS = {
     "bool_type": "true or false",
     "list_type": "a list",
     "tuple_type": "a list",
-    "dict_type": "a mapping",
+    "dict_type": "values by name",
     "model_type": "a section of keys and values",
     "model_attributes_type": "a section of keys and values",
     "finite_number": "finite",
@@ -189,7 +190,17 @@ class TrainingConfig(Section):
 
 
 Policy = Literal["refuse", "skip"]
-Share = Annotated[float, Field(gt=0)]
+
+
+def _weights(value: object) -> object:
+    """Name the subset whose weight is none; a union would name the first of its members instead."""
+    for name, weight in value.items() if isinstance(value, dict) else ():
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < math.inf:
+            raise ValueError(f"data.subsets.{name} must be a finite number greater than 0, got {weight!r}")
+    return value
+
+
+Subsets = Annotated[str | list[str] | dict[str, float], BeforeValidator(_weights)]
 
 
 class DamageConfig(Section):
@@ -215,7 +226,7 @@ class DataConfig(Section):
     source: str = "embedded"
     held_out_source: str | None = None
     text_field: str = "text"
-    subsets: str | list[str] | dict[str, Share] | None = None
+    subsets: Subsets | None = None
     tokens: Positive | None = None
     tokenizer: str = "bytes"
     store: str | None = None
