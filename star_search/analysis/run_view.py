@@ -16,7 +16,6 @@ from star_search.runs.directory import RunDirectory
 from star_search.runs.records import CandidateRecord, GenerationRecord, Outcome
 from star_search.yaml_loading import parse_yaml
 
-
 _PLAIN_GENOME = re.compile(r"[0-9a-z]{5}(-[0-9a-z]{5})*", re.ASCII)
 
 
@@ -58,6 +57,7 @@ class RunView:
     records: list[CandidateRecord]
     generations: list[GenerationRecord]
     damaged: list[str]
+    reference_point: list[float]
 
     @classmethod
     def read(cls, run: RunDirectory, generation: int | None = None) -> RunView:
@@ -67,7 +67,8 @@ class RunView:
             InputError: when the run's own configuration cannot be read.
         """
         config = stored_configuration(run)
-        if not isinstance(run.provenance.get("reference_point"), list):
+        point = run.provenance.get("reference_point")
+        if not isinstance(point, list):
             raise InputError(f"{run.path / 'provenance.json'} is damaged: reference_point is missing")
         found, damaged_records = run.read_candidates()
         problems = {record.id: _problem(run, record, config.objectives) for record in found}
@@ -78,7 +79,8 @@ class RunView:
             records = [record for record in records if record.generation <= generation]
             generations = [record for record in generations if record.generation <= generation]
         last = generations[-1].generation if generations else None
-        return cls(run, config, last if generation is None else generation, records, generations, damaged_records + damaged_generations)
+        shown = last if generation is None else generation
+        return cls(run, config, shown, records, generations, damaged_records + damaged_generations, point)
 
     @property
     def names(self) -> list[str]:
@@ -119,4 +121,4 @@ class RunView:
     @cached_property
     def progress(self) -> list[GenerationProgress]:
         """Progress over the generations."""
-        return progress(self.generations, self.records, self.names, self.provenance["reference_point"])
+        return progress(self.generations, self.records, self.names, self.reference_point)
