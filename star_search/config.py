@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -186,15 +187,52 @@ class TrainingConfig(Section):
         return self
 
 
+Policy = Literal["refuse", "skip"]
+Share = Annotated[float, Field(gt=0)]
+
+
+class DamageConfig(Section):
+    """What to do with input that is not as it should be: refuse all of it, or skip that part and count it."""
+
+    unreadable: Policy = "refuse"
+    other_schema: Policy = "refuse"
+    not_utf8: Policy = "refuse"
+    not_json: Policy = "refuse"
+    no_text: Policy = "refuse"
+    too_long: Policy = "refuse"
+    empty: Policy = "skip"
+
+
+def _each_kind(value: object) -> object:
+    """Let one word stand for every kind of damage."""
+    return dict.fromkeys(DamageConfig.model_fields, value) if isinstance(value, str) else value
+
+
 class DataConfig(Section):
     """The text, its tokenizer and its split."""
 
     source: str = "embedded"
-    subsets: list[str] | None = None
+    held_out_source: str | None = None
+    text_field: str = "text"
+    subsets: str | list[str] | dict[str, Share] | None = None
+    tokens: Positive | None = None
     tokenizer: str = "bytes"
-    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    store: str | None = None
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.025
+    test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.025
     validation_tokens: Positive = 65_536
+    longest_document_bytes: Positive = 64_000_000
+    damaged: Annotated[DamageConfig, BeforeValidator(_each_kind)] = DamageConfig()
     seed: Count = 0
+
+    @model_validator(mode="after")
+    def _something_to_train_on(self) -> DataConfig:
+        if self.validation_fraction + self.test_fraction >= 1:
+            raise ValueError(
+                f"data.test_fraction must be less than 1 - data.validation_fraction ({1 - self.validation_fraction:g}), "
+                f"got {self.test_fraction:g}"
+            )
+        return self
 
 
 class WorkersConfig(Section):
@@ -268,16 +306,25 @@ def parse_configuration(
         raise InputError(f"{where}: {_first_sentence(error)}") from None
 
 
+def _is_file_source(text: str) -> bool:
+    return text != "embedded" and "://" not in text
+
+
+_PATHS: dict[tuple[str, str], Callable[[str], bool]] = {
+    ("data", "source"): _is_file_source,
+    ("data", "held_out_source"): _is_file_source,
+    ("data", "tokenizer"): lambda text: text.endswith(".json") or text.startswith((".", "/", "~")),
+    ("data", "store"): lambda text: True,
+    ("algorithm", "initial_genomes"): lambda text: True,
+}
+
+
 def _anchor_paths(values: dict[str, Any], folder: Path) -> None:
     """Make paths to text, tokenizers and genomes absolute: those of a file count from its folder, those of the command line from here."""
-    for section, key, is_name in (
-        ("data", "source", lambda text: text == "embedded"),
-        ("data", "tokenizer", lambda text: not text.endswith(".json")),
-        ("algorithm", "initial_genomes", lambda text: False),
-    ):
+    for (section, key), is_path in _PATHS.items():
         inner = values.get(section)
         text = inner.get(key) if isinstance(inner, dict) else None
-        if isinstance(inner, dict) and isinstance(text, str) and text and not is_name(text):
+        if isinstance(inner, dict) and isinstance(text, str) and text and is_path(text):
             values[section] = {**inner, key: str(folder / Path(text).expanduser())}
 
 

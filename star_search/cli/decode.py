@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,10 +20,13 @@ def decode(
     catalogue: Annotated[str, typer.Option(help="Name of the catalogue.")] = "star",
     explain: Annotated[bool, typer.Option("--explain", help="Say per gene why the genome would be repaired, and how.")] = False,
     graph: Annotated[str | None, typer.Option(metavar="dot", help="Print the genome as a graph: dot.")] = None,
+    matrices: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the token-mixing matrices as .png, .pdf, .svg.")] = None,
+    matrix_width: Annotated[int, typer.Option(help="Width of the untrained model whose matrices are drawn.")] = 32,
+    matrix_length: Annotated[int, typer.Option(help="Tokens of the embedded text that it reads.")] = 64,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Explain a genome: its LIVs, who shares what with whom, its parameters and its cache."""
-    from star_search.cli.console import print_json
+    from star_search.cli.console import errors, print_json
     from star_search.errors import InputError
     from star_search.genome import description
     from star_search.genome.accounting import Accounting
@@ -32,16 +36,23 @@ def decode(
     table = load_catalogue(catalogue)
     if graph is not None and json_:
         raise InputError("--graph and --json cannot be combined")
+    if explain and matrices is not None:
+        raise InputError("--explain and --matrices cannot be combined")
     parsed = _read(genome, width, depth, length, graph)
     if explain:
         _explain(parsed, table, json_)
         return
     Rules.of(table, parsed.layout).check(parsed)
+    described = description.describe(Accounting.of(parsed, width, table), length)
+    if matrices is not None:
+        from star_search.analysis.matrices import write_matrices
+
+        write_matrices(parsed, table, matrix_width, matrix_length, matrices)
+        errors.print(f"wrote {matrices}", markup=False)
     if graph is not None:
         print(description.graph(parsed, table))
-        return
-    described = description.describe(Accounting.of(parsed, width, table), length)
-    print_json(described) if json_ else _print_tree(described, parsed, table)
+    else:
+        print_json(described) if json_ else _print_tree(described, parsed, table)
 
 
 def _read(text: str, width: int, depth: int | None, length: int, graph: str | None) -> Genome:

@@ -75,7 +75,7 @@ class Session:
         from star_search.evolution.workers import build_workers
 
         start = time.monotonic()
-        provenance = self._check()
+        provenance = self._check(quiet)
         run = self._open(provenance)
         with run.writing():
             self._note_changes(run, provenance)
@@ -95,8 +95,9 @@ class Session:
                 print_end(run, search, finished, time.monotonic() - start, self.resume_command(run))
         return 0
 
-    def _check(self) -> dict[str, Any]:
+    def _check(self, quiet: bool) -> dict[str, Any]:
         """Prepare the text and return the provenance; every bad input is found here, before a folder is made."""
+        from star_search.cli.preparing import preparation_bar
         from star_search.data.store import prepare
         from star_search.data.stream import TokenStream
         from star_search.data.unigram import unigram_loss
@@ -106,7 +107,8 @@ class Session:
         config = self.config
         space, criteria = check_search(config)
         found = devices(config.workers.device)
-        store = prepare(config.data)
+        with preparation_bar(quiet) as report:
+            store = prepare(config.data, report=report)
         stream = TokenStream(store, config.training.sequence_length, config.training.rows, config.data.seed)
         batches = stream.validation_batches(config.data.validation_tokens, 1)
         loss = unigram_loss(batches.targets, store.vocabulary_size)

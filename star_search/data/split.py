@@ -1,8 +1,9 @@
-"""Which documents validate, and in what order documents stand: both by the hash of the text."""
+"""Which documents validate and test, and in what order documents stand: all by the hash of the text."""
 
 from hashlib import sha256
 
-SPLIT_VERSION = 1
+SPLIT_VERSION = 2
+SPLITS = ("train", "validation", "test")
 
 
 def document_digest(text: str) -> bytes:
@@ -10,9 +11,18 @@ def document_digest(text: str) -> bytes:
     return sha256(text.encode()).digest()
 
 
-def is_validation(digest: bytes, validation_fraction: float) -> bool:
-    """Tell whether a document validates; adding documents or changing the seed moves none."""
-    return int.from_bytes(digest[:8], "big") < validation_fraction * 2**64
+def split_of(digest: bytes, validation_fraction: float, test_fraction: float, held_out: bool = False) -> str:
+    """Return a document's split; adding documents or changing the seed moves none.
+
+    Hashes from 0 up to the validation fraction of their range validate, the test fraction after it tests. Documents of a source
+    that is all held out go to those two alone, in the same proportion.
+    """
+    place = int.from_bytes(digest[:8], "big") / 2**64
+    if held_out:
+        place *= validation_fraction + test_fraction
+    if place < validation_fraction:
+        return "validation"
+    return "test" if held_out or place < validation_fraction + test_fraction else "train"
 
 
 def order_key(digest: bytes, seed: int) -> bytes:

@@ -1,10 +1,11 @@
-"""Tokenizers by name or by file: bytes, the shipped byte-level BPE, or a `tokenizers` JSON file."""
+"""Tokenizers by name or by file: bytes, the shipped byte-level BPE, a `tokenizers` JSON file, or one on the hub."""
 
 from __future__ import annotations
 
 import json
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     import tokenizers
 
 END_OF_TEXT = "<|endoftext|>"
+_PIECE_CHARACTERS = 1_000_000
+_CUT_WINDOW = 10_000
+_WORD_END = re.compile(r"(?<=[^\W_])\s")
+_FILE = "tokenizer.json"
+_HUB_NAME = re.compile(r"(?P<repository>[A-Za-z0-9][\w.-]*/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 TOKENIZER_FOLDER = Path(__file__).parent / "tokenizers"
 TokenArray: TypeAlias = NDArray[np.unsignedinteger[Any]]
 
@@ -95,18 +101,55 @@ class FileTokenizer(Tokenizer):
         return counts
 
     def encode_batch(self, texts: Sequence[str]) -> list[TokenArray]:
-        encodings = self._backend.encode_batch_fast(list(texts), add_special_tokens=False)
-        return [np.array(encoding.ids, dtype=self.dtype) for encoding in encodings]
+        pieces = [(number, piece) for number, text in enumerate(texts) for piece in _pieces(text)]
+        ids: list[list[TokenArray]] = [[] for _ in texts]
+        for batch in _batches_of(pieces):
+            encodings = self._backend.encode_batch_fast([piece for _, piece in batch], add_special_tokens=False)
+            for (number, _), encoding in zip(batch, encodings, strict=True):
+                ids[number].append(np.array(encoding.ids, dtype=self.dtype))
+        return [np.concatenate(each) if each else np.empty(0, self.dtype) for each in ids]
 
     def decode(self, ids: Iterable[int]) -> str:
         return str(self._backend.decode([int(token) for token in ids], skip_special_tokens=False))
 
 
+def _pieces(text: str) -> Iterator[str]:
+    """Cut a long text, for an encoding takes some hundred times the memory of its text.
+
+    A cut falls before white space that follows a letter or digit: there the usual patterns of byte-level tokenizers divide words
+    anyway, so that the tokens are those of the whole. Only a stretch of a million characters without such a place is cut elsewhere.
+    """
+    start = 0
+    while len(text) - start > _PIECE_CHARACTERS:
+        end = start + _PIECE_CHARACTERS
+        places = [match.start() for match in _WORD_END.finditer(text, end - _CUT_WINDOW, end)]
+        if not places:
+            places = [match.start() for match in _WORD_END.finditer(text, start + 1, end)]
+        end = places[-1] if places else end
+        yield text[start:end]
+        start = end
+    yield text[start:]
+
+
+def _batches_of(pieces: list[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]:
+    """Yield the pieces in order, about a million characters at a time."""
+    batch, size = [], 0
+    for number, piece in pieces:
+        batch.append((number, piece))
+        size += len(piece)
+        if size >= _PIECE_CHARACTERS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
 def load_tokenizer(name: str) -> Tokenizer:
-    """Return the tokenizer of a name, `bytes` or a shipped one, or of a `tokenizers` JSON file.
+    """Return the tokenizer of a name: `bytes`, a shipped one, a `tokenizers` JSON file or the folder of one, or OWNER/NAME on the hub.
 
     Raises:
         InputError: when there is no such tokenizer, or the file cannot serve as one.
+        StarSearchError: when the hub cannot be reached and the file is not in its cache.
     """
     if name == "bytes":
         return ByteTokenizer(name, vocabulary_size=257, end_of_text=256, definition=_byte_definition())
@@ -114,9 +157,27 @@ def load_tokenizer(name: str) -> Tokenizer:
     if name in shipped:
         return _read_tokenizer(name, shipped[name])
     path = Path(name).expanduser()
+    if path.is_dir():
+        return _read_tokenizer(name, path / _FILE)
     if path.is_file() or path.suffix == ".json":
         return _read_tokenizer(name, path)
-    raise InputError(f"data.tokenizer {name} is neither a tokenizer nor a file{did_you_mean(name, ['bytes', *shipped])}")
+    if match := _HUB_NAME.fullmatch(name):
+        return _read_tokenizer(name, _from_hub(name, match["repository"], match["revision"]))
+    known = did_you_mean(name, ["bytes", *shipped])
+    raise InputError(f"data.tokenizer {name} is neither a shipped tokenizer, a file, nor OWNER/NAME on the hub{known}")
+
+
+def _from_hub(name: str, repository: str, revision: str | None) -> Path:
+    """Return the tokenizer's file in the hub's cache, fetched first when it is not there."""
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+
+    from star_search.data.hub import hub_errors
+
+    kept = try_to_load_from_cache(repository, _FILE, revision=revision)
+    if isinstance(kept, str):
+        return Path(kept)
+    with hub_errors(f"data.tokenizer {name}"):
+        return Path(hf_hub_download(repository, _FILE, revision=revision))
 
 
 def _read_tokenizer(name: str, path: Path) -> FileTokenizer:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import time
 from collections import Counter, deque
@@ -23,6 +21,7 @@ from star_search.errors import InputError, StarSearchError
 from star_search.genome.encoding import Genome
 from star_search.objectives.assignment import Assessed, Assignment
 from star_search.objectives.registry import Criteria, account_of
+from star_search.processes import end_with
 from star_search.runs.records import CandidateRecord, Outcome
 
 if TYPE_CHECKING:
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.2
 RETRIES = 1
-_KILL_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 ProgressReport = Callable[[int, "Progress"], None]
 # Gives the next candidate, or None while there is none: there may be one once a result is in.
@@ -259,7 +257,7 @@ def _interrupts_ignored() -> Iterator[None]:
 
 def _serve(pipe: Connection, parent: int, config: SearchConfig, device: str) -> None:
     """Run in a worker: assess what the pipe brings until it closes."""
-    _end_with(parent)
+    end_with(parent)
     import torch
 
     from star_search.objectives.assessment import Assessor
@@ -277,11 +275,3 @@ def _serve(pipe: Connection, parent: int, config: SearchConfig, device: str) -> 
         assessed = assessor(assignment, lambda progress: pipe.send(("progress", progress)))
         measured = {**assessed.record.measured, "worker": os.getpid()}
         pipe.send(("result", replace(assessed, record=replace(assessed.record, measured=measured))))
-
-
-def _end_with(parent: int) -> None:
-    """Have the kernel kill this process when the driver dies, even in the middle of native code."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_KILL_WITH_PARENT, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)

@@ -8,6 +8,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from star_search.liv.featurizers import (
     Convolved,
@@ -33,9 +34,7 @@ def initialise(liv: LIV, depth: int, scheme: Scheme, generator: torch.Generator 
     `residual_scaled` draws projections with variance 1 / fan-in and divides output maps by sqrt(2 depth) (GPT-2, section 2.3);
     `xavier` and `kaiming` draw every projection and output map as torch does by those names.
     """
-    for name, module in liv.featurizer.items():
-        for parameter, draw in _rows(module, scheme, name):
-            draw(parameter, generator)
+    initialise_groups(liv.featurizer, scheme, generator)
     for parameter, draw in _rows(liv.output, scheme):
         draw(parameter, generator)
     if scheme == "residual_scaled":
@@ -44,6 +43,13 @@ def initialise(liv: LIV, depth: int, scheme: Scheme, generator: torch.Generator 
         nn.init.normal_(liv.lambda_vectors, std=0.1, generator=generator)
     if liv.norm is not None:
         nn.init.ones_(liv.norm)
+
+
+def initialise_groups(groups: nn.ModuleDict, scheme: Scheme, generator: torch.Generator | None) -> None:
+    """Draw the weights of feature groups by name."""
+    for name, module in groups.items():
+        for parameter, draw in _rows(module, scheme, name):
+            draw(parameter, generator)
 
 
 Draw = Callable[[Tensor, torch.Generator | None], object]
@@ -77,6 +83,16 @@ def _filter_decay(decay: Tensor, generator: torch.Generator | None) -> None:
     """Kernels and decays that fade over LAG_RANGE tokens, spread evenly in logarithm: the modes of a channel far from each other."""
     rates = 1 / torch.logspace(math.log2(LAG_RANGE[0]), math.log2(LAG_RANGE[1]), decay.numel(), base=2, device=decay.device)
     decay.data.copy_((rates + torch.log(-torch.expm1(-rates))).view_as(decay))
+
+
+def _kernel_map(decay: Tensor) -> Draw:
+    """The last map of a long kernel: each channel's kernel has unit energy, however slowly it fades; sines have mean square 1/2."""
+
+    def draw(weight: Tensor, generator: torch.Generator | None) -> None:
+        energy_D = 0.5 / -torch.expm1(-2 * functional.softplus(decay.data))
+        fan_in(weight, generator).data.div_(energy_D.sqrt()[:, None])
+
+    return draw
 
 
 def log_steps(log_step: Tensor, generator: torch.Generator | None) -> None:
@@ -162,5 +178,5 @@ def _rows(module: nn.Module, scheme: Scheme, name: str = "") -> Iterator[tuple[T
         yield module.first.bias, lambda bias, generator: nn.init.uniform_(bias, -math.pi, math.pi, generator=generator)
         yield module.second.weight, fan_in
         yield module.second.bias, lambda bias, generator: nn.init.uniform_(bias, -math.pi, math.pi, generator=generator)
-        yield module.last.weight, fan_in
         yield module.decay, _filter_decay
+        yield module.last.weight, _kernel_map(module.decay)

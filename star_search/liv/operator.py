@@ -211,16 +211,42 @@ class LIV(nn.Module):
 
         Features, norms and gates on the value path are frozen at x. Where the value itself is shared, T acts on `shared["v"]` [T, G].
         """
-        features = self.featurize(x_TD.unsqueeze(0), self._batched(shared or {}))
-        owns_value = "v" in self.computed
-        length, channels = x_TD.shape[0], x_TD.shape[1] if owns_value else features["v"].shape[-1]
+        apply, channels = self._frozen(x_TD, shared)
+        length = x_TD.shape[0]
         basis = torch.eye(length * channels, dtype=x_TD.dtype, device=x_TD.device).reshape(-1, length, channels)
-        statistics = _Statistics()
+        return apply(basis).reshape(length, channels, length, -1).permute(2, 0, 3, 1)
+
+    @torch.no_grad()
+    def token_matrix(self, x_TD: Tensor, shared: Features | None = None, probes: int | None = None) -> Tensor:
+        """Return [T, T]: the Frobenius norm over channels of every block T[i, j] of the explicit operator, without ever holding it.
+
+        With fewer `probes` than the value has channels, blocks act on so many random orthonormal directions instead of all channels; the
+        squares of the norms are then unbiased estimates.
+        """
+        apply, channels = self._frozen(x_TD, shared)
+        length, count = x_TD.shape[0], channels if probes is None else min(probes, channels)
+        generator = torch.Generator().manual_seed(0)
+        noise_GP = torch.eye(channels) if count == channels else torch.randn(channels, count, generator=generator)
+        directions_GP = torch.linalg.qr(noise_GP.double())[0].to(x_TD)
+        matrix_TT = x_TD.new_empty(length, length)
+        for token in range(length):
+            values_PTG = x_TD.new_zeros(count, length, channels)
+            values_PTG[:, token] = directions_GP.T
+            matrix_TT[:, token] = (apply(values_PTG).square().sum((0, 2)) * channels / count).sqrt()
+        return matrix_TT
+
+    def _frozen(self, x_TD: Tensor, shared: Features | None) -> tuple[Callable[[Tensor], Tensor], int]:
+        """Return T as a map of values [K, T, G] to outputs [K, T, D], everything but the value frozen at x, and G."""
+        features = self.featurize(x_TD.unsqueeze(0), self._batched(shared or {}))
+        owns_value, statistics = "v" in self.computed, _Statistics()
         self._readout(self.token_mixing.mix(features), features, statistics)
-        value = self.group("v").linear(basis, x_TD.unsqueeze(0)) if owns_value else basis
-        frozen = {name: each.expand(len(basis), *each.shape[1:]) if self._by_token(name) else each for name, each in features.items()}
-        columns = self._readout(self.token_mixing.mix(frozen | {"v": value}), frozen, statistics.replay())
-        return columns.reshape(length, channels, length, -1).permute(2, 0, 3, 1)
+
+        def apply(basis_KTG: Tensor) -> Tensor:
+            value = self.group("v").linear(basis_KTG, x_TD.unsqueeze(0)) if owns_value else basis_KTG
+            frozen = {name: each.expand(len(value), *each.shape[1:]) if self._by_token(name) else each for name, each in features.items()}
+            return self._readout(self.token_mixing.mix(frozen | {"v": value}), frozen, statistics.replay())
+
+        return apply, x_TD.shape[1] if owns_value else features["v"].shape[-1]
 
     def _by_token(self, name: str) -> bool:
         """Return whether a feature is computed from the input, [B, T, ...]."""

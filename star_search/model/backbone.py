@@ -65,8 +65,12 @@ class Backbone(nn.Module):
         # A cache holds a state for every LIV, then one for every router.
         routed = [block for block in self.blocks if block.is_routed]
         self.router_places = {block.start: place for place, block in enumerate(routed, genome.depth)}
+        if not self.norms[0].is_meta:  # nothing to draw, and torch is slow at not drawing it
+            self._initialise(livs, initialisation, generator)
+
+    def _initialise(self, livs: Sequence[LIV], scheme: Scheme, generator: torch.Generator | None) -> None:
         for liv in livs:
-            initialise(liv, genome.depth, initialisation, generator)
+            initialise(liv, len(livs), scheme, generator)
         for combination in self.combinations.values():
             combination.initialise(generator)  # type: ignore[operator]
 

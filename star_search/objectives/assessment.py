@@ -113,7 +113,16 @@ class Assessor:
 
 
 def _details(training: TrainingResult, validation: ValidationResult) -> dict[str, Any]:
-    return {"steps": training.steps, "curve": training.curve, "validation_loss": validation.loss, "validation_tokens": validation.tokens}
+    return {
+        "steps": training.steps,
+        "curve": training.curve,
+        "validation_loss": validation.loss,
+        "validation_tokens": validation.tokens,
+        "subsets": {
+            name: {"perplexity": each.perplexity, "bits_per_byte": each.bits_per_byte, "tokens": each.tokens}
+            for name, each in validation.subsets.items()
+        },
+    }
 
 
 def _failure(error: Exception) -> tuple[Outcome, str, str]:

@@ -8,14 +8,15 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from star_search.config import TrainingConfig
-from star_search.data.stream import TokenStream, ValidationBatches
+from star_search.data.stream import EvaluationBatches, TokenStream
 from star_search.model.language_model import LanguageModel
 from star_search.runs.records import Outcome
 from star_search.training.schedule import learning_rate
@@ -47,11 +48,12 @@ class TrainingResult:
 
 @dataclass(frozen=True, slots=True)
 class ValidationResult:
-    """Loss in nats a token over counted tokens, and the bytes of text they stand for."""
+    """Loss in nats a token over counted tokens, and the bytes of text they stand for; the same of each subset among them."""
 
     loss: float
     tokens: int
     text_bytes: int
+    subsets: dict[str, ValidationResult] = field(default_factory=dict)
 
     @property
     def perplexity(self) -> float:
@@ -133,29 +135,31 @@ def build_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Ada
 
 
 @torch.no_grad()
-def evaluate(model: LanguageModel, batches: ValidationBatches, precision: str = "float32") -> ValidationResult:
+def evaluate(model: LanguageModel, batches: EvaluationBatches, precision: str = "float32") -> ValidationResult:
     """Return the loss on validation batches.
 
     Raises:
         Unhealthy: when the loss is not finite or the logits are the same at every position.
     """
     model.eval()
-    total, tokens, constant = 0.0, 0, True
+    pieces, constant = [], True
     for inputs_BT, targets_BT in _on_device(model, batches):
         with torch.autocast(inputs_BT.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
             logits_BTV = model(inputs_BT).float()
-        total += functional.cross_entropy(logits_BTV.flatten(0, 1), targets_BT.flatten(), reduction="sum").item()
-        tokens += targets_BT.numel()
+        losses_BT = functional.cross_entropy(logits_BTV.flatten(0, 1), targets_BT.flatten(), reduction="none")
+        pieces.append(losses_BT.double().cpu().numpy())
         constant = constant and bool((logits_BTV == logits_BTV[:1, :1]).all())
-    loss = total / tokens
+    losses = np.concatenate(pieces)
+    loss = float(losses.mean())
     if not math.isfinite(loss):
         raise Unhealthy(Outcome.unstable, f"the validation loss is {loss}")
     if constant:
         raise Unhealthy(Outcome.degenerate, "the logits are the same at every position")
-    return ValidationResult(loss, tokens, batches.count_bytes)
+    subsets = {name: ValidationResult(*figures) for name, figures in batches.by_subset(losses).items()}
+    return ValidationResult(loss, len(losses), batches.count_bytes, subsets)
 
 
-def _on_device(model: LanguageModel, batches: ValidationBatches) -> Iterator[tuple[Tensor, Tensor]]:
+def _on_device(model: LanguageModel, batches: EvaluationBatches) -> Iterator[tuple[Tensor, Tensor]]:
     for inputs, targets in batches:
         yield torch.from_numpy(inputs).to(model.embedding.device), torch.from_numpy(targets).to(model.embedding.device)
 

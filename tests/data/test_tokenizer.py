@@ -89,8 +89,9 @@ def _refusal(name: str) -> str:
 
 
 def test_refuses_an_unknown_name():
-    assert _refusal("bites") == "data.tokenizer bites is neither a tokenizer nor a file; did you mean 'bytes'?"
-    assert _refusal("gpt2") == "data.tokenizer gpt2 is neither a tokenizer nor a file; allowed: bytes, embedded-bpe-4096"
+    expected = "is neither a shipped tokenizer, a file, nor OWNER/NAME on the hub"
+    assert _refusal("bites") == f"data.tokenizer bites {expected}; did you mean 'bytes'?"
+    assert _refusal("gpt2") == f"data.tokenizer gpt2 {expected}; allowed: bytes, embedded-bpe-4096"
 
 
 def test_refuses_a_missing_file():

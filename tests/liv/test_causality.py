@@ -8,23 +8,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from helpers import STAR, class_parameters, lively_backbone, lively_liv, lone, noise, sharing_genomes, uses_fft
+from liv.conformance import assert_past_unchanged, perturbed
 from star_search import LanguageModel
 
 CLASSES = class_parameters()
 VOCABULARY, LENGTH, ROWS = 64, 32, 8
-
-
-def assert_past_unchanged(before: Tensor, after: Tensor, token: int, tolerance: float) -> None:
-    """Hold the outputs before `token` to be equal, bit for bit where the tolerance is zero."""
-    if tolerance == 0:
-        assert torch.equal(before[:, :token], after[:, :token])
-    else:
-        error = (before[:, :token] - after[:, :token]).abs().max()
-        assert error <= tolerance * before[:, :token].abs().max()
-
-
-def perturbed(x_BTD: Tensor, token: int) -> Tensor:
-    return torch.cat((x_BTD[:, :token], x_BTD[:, token : token + 1] + 3, x_BTD[:, token + 1 :]), dim=1)
 
 
 @pytest.mark.parametrize("class_id", CLASSES)
