@@ -241,7 +241,10 @@ class WorkersConfig(Section):
     count: Count | Literal["auto"] = "auto"
     threads: Positive = 1
     device: str = "auto"
+    per_device: Positive = 1
     timeout: Annotated[float, Field(gt=0)] | None = None
+    backend: Literal["processes", "dask"] = "processes"
+    scheduler: str | None = None
 
 
 class SearchConfig(Section):

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from star_search.objectives.registry import Criteria
 
 RUNS = Path("runs")
-CHANGEABLE = ("algorithm.generations", "workers.count", "workers.timeout", "workers.device")
+_WORKERS = ("count", "timeout", "device", "per_device", "backend", "scheduler")
+CHANGEABLE = ("algorithm.generations", *(f"workers.{key}" for key in _WORKERS))
 INTERRUPTED = 130
 
 

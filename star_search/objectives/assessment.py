@@ -23,7 +23,8 @@ from star_search.objectives.registry import Criteria, account_of
 from star_search.runs.atomic import write_bytes
 from star_search.runs.records import Outcome
 from star_search.training.stability import Unhealthy
-from star_search.training.trainer import Progress, TrainingResult, ValidationResult, evaluate, train
+from star_search.training.progress import Progress
+from star_search.training.trainer import TrainingResult, ValidationResult, evaluate, train
 
 EVALUATION_ROWS = 16
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
@@ -47,3 +47,7 @@ class Assessed:
 
     record: CandidateRecord
     traceback: str = ""
+
+    def measured_by(self, worker: int | str) -> Assessed:
+        """Return the same with the worker that did it."""
+        return replace(self, record=replace(self.record, measured=self.record.measured | {"worker": worker}))
