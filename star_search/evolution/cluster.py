@@ -179,8 +179,9 @@ def _never_rerun(dask_scheduler: Any = None) -> None:
 def _kill(cluster: LocalCluster) -> None:
     for nanny in cluster.workers.values():
         nanny.auto_restart = False
-        with contextlib.suppress(AttributeError, OSError):
-            os.kill(nanny.pid, signal.SIGKILL)
+        if nanny.pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(nanny.pid, signal.SIGKILL)
 
 
 def _assess(assignment: Assignment, config: SearchConfig) -> Assessed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from pymoo.core.individual import Individual
@@ -18,6 +19,7 @@ from star_search.evolution.operators import MatingStatistics
 from star_search.genome.encoding import Genome
 from star_search.objectives.assignment import Assessed, Assignment
 from star_search.objectives.registry import Criteria, account_of
+from star_search.runs.atomic import patiently
 from star_search.runs.directory import RunDirectory
 from star_search.runs.records import CandidateRecord, GenerationRecord, Outcome
 
@@ -125,13 +127,13 @@ class Ledger:
     def finish(self, assessed: Assessed) -> None:
         """Record a candidate that was assessed."""
         if assessed.traceback:
-            self.run.write_traceback(assessed.record.id, assessed.traceback)
+            patiently(partial(self.run.write_traceback, assessed.record.id, assessed.traceback))
         self._finish(assessed.record)
 
     def _finish(self, record: CandidateRecord) -> None:
-        self.run.write_candidate(record)
+        patiently(partial(self.run.write_candidate, record))
         self.archive.add(record)
-        self.run.append_event("candidate", id=record.id, outcome=record.outcome.value)
+        patiently(partial(self.run.append_event, "candidate", id=record.id, outcome=record.outcome.value))
         self.reporter.candidate_finished(record)
 
     def close_generation(self, generation: int, population: Population, seconds: float) -> None:
@@ -161,7 +163,7 @@ class Ledger:
     def _keep(self, record: GenerationRecord) -> None:
         before = self._generations.pop(record.generation, None)
         if before is None:
-            self.run.write_generation(record)
+            patiently(partial(self.run.write_generation, record))
         elif before.comparable() != record.comparable():
             raise StarSearchError(
                 f"generation {record.generation} of {self.run.path} came out otherwise than recorded: "

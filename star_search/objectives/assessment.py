@@ -6,6 +6,7 @@ import resource
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,10 @@ from star_search.genome.encoding import Genome
 from star_search.model.language_model import LanguageModel
 from star_search.objectives.assignment import Assessed, Assignment
 from star_search.objectives.registry import Criteria, account_of
-from star_search.runs.atomic import write_bytes
+from star_search.runs.atomic import patiently, write_bytes
 from star_search.runs.records import Outcome
-from star_search.training.stability import Unhealthy
 from star_search.training.progress import Progress
+from star_search.training.stability import Unhealthy
 from star_search.training.trainer import TrainingResult, ValidationResult, evaluate, train
 
 EVALUATION_ROWS = 16
@@ -45,7 +46,7 @@ class Assessor:
         self.unigram_loss = unigram_loss(self.validation.targets, self.store.vocabulary_size)
 
     def __call__(self, assignment: Assignment, report: Report = lambda progress: None) -> Assessed:
-        """Assess one candidate; raises nothing but KeyboardInterrupt and SystemExit."""
+        """Assess one candidate; raises nothing but KeyboardInterrupt, SystemExit, and StarSearchError where its weights cannot be kept."""
         exact = self.criteria.exact_values(account_of(self.config, Genome.parse(assignment.canonical)))
         start, began, seen = time.perf_counter(), time.time(), [0]
 
@@ -66,7 +67,7 @@ class Assessor:
         if outcome != Outcome.ok:
             measured = {"seconds": seconds, "busy": busy}
             return Assessed(assignment.record(seed, outcome, reason, exact, tokens=seen[0], measured=measured), trace)
-        write_bytes(Path(assignment.weights_path), save(model.state_dict()))
+        patiently(partial(write_bytes, Path(assignment.weights_path), save(model.state_dict())))
         objectives = exact | {"perplexity": validation.perplexity, "bits_per_byte": validation.bits_per_byte}
         record = assignment.record(
             seed,
