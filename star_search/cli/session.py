@@ -142,10 +142,12 @@ def check_search(config: SearchConfig) -> tuple[SearchSpace, Criteria]:
     """
     from star_search.evolution.algorithms import Operators, SearchProblem, build_algorithm
     from star_search.genome.space import SearchSpace
+    from star_search.objectives.racing import check_racing
     from star_search.objectives.registry import Criteria
 
     space, criteria = SearchSpace.from_config(config.space), Criteria.from_config(config)
     space.check_width()
+    check_racing(config, criteria)
     build_algorithm(Operators(space, config.algorithm), SearchProblem(space, len(criteria.objectives), 1))
     return space, criteria
 

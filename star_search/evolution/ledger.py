@@ -18,6 +18,7 @@ from star_search.evolution.archive import Archive
 from star_search.evolution.operators import MatingStatistics
 from star_search.genome.encoding import Genome
 from star_search.objectives.assignment import Assessed, Assignment
+from star_search.objectives.racing import Standings
 from star_search.objectives.registry import Criteria, account_of
 from star_search.runs.atomic import patiently
 from star_search.runs.directory import RunDirectory
@@ -69,6 +70,7 @@ class Ledger:
         self.archive = Archive(criteria, run.provenance["reference_point"])
         self.recorded = {record.id: record for record in _intact(run.read_candidates(), "the candidate assessed")}
         self._generations = {record.generation: record for record in _intact(run.read_generations(), "it written")}
+        self.standings = Standings(config)
         self._highest = max(self.recorded, default=-1)
         self._statistics: dict[int, MatingStatistics] = defaultdict(MatingStatistics)
         self.asked = 0
@@ -111,6 +113,7 @@ class Ledger:
             canonical=individual.get("canonical"),
             weights_path=str(self.run.weights_path(number)),
             lineage=individual.get("lineage") or {},
+            rivals=self.standings.rivals([self._values(number) for number in self.archive.front()]),
         )
         return None if self._rejected(assignment) else assignment
 
@@ -123,6 +126,15 @@ class Ledger:
         if reason:
             self._finish(assignment.record(self.config.algorithm.seed, Outcome.rejected, reason, values))
         return bool(reason)
+
+    def _values(self, number: int) -> list[float]:
+        return [self.archive.records[number].objectives[name] for name in self.criteria.names]
+
+    def settle(self, ids: list[int]) -> None:
+        """Let told candidates count towards the front and the standings."""
+        self.archive.settle(ids)
+        for number in ids:
+            self.standings.learn(self.archive.records[number])
 
     def finish(self, assessed: Assessed) -> None:
         """Record a candidate that was assessed."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
+from star_search.objectives.racing import Rivals
 from star_search.runs.records import CandidateRecord, Outcome
 
 
@@ -19,6 +20,7 @@ class Assignment:
     canonical: str
     weights_path: str
     lineage: dict[str, Any] = field(default_factory=dict)
+    rivals: Rivals | None = None
 
     def seed(self, run_seed: int) -> int:
         """Return the candidate's seed, drawn from its architecture and the run's seed alone."""
