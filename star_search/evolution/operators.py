@@ -94,12 +94,19 @@ class GenomeSampling(Sampling):
 
 
 class PointCrossover(Crossover):
-    """k-point crossover of two parents, between any two genes or between LIVs alone (STAR section 4.2: k = 2)."""
+    """k-point crossover of two parents, between any two genes or between LIVs alone (STAR section 4.2: k = 2).
+
+    Classes that genomes bring are crossed by themselves, with k points of their own; a coin decides whose come first.
+    """
 
     def __init__(self, space: SearchSpace, points: int, probability: float, boundary: Literal["gene", "liv"]) -> None:
         super().__init__(n_parents=2, n_offsprings=2, prob=probability)
         self.points = points
-        self.places = np.array(space.unit_starts[1:] if boundary == "liv" else range(1, space.size), dtype=np.int64)
+        places = space.unit_starts if boundary == "liv" else range(space.size)
+        self.classes_start = space.layout.unit_slice(space.depth).start
+        self.backbone_places = np.array([place for place in places if 0 < place < self.classes_start], dtype=np.int64)
+        self.class_places = np.array([place for place in places if place > self.classes_start], dtype=np.int64)
+        self.has_classes = space.layout.evolved > 0
 
     def do(self, problem: Problem, pop: Any, parents: Any = None, *args: Any, random_state: Generator, **kwargs: Any) -> Population:
         """Return two offspring per pair of parents, complementary in which parent gives each segment."""
@@ -117,7 +124,15 @@ class PointCrossover(Crossover):
         """Draw the first gene of every segment but the first; none where crossover does not happen."""
         if random_state.random() >= self.prob.value:
             return np.array([], dtype=np.int64)
-        return np.sort(random_state.choice(self.places, size=min(self.points, len(self.places)), replace=False))
+        cuts = self._choice(self.backbone_places, random_state)
+        if self.has_classes:
+            second_first = random_state.random() < 0.5
+            turn = [self.classes_start] if second_first != bool(len(cuts) % 2) else []
+            cuts = np.concatenate([cuts, np.array(turn, dtype=np.int64), self._choice(self.class_places, random_state)])
+        return cuts
+
+    def _choice(self, places: NDArray[np.int64], random_state: Generator) -> NDArray[np.int64]:
+        return np.sort(random_state.choice(places, size=min(self.points, len(places)), replace=False))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import pytest
 from pymoo.core.individual import Individual
 from pymoo.core.population import Population
 
+from helpers import whole_space
 from star_search.config import AlgorithmConfig, SpaceConfig
 from star_search.errors import InputError
 from star_search.evolution.algorithms import Operators, SearchProblem
@@ -102,6 +103,20 @@ class TestPointCrossover:
         assert all(child.get("lineage")["points"] == [] and len(set(child.X)) == 1 for child in cross(2, probability=0.0, pairs=20))
         crossed = sum(bool(child.get("lineage")["points"]) for child in cross(2, probability=0.3, pairs=1000)[::2])
         assert abs(crossed - 300) < 5 * (1000 * 0.3 * 0.7) ** 0.5
+
+    @pytest.mark.parametrize("boundary", ["gene", "liv"])
+    def test_classes_of_the_genomes_own_are_crossed_by_themselves(self, boundary):
+        space = whole_space(4, evolved=3)
+        start = space.layout.unit_slice(4).start
+        parents, problem = population([[1] * space.size, [2] * space.size]), SearchProblem(space, 2, 1)
+        crossover, begins = PointCrossover(space, 2, 1.0, boundary), Counter()
+        for seed in range(60):
+            one, two = crossover.do(problem, parents, parents=[[0, 1]], random_state=generator(seed))
+            assert (one.X + two.X == 3).all()
+            assert switches(one.X) == one.get("lineage")["points"]
+            assert len(switches(one.X[:start])) == len(switches(one.X[start:])) == 2
+            begins[int(one.X[start])] += 1
+        assert min(begins[1], begins[2]) > 15
 
     def test_parents_stay_as_they_are(self):
         parents = population([[1] * GENES, [2] * GENES])
