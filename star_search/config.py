@@ -253,7 +253,24 @@ class WorkersConfig(Section):
     count: Count | Literal["auto"] = "auto"
     threads: Positive = 1
     device: str = "auto"
+    per_device: Positive = 1
     timeout: Annotated[float, Field(gt=0)] | None = None
+    backend: Literal["processes", "dask"] = "processes"
+    scheduler: str | None = None
+
+
+class RacingConfig(Section):
+    """When candidates stop early: at which shares of the budget they are judged, and how optimistic the judgement is."""
+
+    rungs: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=1)] = [0.25, 0.5]
+    margin: Annotated[float, Field(ge=0)] = 0.1
+    minimum_finished: Positive = 8
+
+    @model_validator(mode="after")
+    def _in_order(self) -> RacingConfig:
+        if sorted(set(self.rungs)) != self.rungs:
+            raise ValueError(f"racing.rungs must rise, got {self.rungs}")
+        return self
 
 
 class SearchConfig(Section):
@@ -268,6 +285,7 @@ class SearchConfig(Section):
     training: TrainingConfig = TrainingConfig()
     data: DataConfig = DataConfig()
     workers: WorkersConfig = WorkersConfig()
+    racing: RacingConfig | None = None
 
     def to_yaml(self) -> str:
         """Return the resolved configuration as YAML that `SearchConfig` reads back unchanged."""

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from star_search.objectives.registry import Criteria
 
 RUNS = Path("runs")
-CHANGEABLE = ("algorithm.generations", "workers.count", "workers.timeout", "workers.device")
+_WORKERS = ("count", "timeout", "device", "per_device", "backend", "scheduler")
+CHANGEABLE = ("algorithm.generations", *(f"workers.{key}" for key in _WORKERS))
 INTERRUPTED = 130
 
 
@@ -141,10 +142,12 @@ def check_search(config: SearchConfig) -> tuple[SearchSpace, Criteria]:
     """
     from star_search.evolution.algorithms import Operators, SearchProblem, build_algorithm
     from star_search.genome.space import SearchSpace
+    from star_search.objectives.racing import check_racing
     from star_search.objectives.registry import Criteria
 
     space, criteria = SearchSpace.from_config(config.space), Criteria.from_config(config)
     space.check_width()
+    check_racing(config, criteria)
     build_algorithm(Operators(space, config.algorithm), SearchProblem(space, len(criteria.objectives), 1))
     return space, criteria
 
