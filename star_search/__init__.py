@@ -8,14 +8,24 @@ if TYPE_CHECKING:
     from star_search.genome.encoding import Genome
     from star_search.genome.space import SearchSpace
     from star_search.model.language_model import LanguageModel
-    from star_search.model.star_backbone import ChannelMixingStructure, LIVConfig, STARBackbone, TokenMixingStructure
+    from star_search.model.liv_config import ChannelMixingStructure, LIVConfig, TokenMixingStructure
+    from star_search.model.star_backbone import Featurizer, STARBackbone
 
 try:
     __version__ = version("star-search")
 except PackageNotFoundError:
     __version__ = "0.0.0"
 
-__all__ = ["ChannelMixingStructure", "Genome", "LIVConfig", "LanguageModel", "STARBackbone", "SearchSpace", "TokenMixingStructure"]
+__all__ = [
+    "ChannelMixingStructure",
+    "Featurizer",
+    "Genome",
+    "LIVConfig",
+    "LanguageModel",
+    "STARBackbone",
+    "SearchSpace",
+    "TokenMixingStructure",
+]
 
 # Loaded when asked for, so that the command line and genome tools start without torch.
 _HOMES = {
@@ -23,9 +33,10 @@ _HOMES = {
     "SearchSpace": "star_search.genome.space",
     "LanguageModel": "star_search.model.language_model",
     "STARBackbone": "star_search.model.star_backbone",
-    "LIVConfig": "star_search.model.star_backbone",
-    "TokenMixingStructure": "star_search.model.star_backbone",
-    "ChannelMixingStructure": "star_search.model.star_backbone",
+    "Featurizer": "star_search.model.star_backbone",
+    "LIVConfig": "star_search.model.liv_config",
+    "TokenMixingStructure": "star_search.model.liv_config",
+    "ChannelMixingStructure": "star_search.model.liv_config",
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -22,6 +24,7 @@ _REQUIREMENTS = {
     "bool_type": "true or false",
     "list_type": "a list",
     "tuple_type": "a list",
+    "dict_type": "values by name",
     "model_type": "a section of keys and values",
     "model_attributes_type": "a section of keys and values",
     "finite_number": "finite",
@@ -45,8 +48,13 @@ def _whole(value: object) -> object:
 Integer = Annotated[int, BeforeValidator(_whole)]
 Count = Annotated[Integer, Field(ge=0)]
 Positive = Annotated[Integer, Field(gt=0)]
+Factor = Annotated[Integer, Field(ge=1, le=64)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0)]
 Betas = Annotated[tuple[Fraction, Fraction], BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)]
+
+
+LEVELS = ["backbone", "operator", "featurizer"]
 
 
 class Section(BaseModel):
@@ -60,11 +68,28 @@ class SpaceConfig(Section):
 
     depth: Positive = 8
     width: Annotated[Integer, Field(ge=4)] = 64
-    catalogue: str = "star"
+    catalogue: str | dict[str, Any] = "star"
     classes: list[int | str] | None = None
     minimum_mixers: Count = 1
     groups: Positive | None = None
     sharing: bool = True
+    composition: bool = False
+    levels: Annotated[list[Literal["backbone", "operator", "featurizer"]], Field(min_length=1)] = ["backbone"]
+    evolved_classes: Count = 0
+    expansions: Annotated[list[Factor], Field(min_length=1)] = [1, 2, 4, 8, 16]
+    repeats: Annotated[list[Factor], Field(min_length=1)] = [1, 2, 4]
+
+    @model_validator(mode="after")
+    def _levels_fit(self) -> SpaceConfig:
+        if self.levels not in (LEVELS[:1], LEVELS[:2], LEVELS):
+            allowed = ", ".join(f"[{', '.join(LEVELS[:count])}]" for count in (1, 2, 3))
+            raise ValueError(f"space.levels must be one of {allowed}, got [{', '.join(self.levels)}]")
+        if (len(self.levels) > 1) != (self.evolved_classes > 0):
+            raise ValueError(
+                f"space.evolved_classes must be {'at least 1' if len(self.levels) > 1 else '0'} with space.levels "
+                f"[{', '.join(self.levels)}], got {self.evolved_classes}"
+            )
+        return self
 
 
 class BackboneConfig(Section):
@@ -72,21 +97,56 @@ class BackboneConfig(Section):
 
     residual: Literal["plain", "scaled"] = "plain"
     initialisation: Literal["residual_scaled", "xavier", "kaiming"] = "residual_scaled"
+    router_top_k: Positive | None = None
+
+
+def _off(value: object) -> object:
+    """Let an unquoted `off`, which YAML reads as false, stand for itself."""
+    return "off" if value is False else value
+
+
+Segment = Literal["backbone", "composition", "operator", "featurizer"]
 
 
 class AlgorithmConfig(Section):
-    """The evolutionary algorithm and its operators."""
+    """The evolutionary algorithm and its operators; keys that only some algorithms take are None where their default holds."""
 
     name: str = "nsga2"
     population: Annotated[Integer, Field(ge=2)] = 16
     generations: Count = 18
+    offspring: Positive | None = None
     tournament: Annotated[Integer, Field(ge=1)] = 2
     crossover_points: Positive = 2
+    crossover_boundary: Literal["gene", "liv"] = "gene"
     crossover_probability: Fraction = 1.0
+    mutation: Literal["per_gene", "per_genome"] = "per_gene"
     mutation_probability: Fraction = 0.1
-    repair: Literal["resample", "reinitialise"] = "resample"
-    elites: Count = 2
+    segment_mutation: dict[Segment, Fraction] = {}
+    repair: Annotated[Literal["resample", "reinitialise", "off"], BeforeValidator(_off)] = "resample"
+    initial_genomes: str | list[str] | None = None
+    asynchronous: bool = False
+    max_pending: Positive | None = None
     seed: Count = 0
+    elites: Count | None = None
+    weights: list[Weight] | None = None
+    partitions: Positive | None = None
+    penalty_exponent: Annotated[float, Field(gt=0)] | None = None
+    adaptation_frequency: Annotated[float, Field(gt=0, le=1)] | None = None
+    horizon: Positive | None = None
+    reference_margin: Annotated[float, Field(gt=0)] | None = None
+    normalise: bool | None = None
+    attractiveness: Annotated[float, Field(gt=0, le=1)] | None = None
+    absorption: Annotated[float, Field(ge=0)] | None = None
+
+    @property
+    def brood(self) -> int:
+        """Offspring of one generation."""
+        return self.offspring or self.population
+
+    @property
+    def candidates(self) -> int:
+        """Candidates of a whole run, gen00 included."""
+        return self.population + self.generations * self.brood
 
 
 class TrainingConfig(Section):
@@ -131,15 +191,62 @@ class TrainingConfig(Section):
         return self
 
 
+Policy = Literal["refuse", "skip"]
+
+
+def _weights(value: object) -> object:
+    """Name the subset whose weight is none; a union would name the first of its members instead."""
+    for name, weight in value.items() if isinstance(value, dict) else ():
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < math.inf:
+            raise ValueError(f"data.subsets.{name} must be a finite number greater than 0, got {weight!r}")
+    return value
+
+
+Subsets = Annotated[str | list[str] | dict[str, float], BeforeValidator(_weights)]
+
+
+class DamageConfig(Section):
+    """What to do with input that is not as it should be: refuse all of it, or skip that part and count it."""
+
+    unreadable: Policy = "refuse"
+    other_schema: Policy = "refuse"
+    not_utf8: Policy = "refuse"
+    not_json: Policy = "refuse"
+    no_text: Policy = "refuse"
+    too_long: Policy = "refuse"
+    empty: Policy = "skip"
+
+
+def _each_kind(value: object) -> object:
+    """Let one word stand for every kind of damage."""
+    return dict.fromkeys(DamageConfig.model_fields, value) if isinstance(value, str) else value
+
+
 class DataConfig(Section):
     """The text, its tokenizer and its split."""
 
     source: str = "embedded"
-    subsets: list[str] | None = None
+    held_out_source: str | None = None
+    text_field: str = "text"
+    subsets: Subsets | None = None
+    tokens: Positive | None = None
     tokenizer: str = "bytes"
-    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    store: str | None = None
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.025
+    test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.025
     validation_tokens: Positive = 65_536
+    longest_document_bytes: Positive = 64_000_000
+    damaged: Annotated[DamageConfig, BeforeValidator(_each_kind)] = DamageConfig()
     seed: Count = 0
+
+    @model_validator(mode="after")
+    def _something_to_train_on(self) -> DataConfig:
+        if self.validation_fraction + self.test_fraction >= 1:
+            raise ValueError(
+                f"data.test_fraction must be less than 1 - data.validation_fraction ({1 - self.validation_fraction:g}), "
+                f"got {self.test_fraction:g}"
+            )
+        return self
 
 
 class WorkersConfig(Section):
@@ -148,7 +255,24 @@ class WorkersConfig(Section):
     count: Count | Literal["auto"] = "auto"
     threads: Positive = 1
     device: str = "auto"
+    per_device: Positive = 1
     timeout: Annotated[float, Field(gt=0)] | None = None
+    backend: Literal["processes", "dask"] = "processes"
+    scheduler: str | None = None
+
+
+class RacingConfig(Section):
+    """When candidates stop early: at which shares of the budget they are judged, and how optimistic the judgement is."""
+
+    rungs: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=1)] = [0.25, 0.5]
+    margin: Annotated[float, Field(ge=0)] = 0.1
+    minimum_finished: Positive = 8
+
+    @model_validator(mode="after")
+    def _in_order(self) -> RacingConfig:
+        if sorted(set(self.rungs)) != self.rungs:
+            raise ValueError(f"racing.rungs must rise, got {self.rungs}")
+        return self
 
 
 class SearchConfig(Section):
@@ -163,6 +287,7 @@ class SearchConfig(Section):
     training: TrainingConfig = TrainingConfig()
     data: DataConfig = DataConfig()
     workers: WorkersConfig = WorkersConfig()
+    racing: RacingConfig | None = None
 
     def to_yaml(self) -> str:
         """Return the resolved configuration as YAML that `SearchConfig` reads back unchanged."""
@@ -213,15 +338,31 @@ def parse_configuration(
         raise InputError(f"{where}: {_first_sentence(error)}") from None
 
 
+def _is_file_source(text: str) -> bool:
+    return text != "embedded" and "://" not in text
+
+
+def _is_catalogue_file(text: str) -> bool:
+    return text.endswith((".yaml", ".yml")) or Path(text).name != text
+
+
+_PATHS: dict[tuple[str, str], Callable[[str], bool]] = {
+    ("space", "catalogue"): _is_catalogue_file,
+    ("data", "source"): _is_file_source,
+    ("data", "held_out_source"): _is_file_source,
+    ("data", "tokenizer"): lambda text: text.endswith(".json") or text.startswith((".", "/", "~")),
+    ("data", "store"): lambda text: True,
+    ("algorithm", "initial_genomes"): lambda text: True,
+}
+
+
 def _anchor_paths(values: dict[str, Any], folder: Path) -> None:
-    """Make paths to text and tokenizers absolute: those of a file count from its folder, those of the command line from here."""
-    data = values.get("data")
-    if not isinstance(data, dict):
-        return
-    for key, is_name in (("source", lambda text: text == "embedded"), ("tokenizer", lambda text: not text.endswith(".json"))):
-        text = data.get(key)
-        if isinstance(text, str) and text and not is_name(text):
-            values["data"] = data = {**data, key: str(folder / Path(text).expanduser())}
+    """Make paths to files absolute: those of a file count from its folder, those of the command line from here."""
+    for (section, key), is_path in _PATHS.items():
+        inner = values.get(section)
+        text = inner.get(key) if isinstance(inner, dict) else None
+        if isinstance(inner, dict) and isinstance(text, str) and text and is_path(text):
+            values[section] = {**inner, key: str(folder / Path(text).expanduser())}
 
 
 def _apply_override(values: dict[str, Any], override: str) -> None:

@@ -8,9 +8,13 @@ import torch
 from torch import Tensor
 
 from star_search.config import SpaceConfig
-from star_search.genome.catalogue import REPARAMETRISED, Catalogue, load_catalogue
+from star_search.genome.catalogue import Catalogue, load_catalogue
 from star_search.genome.encoding import Genome, format_digit
+from star_search.genome.evolved import evolved_id
+from star_search.genome.genes import REPARAMETRISED
+from star_search.genome.liv_class import LIVClass
 from star_search.genome.space import SearchSpace
+from star_search.liv.convolution import LONGEST_SHIFTED
 from star_search.liv.operator import LIV
 from star_search.model.backbone import Backbone
 
@@ -18,9 +22,11 @@ STAR = load_catalogue("star")
 WIDTH = 64
 
 
-def class_parameters() -> list[object]:
-    """Return every built class of catalogue `star` as a pytest parameter; a class that gets built joins by itself."""
-    return [pytest.param(class_id, id=STAR[class_id].name) for class_id in STAR.built]
+def class_parameters(catalogue: Catalogue = STAR) -> list[object]:
+    """Return every class of a catalogue as a pytest parameter, those of `star` once: a class that is added joins by itself."""
+    return [
+        pytest.param(class_id, id=each.name) for class_id, each in catalogue.classes.items() if catalogue is STAR or class_id not in STAR
+    ]
 
 
 def lone(class_id: int) -> str:
@@ -34,12 +40,33 @@ def sharing_genomes() -> list[str]:
     In the written ones the second LIV takes features from the first and is itself the first of a featurizer group.
     """
     written = []
-    for class_id in STAR.built:
+    for class_id in STAR.ids:
         digit = format_digit(class_id)
         for strategy in STAR[class_id].feature_strategies[1:]:
             written.append(f"{digit}111{strategy}-91111-{digit}121{strategy}-{digit}1211")
         written.append(f"{digit}1211-{digit}1211")
-    return written + [sampled(depth, groups, seed).format() for depth in (3, 5, 8) for groups in (1, 2) for seed in (0, 1)]
+    composed = ["11113-71111-11113-91111|1231", "51112-71211-51112-71211|1313", "21111-61111-i1111-91111-f1111|12223"]
+    return (
+        written
+        + composed
+        + [sampled(depth, groups, seed).format() for depth in (3, 5, 8) for groups in (1, 2) for seed in (0, 1)]
+        + [whole_space_genome(4, seed).format() for seed in range(6)]
+    )
+
+
+def whole_space(depth: int, width: int = WIDTH, evolved: int = 2) -> SearchSpace:
+    """Return the space of everything: every class, sharing, composition and classes of the genome's own."""
+    levels = ["backbone", "operator", "featurizer"]
+    return SearchSpace.from_config(SpaceConfig(depth=depth, width=width, composition=True, levels=levels, evolved_classes=evolved))
+
+
+def whole_space_genome(depth: int, seed: int, evolved: int = 2) -> Genome:
+    """Draw a genome of the whole space in which every second LIV is of a class of its own."""
+    space, random_state = whole_space(depth, evolved=evolved), np.random.default_rng(seed)
+    values = space.sample(random_state).genome.integers()
+    for position in range(1, depth, 2):
+        values[space.layout.unit_slice(position).start] = evolved_id(position // 2 % evolved)
+    return space.repair(space.read(values), random_state).genome
 
 
 def sampled(depth: int, groups: int, seed: int) -> Genome:
@@ -63,9 +90,9 @@ def lively_backbone(
     return backbone.to(dtype).eval()
 
 
-def lively_liv(class_id: int, width: int = WIDTH, dtype: torch.dtype = torch.float32, seed: int = 0) -> LIV:
+def lively_liv(class_id: int, width: int = WIDTH, dtype: torch.dtype = torch.float32, seed: int = 0, catalogue: Catalogue = STAR) -> LIV:
     """Return one LIV of a class, far from its start."""
-    return lively_backbone(lone(class_id), width, dtype, seed).livs[0]
+    return lively_backbone(lone(class_id), width, dtype, seed, catalogue).livs[0]
 
 
 def noise(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -78,8 +105,12 @@ def relative(value: Tensor, truth: Tensor) -> float:
     return float((value.detach().double() - truth.detach().double()).norm() / truth.detach().double().norm())
 
 
-def uses_fft(genome: Genome | str) -> bool:
-    """Whether a class of the genome has an implicit kernel, whose fast form goes through an FFT."""
+def uses_fft(genome: Genome | str, catalogue: Catalogue = STAR) -> bool:
+    """Whether the fast form of a class of the genome goes through an FFT: implicit and long kernels, and those of S4D."""
     genome = Genome.parse(genome) if isinstance(genome, str) else genome
-    classes = [STAR[liv.liv_class] for liv in genome.livs]
-    return any(group.parametrisation == REPARAMETRISED for each in classes for group in each.groups.values())
+    return any(_uses_fft(catalogue[liv.liv_class]) for liv in genome.livs)
+
+
+def _uses_fft(liv_class: LIVClass) -> bool:
+    implicit = "kernel" in liv_class.groups and liv_class.groups["kernel"].parametrisation == REPARAMETRISED
+    return implicit or liv_class.is_complex or liv_class.fields.get("kernel_length", 0) > LONGEST_SHIFTED

@@ -88,7 +88,7 @@ class TestNumbers:
         ({"space": None}, "space must be a section of keys and values, got None"),
         ({"algorithm": {"population": 1}}, "algorithm.population must be at least 2, got 1"),
         ({"algorithm": {"mutation_probability": 1.5}}, "algorithm.mutation_probability must be at most 1, got 1.5"),
-        ({"algorithm": {"repair": "mend"}}, "algorithm.repair must be one of 'resample' or 'reinitialise', got 'mend'"),
+        ({"algorithm": {"repair": "mend"}}, "algorithm.repair must be one of 'resample', 'reinitialise' or 'off', got 'mend'"),
         ({"training": {"dropout": 1.0}}, "training.dropout must be less than 1, got 1.0"),
         ({"training": {"betas": [0.9]}}, "training.betas"),
         ({"data": {"validation_fraction": 0}}, "data.validation_fraction must be greater than 0, got 0"),
@@ -115,6 +115,11 @@ class TestOverrides:
         values = {"space": {"depth": 3}}
         parse_configuration(values, ["space.depth=5"])
         assert values == {"space": {"depth": 3}}
+
+    def test_off_without_quotes_is_no_false(self):
+        config = parse_configuration({}, ["algorithm.repair=off"])
+        assert config.algorithm.repair == "off"
+        assert parse_configuration(yaml.safe_load(config.to_yaml())) == config
 
     def test_null_takes_a_limit_away(self):
         assert parse_configuration({"workers": {"timeout": 5.0}}, ["workers.timeout=null"]).workers.timeout is None

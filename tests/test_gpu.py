@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+from engines import CATALOGUE, Job, compare_all
+from helpers import lone, whole_space_genome
+
 pytestmark = pytest.mark.gpu
 
 
@@ -15,32 +18,63 @@ def gpu():
         pytest.skip("no NVIDIA GPU here")
 
 
-def classes():
+def catalogue():
+    """Return the shipped classes and those of the grid's tests."""
     from star_search.genome.catalogue import load_catalogue
 
-    return load_catalogue("star").built
+    return load_catalogue(str(CATALOGUE))
 
 
-@pytest.mark.parametrize("class_id", classes())
+# LIVs in parallel by weights and by routers, features shared within a block and across; classes of the genome's own.
+COMPOSED = [
+    "11112-71111-11112-91111|1213",
+    "51112-71211-51112-71211|1313",
+    "21111-61111-i1111-91111-f1111|12223",
+    *(whole_space_genome(4, seed).format() for seed in range(3)),
+]
+JOBS = [Job(genome, precision) for genome in [*COMPOSED, *map(lone, catalogue().ids)] for precision in ("float32", "bfloat16")]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def comparisons(request):
+    """Begin the comparisons that were asked for; the other tests run meanwhile."""
+    import torch
+
+    asked = [item.callspec.params["job"] for item in request.session.items if "job" in getattr(item, "fixturenames", ())]
+    if not asked or not torch.cuda.is_available():
+        yield {}
+        return
+    from star_search.config import DataConfig
+    from star_search.data.store import prepare
+
+    prepare(DataConfig())
+    pool, futures = compare_all(asked)
+    yield futures
+    pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.parametrize("class_id", catalogue().ids)
 def test_a_model_on_the_gpu_computes_what_it_computes_on_the_cpu(class_id):
     import torch
 
     from star_search import LanguageModel
 
     torch.backends.cuda.matmul.allow_tf32 = False
-    model = LanguageModel.from_genome(f"({class_id})1111-91111", 64, 64, seed=0)
-    tokens = torch.randint(0, 64, (2, 100))
+    model = LanguageModel.from_genome(f"({class_id})1111-91111", 64, 64, catalogue(), seed=0)
+    tokens = torch.randint(0, 64, (2, 150))
     expected = model(tokens).detach()
     model.cuda()
     logits = model(tokens.cuda())
     assert float((logits.cpu() - expected).norm() / expected.norm()) < 1e-5
     logits.square().mean().backward()
+    with torch.autocast("cuda", torch.bfloat16):
+        model(tokens.cuda()).square().mean().backward()
     assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters())
-    cache, steps = model.init_cache(2, 100), []
-    for token in tokens.cuda().unbind(1):
+    cache, steps, decoded = model.init_cache(2, 150), [], expected[:, :70]
+    for token in tokens[:, :70].cuda().unbind(1):
         out, cache = model.step(token, cache)
         steps.append(out)
-    assert float((torch.stack(steps, 1).cpu() - expected).norm() / expected.norm()) < 1e-4
+    assert float((torch.stack(steps, 1).cpu() - decoded).norm() / decoded.norm()) < 1e-4
 
 
 def test_a_search_on_the_gpu_ends_with_a_front(tmp_path, monkeypatch, capsys):
@@ -172,18 +206,19 @@ class TestKernels:
         )
 
 
+@pytest.fixture(scope="module")
+def stream():
+    from star_search.config import DataConfig
+    from star_search.data.store import prepare
+    from star_search.data.stream import TokenStream
+
+    return TokenStream(prepare(DataConfig()), 256, 8, 0)
+
+
 class TestEngines:
     """Graphs and compiled blocks train as eager steps do."""
 
     GENOME = "11212-91111-51111-91111-71111-61111-11212-81111"
-
-    @pytest.fixture(scope="class")
-    def stream(self):
-        from star_search.config import DataConfig
-        from star_search.data.store import prepare
-        from star_search.data.stream import TokenStream
-
-        return TokenStream(prepare(DataConfig()), 256, 8, 0)
 
     def curve(self, stream, **changes):
         from star_search import LanguageModel
@@ -237,3 +272,10 @@ class TestEngines:
         steps.run(0)
         (loss, norm), *_ = steps.mark()()
         assert 4 < loss < 8 and norm > 0
+
+
+@pytest.mark.parametrize("job", JOBS, ids="-".join)
+def test_a_graph_trains_as_eager_steps_do(comparisons, job):
+    problem = comparisons[job].result()
+    if problem:
+        pytest.fail(problem, pytrace=False)

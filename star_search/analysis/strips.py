@@ -2,6 +2,7 @@
 
 from star_search.genome.catalogue import Catalogue
 from star_search.genome.encoding import Genome
+from star_search.genome.evolved import catalogue_for
 
 # Okabe and Ito's colours, which colour-blind readers tell apart.
 FAMILY_COLOURS = {
@@ -26,7 +27,8 @@ FAMILY_LETTERS = {
 
 def families(genome: Genome, catalogue: Catalogue) -> list[str]:
     """Return the operator family of every LIV."""
-    names = (catalogue[liv.liv_class].family for liv in genome.livs)
+    complete = catalogue_for(genome, catalogue)
+    names = (complete[liv.liv_class].family for liv in genome.livs)
     return [name if name in FAMILY_LETTERS else "custom" for name in names]
 
 

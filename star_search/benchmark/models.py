@@ -10,6 +10,7 @@ import resource
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -20,15 +21,15 @@ from star_search.config import TrainingConfig
 from star_search.data.store import TokenStore
 from star_search.data.stream import TokenStream
 from star_search.data.tokenizer import TokenArray, load_tokenizer
+from star_search.data.tokens import HeldTokens
 from star_search.errors import StarSearchError
 from star_search.genome.accounting import Accounting, Dimensions
-from star_search.genome.catalogue import LOW_RANK
 from star_search.genome.encoding import Genome
+from star_search.genome.genes import LOW_RANK, SOFTMAX
 from star_search.model.language_model import LanguageModel
 from star_search.training.engine import build_steps
 from star_search.training.steps import Steps
 
-SOFTMAX = 2
 RANDOM_TOKENS = 2**22
 # Of the first step, against the same step in fp32, operation by operation.
 LOSS_TOLERANCE, GRADIENT_TOLERANCE = 2e-3, 5e-2
@@ -133,7 +134,7 @@ def random_stream(setting: ModelSetting) -> TokenStream:
     dtype: type[np.unsignedinteger[Any]] = np.uint16 if setting.vocabulary_size <= 2**16 else np.uint32
     count = max(RANDOM_TOKENS, 2 * setting.batch_tokens)
     tokens: TokenArray = np.random.default_rng(0).integers(0, setting.vocabulary_size, count).astype(dtype)
-    store = TokenStore("random", load_tokenizer("bytes"), tokens, tokens, {})
+    store = TokenStore(Path(), "random", load_tokenizer("bytes"), HeldTokens(tokens), HeldTokens(tokens), {"subsets": []})
     return TokenStream(store, setting.sequence_length, setting.batch_tokens // setting.sequence_length, 0)
 
 

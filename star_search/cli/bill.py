@@ -15,7 +15,7 @@ MODEL_FLOPS_PER_SECOND = {"one H200 at 40 % of its bf16 peak": 0.4 * 790e12, "on
 def print_bill(config: SearchConfig) -> None:
     """Print the configuration, the token, FLOP and time bill, and Transformer++ at this scale."""
     space, criteria = check_search(config)
-    candidates = config.algorithm.population * (config.algorithm.generations + 1)
+    candidates = config.algorithm.candidates
     tokens = candidates * config.training.steps * config.training.batch_tokens
     account = transformer_plus_plus(config)
     flops = TRAINING_FLOPS_PER_PARAMETER * account.parameters * tokens

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,13 +17,16 @@ def decode(
     width: Annotated[int, typer.Option(help="Width of the residual stream.")] = 768,
     depth: Annotated[int | None, typer.Option(help="Number of LIVs that the genome must have.")] = None,
     length: Annotated[int, typer.Option(help="Tokens for which the cache is counted.")] = 4096,
-    catalogue: Annotated[str, typer.Option(help="Name of the catalogue.")] = "star",
+    catalogue: Annotated[str, typer.Option(help="Name of a catalogue, or the YAML file of one.")] = "star",
     explain: Annotated[bool, typer.Option("--explain", help="Say per gene why the genome would be repaired, and how.")] = False,
     graph: Annotated[str | None, typer.Option(metavar="dot", help="Print the genome as a graph: dot.")] = None,
+    matrices: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the token-mixing matrices as .png, .pdf, .svg.")] = None,
+    matrix_width: Annotated[int, typer.Option(help="Width of the untrained model whose matrices are drawn.")] = 32,
+    matrix_length: Annotated[int, typer.Option(help="Tokens of the embedded text that it reads.")] = 64,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Explain a genome: its LIVs, who shares what with whom, its parameters and its cache."""
-    from star_search.cli.console import print_json
+    from star_search.cli.console import errors, print_json
     from star_search.errors import InputError
     from star_search.genome import description
     from star_search.genome.accounting import Accounting
@@ -32,16 +36,23 @@ def decode(
     table = load_catalogue(catalogue)
     if graph is not None and json_:
         raise InputError("--graph and --json cannot be combined")
+    if explain and matrices is not None:
+        raise InputError("--explain and --matrices cannot be combined")
     parsed = _read(genome, width, depth, length, graph)
     if explain:
         _explain(parsed, table, json_)
         return
-    Rules.of(table, parsed.depth).check(parsed)
+    Rules.of(table, parsed.layout).check(parsed)
+    described = description.describe(Accounting.of(parsed, width, table), length)
+    if matrices is not None:
+        from star_search.analysis.matrices import write_matrices
+
+        write_matrices(parsed, table, matrix_width, matrix_length, matrices)
+        errors.print(f"wrote {matrices}", markup=False)
     if graph is not None:
         print(description.graph(parsed, table))
-        return
-    described = description.describe(Accounting.of(parsed, width, table), length)
-    print_json(described) if json_ else _print_tree(described, parsed, table)
+    else:
+        print_json(described) if json_ else _print_tree(described, parsed, table)
 
 
 def _read(text: str, width: int, depth: int | None, length: int, graph: str | None) -> Genome:
@@ -73,7 +84,8 @@ def _explain(genome: Genome, catalogue: Catalogue, as_json: bool) -> None:
     for sentence in account["problems"]:
         console.print(f"  {sentence}", markup=False)
     for change in account["changed"]:
-        console.print(f"  LIV {change['liv']}: {change['gene']} {change['from']} becomes {change['to']}", markup=False)
+        owner = f"LIV {change['liv']}" if "liv" in change else f"class {change['class']}"
+        console.print(f"  {owner}: {change['gene']} {change['from']} becomes {change['to']}", markup=False)
     console.print(f"repaired (seed 0): {account['repaired']}")
 
 
@@ -82,6 +94,7 @@ def _print_tree(described: dict[str, Any], genome: Genome, catalogue: Catalogue)
 
     from star_search.analysis.strips import legend_markup, strip_markup
     from star_search.cli.console import console, format_bytes
+    from star_search.genome.encoding import format_digits
 
     console.print(f"{strip_markup(genome, catalogue)}  {described['genome']}")
     console.print(f"canonical {described['canonical']}")
@@ -100,4 +113,10 @@ def _print_tree(described: dict[str, Any], genome: Genome, catalogue: Catalogue)
             for source in sorted(set(shared.values())):
                 branch.add(f"{title} {', '.join(name for name, where in shared.items() if where == source)} from LIV {source}")
     console.print(tree)
+    for block in described["composition"]:
+        console.print(f"LIVs {', '.join(map(str, block['members']))} run in parallel, combined by {block['combined_by']}")
+    for own in described["classes"]:
+        groups = ", ".join(f"{name} {format_digits(genes)}" for kind in ("context", "readout") for name, genes in own[kind].items())
+        kind = f"{own['family']}{', differential' if own['differential'] else ''}"
+        console.print(f"class {own['class']} {own['name']}: operator {own['operator']} ({kind}), groups {groups}")
     console.print(legend_markup())

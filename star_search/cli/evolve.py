@@ -19,6 +19,11 @@ def evolve(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved search and its bill; run nothing.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
     workers: Annotated[str | None, typer.Option(help="Worker processes: a number, auto, or 0 for this process.")] = None,
+    asynchronous: Annotated[
+        bool,
+        typer.Option("--async", help="Keep all workers busy: no wait at the end of a generation; the same archive for any number of them."),
+    ] = False,
+    scheduler: Annotated[str | None, typer.Option(help="Address or JSON file of a Dask scheduler whose workers train.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the search.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
     max_hours: Annotated[float | None, typer.Option(help="Stop cleanly after this many hours.")] = None,
@@ -30,7 +35,7 @@ def evolve(
     """
     from star_search.cli.session import Session
 
-    overrides = [*(set_ or []), *_overrides(workers, seed, device)]
+    overrides = [*(set_ or []), *_overrides(workers, scheduler, seed, device, asynchronous)]
     session = Session.plan(config, overrides, run_dir, resume, max_hours, max_tokens)
     if dry_run:
         _print_bill(session.config)
@@ -38,8 +43,14 @@ def evolve(
         raise typer.Exit(session.run(quiet))
 
 
-def _overrides(workers: str | None, seed: int | None, device: str | None) -> list[str]:
-    pairs = {"workers.count": workers, "algorithm.seed": seed, "workers.device": device}
+def _overrides(workers: str | None, scheduler: str | None, seed: int | None, device: str | None, asynchronous: bool) -> list[str]:
+    pairs = {
+        "workers.count": workers,
+        "workers.scheduler": scheduler,
+        "algorithm.seed": seed,
+        "workers.device": device,
+        "algorithm.asynchronous": asynchronous or None,
+    }
     return [f"{key}={value}" for key, value in pairs.items() if value is not None]
 
 

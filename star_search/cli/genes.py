@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def genes(
-    catalogue: Annotated[str, typer.Option(help="Name of the catalogue.")] = "star",
+    catalogue: Annotated[str, typer.Option(help="Name of a catalogue, or the YAML file of one.")] = "star",
     json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print the gene table: every integer, its allowed values per class, and what it means."""
@@ -40,12 +40,10 @@ def _print(described: dict[str, Any], catalogue: Catalogue) -> None:
     for gene in described["featurizer"]:
         console.print(f"  {gene['gene']}: " + (gene.get("meaning") or "; ".join(f"{v} {m}" for v, m in gene["values"].items())))
     table = Table(title="\nClasses", title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
-    for heading in ("class", "name", "operator", "context groups", "readout groups", "feature strategies", ""):
+    for heading in ("class", "name", "operator", "context groups", "readout groups", "feature strategies"):
         table.add_column(heading, no_wrap=heading in ("class", "name", "operator"))
     for row in described["classes"]:
         groups = (", ".join(f"{name} {genes}" for name, genes in row[kind].items()) or "none" for kind in ("context", "readout"))
         strategies = "; ".join(f"{value} {meaning}" for value, meaning in row["feature_strategies"].items())
-        note = row["not_built"] and "[dim]cannot be built[/]"
-        name = f"{row['name']}"
-        table.add_row(str(row["id"]), name, row["operator"], *groups, strategies, note)
+        table.add_row(str(row["id"]), row["name"], row["operator"], *groups, strategies)
     console.print(table)

@@ -13,12 +13,11 @@ from rich.progress import Progress as Bars
 
 from star_search.cli.console import console, format_seconds, format_value, shown_objectives
 from star_search.config import SearchConfig
-from star_search.objectives.assignment import Assignment
 from star_search.runs.directory import RunDirectory
 from star_search.runs.records import CandidateRecord, GenerationRecord, Outcome
 
 if TYPE_CHECKING:
-    from star_search.training.trainer import Progress
+    from star_search.training.progress import Progress
 
 
 class QuietReporter:
@@ -26,11 +25,13 @@ class QuietReporter:
 
     def __init__(self, config: SearchConfig, run: RunDirectory) -> None:
         self.config, self.run = config, run
-        self.total = config.algorithm.population * (config.algorithm.generations + 1)
+        self.total = config.algorithm.candidates
         self.start = time.monotonic()
-        self.generation = self.seen = self.trained = 0
+        self.generation = self.trained = 0
         self.best: CandidateRecord | None = None
-        for record in run.read_candidates()[0]:
+        recorded = run.read_candidates()[0]
+        self.seen = len(recorded)
+        for record in recorded:
             self._consider(record)
 
     def __enter__(self) -> Self:
@@ -46,10 +47,9 @@ class QuietReporter:
     def close(self) -> None:
         """After the last."""
 
-    def generation_started(self, generation: int, assignments: list[Assignment]) -> None:
-        """Count the candidates that a resumed run need not train."""
+    def generation_started(self, generation: int) -> None:
+        """Remember which it is."""
         self.generation = generation
-        self.seen = generation * self.config.algorithm.population + self.config.algorithm.population - len(assignments)
 
     def candidate_progressed(self, number: int, progress: Progress) -> None:
         """Nothing."""

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from star_search.objectives.registry import Criteria
 
 RUNS = Path("runs")
-CHANGEABLE = ("algorithm.generations", "workers.count", "workers.timeout", "workers.device")
+_WORKERS = ("count", "timeout", "device", "per_device", "backend", "scheduler")
+CHANGEABLE = ("algorithm.generations", *(f"workers.{key}" for key in _WORKERS))
 INTERRUPTED = 130
 
 
@@ -52,15 +53,16 @@ class Session:
         """
         _check_budget("--max-hours", max_hours)
         _check_budget("--max-tokens", max_tokens)
-        requested = resolved(load_configuration(config or "quickstart.yaml", [] if resume and config is None else overrides))
+        requested = load_configuration(config or "quickstart.yaml", [] if resume and config is None else overrides)
         existing = _find_existing(run_dir, requested.name) if resume else None
         if existing is None:
             if resume and config is None:
-                requested = resolved(load_configuration("quickstart.yaml", overrides))
-            return cls(requested, run_dir or numbered_folder(RUNS, requested.name), None, max_hours, max_tokens)
+                requested = load_configuration("quickstart.yaml", overrides)
+            return cls(resolved(requested), run_dir or numbered_folder(RUNS, requested.name), None, max_hours, max_tokens)
         stored = stored_configuration(existing)
         if config is None:
             requested = parse_configuration(stored.model_dump(mode="json"), overrides, where=str(existing.path / "config.yaml"))
+        requested = resolved(_kept(requested, stored))
         _check_changes(existing, stored, requested)
         return cls(requested, existing.path, existing, max_hours, max_tokens)
 
@@ -69,11 +71,12 @@ class Session:
         from star_search.cli.console import console
         from star_search.cli.progress import build_reporter
         from star_search.cli.summary import print_end
-        from star_search.evolution.search import Budget, Search
+        from star_search.evolution.ledger import Budget
+        from star_search.evolution.search import Search
         from star_search.evolution.workers import build_workers
 
         start = time.monotonic()
-        provenance = self._check()
+        provenance = self._check(quiet)
         run = self._open(provenance)
         with run.writing():
             self._note_changes(run, provenance)
@@ -93,8 +96,9 @@ class Session:
                 print_end(run, search, finished, time.monotonic() - start, self.resume_command(run))
         return 0
 
-    def _check(self) -> dict[str, Any]:
+    def _check(self, quiet: bool) -> dict[str, Any]:
         """Prepare the text and return the provenance; every bad input is found here, before a folder is made."""
+        from star_search.cli.preparing import preparation_bar
         from star_search.data.store import prepare
         from star_search.data.stream import TokenStream
         from star_search.data.unigram import unigram_loss
@@ -104,7 +108,8 @@ class Session:
         config = self.config
         space, criteria = check_search(config)
         found = devices(config.workers.device)
-        store = prepare(config.data)
+        with preparation_bar(quiet) as report:
+            store = prepare(config.data, report=report)
         stream = TokenStream(store, config.training.sequence_length, config.training.rows, config.data.seed)
         batches = stream.validation_batches(config.data.validation_tokens, 1)
         loss = unigram_loss(batches.targets, store.vocabulary_size)
@@ -137,21 +142,37 @@ def check_search(config: SearchConfig) -> tuple[SearchSpace, Criteria]:
     """
     from star_search.evolution.algorithms import Operators, SearchProblem, build_algorithm
     from star_search.genome.space import SearchSpace
+    from star_search.objectives.racing import check_racing
     from star_search.objectives.registry import Criteria
 
     space, criteria = SearchSpace.from_config(config.space), Criteria.from_config(config)
     space.check_width()
+    check_racing(config, criteria)
     build_algorithm(Operators(space, config.algorithm), SearchProblem(space, len(criteria.objectives), 1))
     return space, criteria
 
 
 def resolved(config: SearchConfig) -> SearchConfig:
-    """Return the configuration with the classes and groups that its space comes to, so that later classes do not change a run."""
+    """Return the configuration with all that its space and algorithm come to, which later catalogues and defaults leave alone."""
+    from star_search.evolution.initial import read_initial_genomes
+    from star_search.evolution.kinds import complete
+    from star_search.genome.catalogue import load_catalogue
     from star_search.genome.space import SearchSpace
 
-    rules = SearchSpace.from_config(config.space).rules
-    space = config.space.model_copy(update={"classes": list(rules.classes), "groups": rules.groups})
-    return config.model_copy(update={"space": space})
+    space = SearchSpace.from_config(config.space)
+    # A catalogue of the user's is kept whole: its file may change or go, and the configuration goes where the run does.
+    whole = {"catalogue": load_catalogue(config.space.catalogue).source, "classes": list(space.rules.classes)}
+    section = config.space.model_copy(update={**whole, "groups": space.rules.groups})
+    initial = {"initial_genomes": read_initial_genomes(config.algorithm) or None}
+    algorithm = complete(config.algorithm, space, len(config.objectives)).model_copy(update=initial)
+    return config.model_copy(update={"space": section, "algorithm": algorithm})
+
+
+def _kept(requested: SearchConfig, stored: SearchConfig) -> SearchConfig:
+    """Return a request whose keys of the algorithm, where it leaves them to the defaults, are those that the run was made with."""
+    same = requested.algorithm.name == stored.algorithm.name
+    left = {key: getattr(stored.algorithm, key) for key, value in requested.algorithm if value is None} if same else {}
+    return requested.model_copy(update={"algorithm": requested.algorithm.model_copy(update=left)})
 
 
 def _check_budget(option: str, value: float | None) -> None:
@@ -169,11 +190,11 @@ def _find_existing(run_dir: Path | None, name: str) -> RunDirectory | None:
 
 def _check_changes(run: RunDirectory, stored: SearchConfig, requested: SearchConfig) -> None:
     before, after = dict(_leaves(stored.model_dump(mode="json"))), dict(_leaves(requested.model_dump(mode="json")))
-    for key, value in after.items():
-        if before[key] != value and key not in CHANGEABLE:
+    for key in before | after:
+        old, new = before.get(key, "absent"), after.get(key, "absent")
+        if old != new and key not in CHANGEABLE:
             raise InputError(
-                f"{key} of {run.path} is {before[key]} and cannot become {value}; "
-                f"what may change when a run resumes: {', '.join(CHANGEABLE)}"
+                f"{key} of {run.path} is {old} and cannot become {new}; what may change when a run resumes: {', '.join(CHANGEABLE)}"
             )
     done = max(run.generation_numbers(), default=0)
     if requested.algorithm.generations < done:

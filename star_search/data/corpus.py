@@ -1,24 +1,22 @@
-"""Documents from JSON-lines files in the layout of the RedPajama sample, read through `datasets`."""
+"""Documents out of rows, and what of them is damaged: counted and named, then skipped or refused as `data.damaged` says."""
 
 from __future__ import annotations
 
 import json
-import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from glob import escape, glob
+from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
-
-import zstandard
+from typing import Any
 
 from star_search.config import DataConfig
+from star_search.data.hub import hub_files
+from star_search.data.mixture import Mixture
+from star_search.data.reading import Chunk, Unreadable, read_chunks
+from star_search.data.sources import HUB_SCHEME, SourceFile, local_files
 from star_search.errors import InputError
 
-EMBEDDED_FOLDER = Path(__file__).parent / "embedded"
-SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
-_SUFFIX_LIST = ".jsonl, .jsonl.gz or .jsonl.zst"
+NAMED_DAMAGES = 20
 
 
 @dataclass(frozen=True)
@@ -29,132 +27,130 @@ class Document:
     subset: str
 
 
-def source_files(source: str) -> list[Path]:
-    """Return the files of `embedded`, a folder, a glob or one file, sorted by name.
+class Damaged(Exception):
+    """A row that is no document; `kind` is one of `DamageConfig`."""
+
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(kind, reason)
+        self.kind, self.reason = kind, reason
+
+
+@dataclass
+class Damages:
+    """How much was skipped by kind, and the first few by name; what the configuration refuses is raised instead."""
+
+    config: DataConfig
+    counts: Counter[str] = field(default_factory=Counter)
+    named: list[str] = field(default_factory=list)
+
+    def add(self, kind: str, sentence: str) -> None:
+        """Count one damage.
+
+        Raises:
+            InputError: when the configuration refuses its kind.
+        """
+        if getattr(self.config.damaged, kind) == "refuse":
+            raise InputError(f"{sentence}; data.damaged.{kind}: skip passes over it") from None
+        self.counts[kind] += 1
+        if len(self.named) < NAMED_DAMAGES:
+            self.named.append(sentence)
+
+    def merge(self, counts: dict[str, int], named: Iterable[str]) -> None:
+        """Add what was skipped elsewhere."""
+        self.counts.update(counts)
+        self.named.extend(list(named)[: NAMED_DAMAGES - len(self.named)])
+
+
+def source_files(config: DataConfig, cache_folder: Path, refresh: bool = False) -> list[SourceFile]:
+    """Return the files of both sources, the held-out ones first: of equal documents the first is kept.
 
     Raises:
-        InputError: when there is none.
+        InputError: when a source has none.
     """
-    path = EMBEDDED_FOLDER if source == "embedded" else Path(source).expanduser()
-    if path.is_dir():
-        return _require(_data_files(path.iterdir()), f"data.source {source} is a folder without a {_SUFFIX_LIST} file")
-    if path.is_file():
-        return _require(_data_files([path]), f"data.source {source} must end in {_SUFFIX_LIST}")
-    if any(mark in source for mark in "*?["):
-        matches = (Path(match) for match in glob(str(path), recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
-        return _require(_data_files(matches), f"data.source {source} matches no {_SUFFIX_LIST} file")
-    raise InputError(f"data.source {source} does not exist; give 'embedded', a folder, a glob or a {_SUFFIX_LIST} file")
+    held_out = [] if config.held_out_source is None else _files(config.held_out_source, "data.held_out_source", cache_folder, refresh)
+    return [
+        *(SourceFile(file.address, file.name, file.size, file.identity, held_out=True) for file in held_out),
+        *_files(config.source, "data.source", cache_folder, refresh),
+    ]
 
 
-def read_documents(config: DataConfig) -> Iterator[Document]:
-    """Yield the documents of the source's chosen subsets, file by file in the order of their names.
+def _files(source: str, key: str, cache_folder: Path, refresh: bool) -> list[SourceFile]:
+    return hub_files(source, cache_folder, refresh).files if source.startswith(HUB_SCHEME) else local_files(source, key)
+
+
+def read_documents(config: DataConfig, cache_folder: Path) -> Iterator[tuple[Document, bool]]:
+    """Yield the documents of the chosen subsets, file by file in the order of their names, and whether each is held out.
 
     Raises:
-        InputError: naming the file that is empty or damaged, or the subset that the source does not have.
+        InputError: naming the file that is damaged, or the subset that the source does not have.
     """
-    chosen, present = config.subsets, set()
-    for file in source_files(config.source):
-        for document in _read_file(file):
-            present.add(document.subset)
-            if chosen is None or document.subset in chosen:
-                yield document
-    missing = [subset for subset in chosen or [] if subset not in present]
-    if missing or chosen == []:
-        wanted = f"names {missing[0]}, which {config.source} does not have" if missing else "is empty"
-        raise InputError(f"data.subsets {wanted}; present: {', '.join(sorted(present))}")
+    mixture, damages, present = Mixture.from_config(config), Damages(config), set[str]()
+    for file in source_files(config, cache_folder):
+        if file.declared_subset and not mixture.takes(file.declared_subset):
+            present.add(file.declared_subset)
+            continue
+        try:
+            for chunk in read_chunks(file, config.text_field):
+                for document in parse(chunk, config, damages):
+                    present.add(document.subset)
+                    if mixture.takes(document.subset):
+                        yield document, file.held_out
+        except Unreadable as error:
+            damages.add(error.kind, unreadable_sentence(file, error))
+    mixture.check_present(present, config.source)
 
 
-def _data_files(paths: Iterable[Path]) -> list[Path]:
-    files = [path.absolute() for path in paths if path.name.endswith(SUFFIXES) and path.is_file()]
-    return sorted(files, key=lambda file: (file.name, file))
+def unreadable_sentence(file: SourceFile, error: Unreadable) -> str:
+    """Return which file is unreadable, from where on, and why."""
+    return f"{file.address} {error.reason}" + (f", after {error.row} rows" if error.row else "")
 
 
-def _require(files: list[Path], problem: str) -> list[Path]:
-    if not files:
-        raise InputError(problem)
-    return files
+def parse(chunk: Chunk, config: DataConfig, damages: Damages) -> Iterator[Document]:
+    """Yield the documents of a chunk; rows that hold none are added to the damages."""
+    file, place = chunk.file, "line" if chunk.file.layout == "lines" else "row"
+    for index, row in enumerate(chunk.rows):
+        if file.layout == "lines" and not (row or b"").strip():
+            continue
+        try:
+            yield _document(chunk, index, row, config)
+        except Damaged as damage:
+            where = file.address if file.layout == "text" else f"{file.address} {place} {chunk.first_row + index + 1}"
+            damages.add(damage.kind, f"{where} {damage.reason}")
 
 
-def _read_file(file: Path) -> Iterator[Document]:
-    empty = True
-    for number, line in enumerate(_readable_lines(file), start=1):
-        if line.strip():
-            empty = False
-            yield _parse(line, file, number)
-    if empty:
-        raise InputError(f"{file} holds no documents")
+def _document(chunk: Chunk, index: int, row: bytes | None, config: DataConfig) -> Document:
+    if row is None:
+        raise Damaged("no_text", f"has no `{config.text_field}`")
+    try:
+        content = row.decode()
+    except UnicodeDecodeError as error:
+        raise Damaged("not_utf8", f"is not UTF-8 text (byte {error.start})") from None
+    text, named = _fields(content, config.text_field) if chunk.file.layout == "lines" else (content, chunk.subsets[index])
+    size = len(row) if text is content else len(text.encode())
+    if size > config.longest_document_bytes:
+        raise Damaged("too_long", f"has a text of {size:,} bytes, above data.longest_document_bytes ({config.longest_document_bytes:,})")
+    if not text:
+        raise Damaged("empty", "has an empty text")
+    return Document(text, _subset(named, chunk.file))
 
 
-def _parse(line: str, file: Path, number: int) -> Document:
+def _fields(line: str, text_field: str) -> tuple[str, Any]:
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):
-        raise InputError(f"{file} is damaged: line {number} is not JSON") from None
-    text = record.get("text") if isinstance(record, dict) else None
+        raise Damaged("not_json", "is not JSON") from None
+    text = record.get(text_field) if isinstance(record, dict) else None
     if not isinstance(text, str):
-        raise InputError(f"{file} line {number} has no `text`")
+        raise Damaged("no_text", f"has no `{text_field}`")
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise InputError(f"{file} line {number} has a `text` with half of a surrogate pair, which is not Unicode text") from None
-    subset = record.get("red_pajama_subset")
-    return Document(text, subset if isinstance(subset, str) else _subset_of(file))
+        raise Damaged("not_utf8", f"has a `{text_field}` with half of a surrogate pair, which is not Unicode text") from None
+    return text, record.get("red_pajama_subset")
 
 
-def _subset_of(file: Path) -> str:
-    return file.name.partition(".jsonl")[0].partition("_sample")[0]
-
-
-def _readable_lines(file: Path) -> Iterator[str]:
-    try:
-        if file.stat().st_size:
-            _check_frames(file)
-            yield from _lines(escape(str(file)))
-    except UnicodeDecodeError:
-        raise InputError(f"{file} is damaged: it is not UTF-8 text") from None
-    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
-        raise InputError(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from None
-
-
-def _check_frames(file: Path) -> None:
-    """Refuse a cut-off `.zst` file, or one of several frames: the reader below would silently stop early."""
-    if file.suffix != ".zst":
-        return
-    frame = zstandard.ZstdDecompressor().decompressobj()
-    with file.open("rb") as stream:
-        while not frame.eof and (piece := stream.read(1 << 20)):
-            frame.decompress(piece)
-        if not frame.eof:
-            raise InputError(f"{file} is damaged: its zst frame is cut off")
-        if frame.unused_data or stream.read(1):
-            raise InputError(f"{file} holds more than one zst frame; compress it again as one")
-
-
-def _lines(data_files: str) -> Iterator[str]:
-    """Yield the lines of what `datasets` finds under a path, without a trace on disk."""
-    # The JSON builder rewrites a `text` that looks like a date and breaks where `meta` changes its type, so lines are read as they are.
-    import datasets
-
-    with _silence(), TemporaryDirectory() as folder:
-        rows = datasets.load_dataset("text", data_files=[data_files], split="train", streaming=True, encoding="utf-8-sig", cache_dir=folder)
-    for row in rows:
-        yield row["text"]
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Keep `datasets` from printing, and from reporting each load to its servers, until the block ends."""
-    from datasets import config
-    from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars, logging
-
-    before = are_progress_bars_disabled(), logging.get_verbosity(), config.HF_UPDATE_DOWNLOAD_COUNTS
-    disable_progress_bars()
-    logging.set_verbosity(logging.CRITICAL)
-    config.HF_UPDATE_DOWNLOAD_COUNTS = False
-    try:
-        yield
-    finally:
-        if not before[0]:
-            enable_progress_bars()
-        logging.set_verbosity(before[1])
-        config.HF_UPDATE_DOWNLOAD_COUNTS = before[2]
+def _subset(named: Any, file: SourceFile) -> str:
+    """Return the subset that a document names, or its file's; the path decides where it gives one of RedPajama's."""
+    if file.declared_subset or not (isinstance(named, str) and named):
+        return file.subset
+    return named

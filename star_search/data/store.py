@@ -1,13 +1,14 @@
-"""The token store: a corpus tokenised once and cached under the fingerprint of all that determines it."""
+"""The token store: a corpus tokenised once and kept under the fingerprint of all that determines it."""
 
 from __future__ import annotations
 
-import json
+import fcntl
 import os
-import secrets
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from hashlib import file_digest, sha256
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,47 +16,77 @@ import numpy as np
 from numpy.typing import NDArray
 
 from star_search.config import DataConfig
-from star_search.data.corpus import read_documents, source_files
-from star_search.data.split import SPLIT_VERSION
-from star_search.data.tokenise import SPLITS, write_splits
-from star_search.data.tokenizer import TokenArray, Tokenizer, load_tokenizer
+from star_search.data.building import build, read_index, remove_parts
+from star_search.data.corpus import source_files
+from star_search.data.fingerprint import content_identity, determines_of, fingerprint_of
+from star_search.data.preparation import Report
+from star_search.data.sources import SourceFile
+from star_search.data.tokenizer import Tokenizer, load_tokenizer
+from star_search.data.tokens import SplitTokens
 from star_search.errors import InputError, StarSearchError
-
-SCHEMA_VERSION = 1
-_INDEX = "index.json"
 
 
 @dataclass(frozen=True, eq=False)
 class TokenStore:
     """The tokens of a corpus on disk, each document followed by the end of text."""
 
+    folder: Path
     fingerprint: str
     tokenizer: Tokenizer
-    train: TokenArray = field(repr=False)
-    validation: TokenArray = field(repr=False)
+    train: SplitTokens = field(repr=False)
+    validation: SplitTokens = field(repr=False)
     index: dict[str, Any] = field(repr=False)
+
+    @cached_property
+    def test(self) -> SplitTokens:
+        """The split that no search reads; its files are opened when this is first asked for."""
+        return _open_split(self.folder, "test", self.index, self.tokenizer)
 
     @property
     def vocabulary_size(self) -> int:
         """How many ids the tokenizer has."""
         return self.tokenizer.vocabulary_size
 
+    @property
+    def subsets(self) -> list[str]:
+        """Names of the subsets, in the order that tables of documents count them."""
+        return list(self.index["subsets"])
+
+    def split(self, name: str) -> SplitTokens:
+        """Return the tokens of `train`, `validation` or `test`."""
+        return {"train": lambda: self.train, "validation": lambda: self.validation, "test": lambda: self.test}[name]()
+
     def byte_count(self, tokens: NDArray[np.integer[Any]]) -> int:
         """Return how many bytes of text these tokens stand for; the end of text stands for none."""
         return int(self.tokenizer.bytes_per_token[tokens].sum())
 
 
-def prepare(config: DataConfig, cache_folder: Path | None = None) -> TokenStore:
-    """Return the tokens of a corpus, from the cache when it has them.
+def prepare(
+    config: DataConfig,
+    cache_folder: Path | None = None,
+    processes: int | None = None,
+    report: Report = lambda done, tokens: None,
+    refresh: bool = False,
+) -> TokenStore:
+    """Return the tokens of a corpus, made first where they are not there yet; a kill loses at most the parts in work.
+
+    `processes` tokenise, as many as there are cores and work for by default. `refresh` looks again at what the hub has.
 
     Raises:
-        InputError: when the source or the tokenizer cannot be used.
-        StarSearchError: when the cache folder cannot be written.
+        InputError: when the source or the tokenizer cannot be used, or a store is another's.
+        StarSearchError: when the hub cannot be reached, or the folder cannot be written.
     """
-    tokenizer = load_tokenizer(config.tokenizer)
-    fingerprint = _fingerprint(config, tokenizer)
-    folder = (cache_folder or default_cache_folder()) / fingerprint
-    return _open(folder, tokenizer) or _build(folder, tokenizer, config)
+    place = _Place.of(config, cache_folder or default_cache_folder(), refresh)
+    store = place.open()
+    if store is None:
+        with place.locked():
+            store = place.open() or place.build(processes, report)
+    return store
+
+
+def find(config: DataConfig, cache_folder: Path | None = None) -> TokenStore | None:
+    """Return the tokens of a corpus if they are there."""
+    return _Place.of(config, cache_folder or default_cache_folder(), refresh=False).open()
 
 
 def default_cache_folder() -> Path:
@@ -65,71 +96,131 @@ def default_cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "star-search"
 
 
-def _fingerprint(config: DataConfig, tokenizer: Tokenizer) -> str:
-    determines = {
-        "schema_version": SCHEMA_VERSION,
-        "split_version": SPLIT_VERSION,
-        "files": [[file.name, _file_sha256(file)] for file in source_files(config.source)],
-        "subsets": None if config.subsets is None else sorted(set(config.subsets)),
-        "tokenizer": tokenizer.fingerprint,
-        "validation_fraction": config.validation_fraction,
-        "seed": config.seed,
-    }
-    return sha256(json.dumps(determines).encode()).hexdigest()
+@dataclass(frozen=True)
+class _Place:
+    """Where the store of a configuration lies, or is to lie, and what determines it."""
+
+    folder: Path
+    config: DataConfig
+    tokenizer: Tokenizer
+    files: list[SourceFile]
+    determines: dict[str, Any]
+
+    @classmethod
+    def of(cls, config: DataConfig, cache_folder: Path, refresh: bool) -> _Place:
+        """Look up the source's files; a store that `data.store` names can do without them."""
+        tokenizer = load_tokenizer(config.tokenizer)
+        recorded = None if config.store is None else read_index(Path(config.store))
+        try:
+            files = source_files(config, cache_folder, refresh)
+            named = [[file.name, content_identity(file, cache_folder), file.held_out] for file in files]
+        except StarSearchError:
+            if recorded is None:
+                raise
+            files, named = [], recorded["determines"]["files"]
+        determines = determines_of(config, tokenizer, named)
+        folder = cache_folder / fingerprint_of(determines) if config.store is None else Path(config.store)
+        return cls(folder, config, tokenizer, files, determines)
+
+    @property
+    def fingerprint(self) -> str:
+        """What the store's is to be."""
+        return fingerprint_of(self.determines)
+
+    @property
+    def _building(self) -> Path:
+        return self.folder.parent / f".{self.folder.name}.building"
+
+    def open(self) -> TokenStore | None:
+        """Return the store, or nothing when it is missing, or damaged where it can be made again.
+
+        Raises:
+            InputError: when what lies there is no store, a damaged one that `data.store` names, or another's.
+        """
+        index = read_index(self.folder)
+        try:
+            if index is None:
+                self._refuse_foreign()
+                return None
+            self._check_fingerprint(index)
+            train, validation = (_open_split(self.folder, split, index, self.tokenizer) for split in ("train", "validation"))
+        except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+            if self.config.store is not None:
+                raise InputError(f"data.store {self.folder} is damaged ({error}); once it is deleted, it is made again") from None
+            return None
+        return TokenStore(self.folder, self.fingerprint, self.tokenizer, train, validation, index)
+
+    def _refuse_foreign(self) -> None:
+        there = self.config.store is not None and self.folder.exists()
+        if there and not (self.folder.is_dir() and not any(self.folder.iterdir())):
+            raise InputError(f"data.store {self.folder} exists and is no token store")
+
+    def _check_fingerprint(self, index: dict[str, Any]) -> None:
+        there, own = str(index["fingerprint"]), fingerprint_of(index["determines"])
+        if there != own:
+            raise InputError(
+                f"the token store {self.folder} says that its fingerprint is {there[:16]}, and what it records comes to {own[:16]}"
+            )
+        if there != self.fingerprint:
+            changed = ", ".join(key for key, value in self.determines.items() if index["determines"].get(key) != value)
+            raise InputError(
+                f"the token store {self.folder} has the fingerprint {there[:16]}, and this configuration and its source come to "
+                f"{self.fingerprint[:16]}; what differs: {changed}"
+            )
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from building the same store; one that finds it in work waits until it is done, or goes on with it."""
+        try:
+            with self._lock():
+                yield
+        except OSError as error:
+            raise StarSearchError(
+                f"the token cache {self.folder.parent} cannot be written ({error.strerror or error}); "
+                "set STAR_SEARCH_CACHE to a folder that can"
+            ) from None
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        while True:
+            self._building.mkdir(parents=True, exist_ok=True)
+            try:
+                stream = (self._building / "lock").open("w")
+                break
+            except FileNotFoundError:  # Its builder was done just now, and renamed the folder.
+                continue
+        with stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            yield
+            # Nothing is left of a folder that was made to wait in; a build has renamed its own.
+            shutil.rmtree(self._building, ignore_errors=True)
+
+    def build(self, processes: int | None, report: Report) -> TokenStore:
+        """Make the store; what a killed process left is used."""
+        if read_index(self._building) is None:
+            try:
+                build(self._building, self.config, self.tokenizer, self.files, self.determines, processes, report)
+            except InputError:
+                # Whatever mends it changes the fingerprint: nobody would come back to these parts.
+                shutil.rmtree(self._building, ignore_errors=True)
+                raise
+        remove_parts(self._building)
+        self._publish()
+        store = self.open()
+        if store is None:
+            raise StarSearchError(f"the token store {self.folder} was damaged while it was written; run the command again")
+        return store
+
+    def _publish(self) -> None:
+        if self.folder.exists() and any(self.folder.iterdir()):
+            # A damaged store is in the way; whoever has it open keeps it.
+            damaged = self.folder.parent / f".{self.folder.name}.damaged"
+            self.folder.rename(damaged)
+            shutil.rmtree(damaged)
+        self._building.rename(self.folder)
+        (self.folder / "lock").unlink()
 
 
-def _file_sha256(file: Path) -> str:
-    try:
-        with file.open("rb") as stream:
-            return file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"{file} cannot be read: {error.strerror or error}") from None
-
-
-def _open(folder: Path, tokenizer: Tokenizer) -> TokenStore | None:
-    """Return the store in a folder, or nothing when it is missing or damaged."""
-    try:
-        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
-        arrays = {split: _open_array(folder / f"{split}.npy", tokenizer, index["splits"][split]["tokens"]) for split in SPLITS}
-        intact = index["fingerprint"] == folder.name
-    except (OSError, EOFError, ValueError, KeyError, TypeError):
-        return None
-    return TokenStore(folder.name, tokenizer, arrays["train"], arrays["validation"], index) if intact else None
-
-
-def _open_array(path: Path, tokenizer: Tokenizer, token_count: int) -> TokenArray:
-    tokens: TokenArray = np.load(path, mmap_mode="r" if token_count else None)
-    if tokens.shape != (token_count,) or tokens.dtype != tokenizer.dtype:
-        raise ValueError(f"{path} is damaged")
-    return tokens
-
-
-def _build(folder: Path, tokenizer: Tokenizer, config: DataConfig) -> TokenStore:
-    temporary = folder.parent / f".{folder.name}.{secrets.token_hex(4)}"
-    try:
-        temporary.mkdir(parents=True)
-        header = {"schema_version": SCHEMA_VERSION, "fingerprint": folder.name, "tokenizer": tokenizer.name}
-        index = header | write_splits(temporary, read_documents(config), tokenizer, config)
-        (temporary / _INDEX).write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
-        _publish(temporary, folder)
-    except OSError as error:
-        raise StarSearchError(
-            f"the token cache {folder.parent} cannot be written ({error.strerror or error}); set STAR_SEARCH_CACHE to a folder that can"
-        ) from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    store = _open(folder, tokenizer)
-    if store is None:
-        raise StarSearchError(f"the token cache {folder} was damaged while it was written; run the command again")
-    return store
-
-
-def _publish(temporary: Path, folder: Path) -> None:
-    try:
-        temporary.rename(folder)
-    except OSError:
-        if not folder.is_dir():
-            raise
-        # A damaged store is in the way, or another process was first. Equal fingerprints mean equal files: each may replace its namesake.
-        for name in (*(f"{split}.npy" for split in SPLITS), _INDEX):
-            (temporary / name).replace(folder / name)
+def _open_split(folder: Path, split: str, index: dict[str, Any], tokenizer: Tokenizer) -> SplitTokens:
+    tokens, shard_tokens = index["splits"][split]["tokens"], index["shard_tokens"]
+    return SplitTokens(folder, split, tokens, tokenizer.dtype, shard_tokens)

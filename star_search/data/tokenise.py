@@ -1,98 +1,130 @@
-"""Documents to token arrays on disk: tokenised in the order read, then laid out in the order of the split."""
+"""A chunk of rows to a part on disk: its tokens, a row of figures per document, and a summary that says the part is whole."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import json
+import struct
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from star_search.config import DataConfig
-from star_search.data.corpus import Document
-from star_search.data.split import document_digest, is_validation, order_key
+from star_search.data.corpus import Damages, Document, parse
+from star_search.data.files import write_bytes, write_json
+from star_search.data.mixture import Mixture
+from star_search.data.reading import Chunk
+from star_search.data.split import SPLITS, document_digest, order_key, split_of
 from star_search.data.tokenizer import TokenArray, Tokenizer
 
-SPLITS = ("train", "validation")
-_BATCH_DOCUMENTS = 256
+# Per document: 128 bits of its order key, which equal documents share; where it was read (source file, row); its split and subset;
+# how many tokens, the end of text included, begin where in which part; bytes of text.
+ROW = np.dtype(
+    [
+        ("key", "<u8", 2),
+        ("read", "<u8"),
+        ("start", "<u8"),
+        ("part", "<u4"),
+        ("tokens", "<u4"),
+        ("bytes", "<u4"),
+        ("subset", "<u2"),
+        ("split", "u1"),
+    ]
+)
+_FILE_SHIFT = 40  # Rows of a file are counted below it, files above.
+_BATCH_DOCUMENTS = 64
 
 
 @dataclass(frozen=True)
-class _Piece:
-    """Where one document lies in the spool file."""
+class Part:
+    """A tokenised chunk: the subsets that its rows count by, tokens of each, subsets seen but not taken, and what was skipped."""
 
-    split: str
-    order: bytes
-    subset: str
-    start: int
-    token_count: int
-    byte_count: int
+    file: int
+    chunk: int
+    subsets: list[str]
+    tokens: dict[str, int]
+    present: list[str]
+    skipped: dict[str, int]
+    named: list[str]
 
-
-def write_splits(folder: Path, documents: Iterable[Document], tokenizer: Tokenizer, config: DataConfig) -> dict[str, Any]:
-    """Write `train.npy` and `validation.npy` into the folder and return their counts, and that of the duplicates dropped."""
-    spool = folder / "spool"
-    unique = _Unique(documents)
-    pieces = sorted(_spool(spool, unique, tokenizer, config), key=lambda piece: piece.order)
-    tokens = np.memmap(spool, dtype=tokenizer.dtype, mode="r")
-    for split in SPLITS:
-        _lay_out(folder / f"{split}.npy", tokens, [piece for piece in pieces if piece.split == split])
-    spool.unlink()
-    counts = {split: _counts([piece for piece in pieces if piece.split == split]) for split in SPLITS}
-    return {"duplicates_dropped": unique.duplicates, "splits": counts}
+    @property
+    def name(self) -> str:
+        """The name of its files, without what they end in."""
+        return part_name(self.file, self.chunk)
 
 
-class _Unique:
-    """Documents with their digests, without those whose text came before; counts the ones left out."""
-
-    def __init__(self, documents: Iterable[Document]) -> None:
-        self._documents = documents
-        self.duplicates = 0
-
-    def __iter__(self) -> Iterator[tuple[Document, bytes]]:
-        seen: set[bytes] = set()
-        for document in self._documents:
-            digest = document_digest(document.text)
-            if digest in seen:
-                self.duplicates += 1
-                continue
-            seen.add(digest)
-            yield document, digest
+def part_name(file: int, chunk: int) -> str:
+    """Return the name of a part; names sort as parts are read."""
+    return f"{file:06d}-{chunk:07d}"
 
 
-def _spool(spool: Path, documents: Iterable[tuple[Document, bytes]], tokenizer: Tokenizer, config: DataConfig) -> Iterator[_Piece]:
-    start, source = 0, iter(documents)
-    with spool.open("wb") as stream:
+def read_part(folder: Path, name: str) -> Part | None:
+    """Return a part that is whole, or nothing."""
+    try:
+        return Part(**json.loads((folder / f"{name}.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+@dataclass
+class ChunkTokeniser:
+    """Makes parts of chunks, in whichever process it is called."""
+
+    config: DataConfig
+    tokenizer: Tokenizer
+    folder: Path
+    _mixture: Mixture = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._mixture = Mixture.from_config(self.config)
+
+    def __call__(self, file: int, chunk: Chunk) -> Part:
+        """Tokenise a chunk of the source's file of that number and write its part.
+
+        Raises:
+            InputError: for damage that the configuration refuses.
+        """
+        damages, present, subsets, tokens = Damages(self.config), set[str](), dict[str, int](), Counter[str]()
+        pieces: list[TokenArray] = []
+        rows: list[tuple[Any, ...]] = []
+        end = np.array([self.tokenizer.end_of_text], self.tokenizer.dtype)
+        start, source = 0, self._wanted(parse(chunk, self.config, damages), present)
         while batch := list(islice(source, _BATCH_DOCUMENTS)):
-            encoded = tokenizer.encode_batch([document.text for document, _ in batch])
-            for (document, digest), ids in zip(batch, encoded, strict=True):
-                tokens = np.append(ids, tokenizer.dtype.type(tokenizer.end_of_text))
-                stream.write(tokens.tobytes())
-                split = "validation" if is_validation(digest, config.validation_fraction) else "train"
-                size = len(document.text.encode())
-                yield _Piece(split, order_key(digest, config.seed), document.subset, start, tokens.size, size)
-                start += tokens.size
+            for document, ids in zip(batch, self.tokenizer.encode_batch([each.text for each in batch]), strict=True):
+                read = (file << _FILE_SHIFT) + chunk.first_row + len(rows)
+                rows.append(self._row(document, chunk.file.held_out, read, start, len(ids) + 1, subsets))
+                pieces += [ids, end]
+                start += len(ids) + 1
+                tokens[document.subset] += len(ids) + 1
+        name = part_name(file, chunk.number)
+        flat = np.concatenate([*pieces, end[:0]])
+        write_bytes(self.folder / f"{name}.tokens", flat.data)
+        write_bytes(self.folder / f"{name}.rows", np.array(rows, ROW).data)
+        part = Part(file, chunk.number, list(subsets), dict(tokens), sorted(present), dict(damages.counts), damages.named)
+        write_json(self.folder / f"{name}.json", part.__dict__)
+        return part
+
+    def _wanted(self, documents: Iterator[Document], present: set[str]) -> Iterator[Document]:
+        for document in documents:
+            present.add(document.subset)
+            if self._mixture.takes(document.subset):
+                yield document
+
+    def _row(
+        self, document: Document, held_out: bool, read: int, start: int, count_tokens: int, subsets: dict[str, int]
+    ) -> tuple[Any, ...]:
+        digest = document_digest(document.text)
+        split = split_of(digest, self.config, held_out)
+        key = struct.unpack(">2Q", order_key(digest, self.config.seed)[:16])
+        subset = subsets.setdefault(document.subset, len(subsets))
+        return key, read, start, 0, count_tokens, len(document.text.encode()), subset, SPLITS.index(split)
 
 
-def _lay_out(path: Path, tokens: TokenArray, pieces: list[_Piece]) -> None:
-    header = {"descr": tokens.dtype.str, "fortran_order": False, "shape": (sum(piece.token_count for piece in pieces),)}
-    with path.open("wb") as stream:
-        np.lib.format.write_array_header_1_0(stream, header)
-        for piece in pieces:
-            stream.write(tokens[piece.start : piece.start + piece.token_count].tobytes())
-
-
-def _counts(pieces: list[_Piece]) -> dict[str, Any]:
-    subsets = sorted({piece.subset for piece in pieces})
-    by_subset = {subset: _sums([piece for piece in pieces if piece.subset == subset]) for subset in subsets}
-    return {**_sums(pieces), "subsets": by_subset}
-
-
-def _sums(pieces: list[_Piece]) -> dict[str, int]:
-    return {
-        "documents": len(pieces),
-        "tokens": sum(piece.token_count for piece in pieces),
-        "bytes": sum(piece.byte_count for piece in pieces),
-    }
+def read_rows(folder: Path, part: Part) -> NDArray[Any]:
+    """Return the figures of a part's documents, a writable array of `ROW`."""
+    return np.fromfile(folder / f"{part.name}.rows", ROW)

@@ -1,8 +1,9 @@
-"""Tokenizers by name or by file: bytes, the shipped byte-level BPE, or a `tokenizers` JSON file."""
+"""Tokenizers by name or by file: bytes, the shipped byte-level BPE, a `tokenizers` JSON file, or one on the hub."""
 
 from __future__ import annotations
 
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -14,12 +15,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from star_search.data.pieces import batches, cut
 from star_search.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     import tokenizers
 
 END_OF_TEXT = "<|endoftext|>"
+_FILE = "tokenizer.json"
+_HUB_NAME = re.compile(r"(?P<repository>[A-Za-z0-9][\w.-]*/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 TOKENIZER_FOLDER = Path(__file__).parent / "tokenizers"
 TokenArray: TypeAlias = NDArray[np.unsignedinteger[Any]]
 
@@ -95,18 +99,24 @@ class FileTokenizer(Tokenizer):
         return counts
 
     def encode_batch(self, texts: Sequence[str]) -> list[TokenArray]:
-        encodings = self._backend.encode_batch_fast(list(texts), add_special_tokens=False)
-        return [np.array(encoding.ids, dtype=self.dtype) for encoding in encodings]
+        pieces = [(number, piece) for number, text in enumerate(texts) for piece in cut(text)]
+        ids: list[list[TokenArray]] = [[] for _ in texts]
+        for batch in batches(pieces):
+            encodings = self._backend.encode_batch_fast([piece for _, piece in batch], add_special_tokens=False)
+            for (number, _), encoding in zip(batch, encodings, strict=True):
+                ids[number].append(np.array(encoding.ids, dtype=self.dtype))
+        return [np.concatenate(each) if each else np.empty(0, self.dtype) for each in ids]
 
     def decode(self, ids: Iterable[int]) -> str:
         return str(self._backend.decode([int(token) for token in ids], skip_special_tokens=False))
 
 
 def load_tokenizer(name: str) -> Tokenizer:
-    """Return the tokenizer of a name, `bytes` or a shipped one, or of a `tokenizers` JSON file.
+    """Return the tokenizer of a name: `bytes`, a shipped one, a `tokenizers` JSON file or the folder of one, or OWNER/NAME on the hub.
 
     Raises:
         InputError: when there is no such tokenizer, or the file cannot serve as one.
+        StarSearchError: when the hub cannot be reached and the file is not in its cache.
     """
     if name == "bytes":
         return ByteTokenizer(name, vocabulary_size=257, end_of_text=256, definition=_byte_definition())
@@ -114,9 +124,27 @@ def load_tokenizer(name: str) -> Tokenizer:
     if name in shipped:
         return _read_tokenizer(name, shipped[name])
     path = Path(name).expanduser()
+    if path.is_dir():
+        return _read_tokenizer(name, path / _FILE)
     if path.is_file() or path.suffix == ".json":
         return _read_tokenizer(name, path)
-    raise InputError(f"data.tokenizer {name} is neither a tokenizer nor a file{did_you_mean(name, ['bytes', *shipped])}")
+    if match := _HUB_NAME.fullmatch(name):
+        return _read_tokenizer(name, _from_hub(name, match["repository"], match["revision"]))
+    known = did_you_mean(name, ["bytes", *shipped])
+    raise InputError(f"data.tokenizer {name} is neither a shipped tokenizer, a file, nor OWNER/NAME on the hub{known}")
+
+
+def _from_hub(name: str, repository: str, revision: str | None) -> Path:
+    """Return the tokenizer's file in the hub's cache, fetched first when it is not there."""
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+
+    from star_search.data.hub import hub_errors
+
+    kept = try_to_load_from_cache(repository, _FILE, revision=revision)
+    if isinstance(kept, str):
+        return Path(kept)
+    with hub_errors(f"data.tokenizer {name}"):
+        return Path(hf_hub_download(repository, _FILE, revision=revision))
 
 
 def _read_tokenizer(name: str, path: Path) -> FileTokenizer:

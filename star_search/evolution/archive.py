@@ -1,9 +1,10 @@
-"""Every candidate of a run, and the arrays that pymoo is told."""
+"""What a search must know of its candidates: the arrays that pymoo is told, and the front."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,34 +18,50 @@ FloatArray = NDArray[np.float64]
 
 @dataclass
 class Archive:
-    """Records by id."""
+    """Records by id, without what only the run directory needs; all but the front's can be let go of, so that memory stays flat."""
 
     criteria: Criteria
     worst: list[float]
     records: dict[int, CandidateRecord] = field(default_factory=dict)
+    tokens: int = 0
+    _front: list[int] = field(default_factory=list)
 
     def add(self, record: CandidateRecord) -> None:
         """Take in a record."""
-        self.records[record.id] = record
+        self.records[record.id] = replace(record, details=_raced(record), lineage={}, measured={})
+        self.tokens += record.tokens
+
+    def settle(self, ids: Iterable[int]) -> None:
+        """Let candidates count towards the front."""
+        fit = [number for number in ids if max(self._violations(self.records[number])) <= 0]
+        considered = [self.records[number] for number in dict.fromkeys((*self._front, *fit))]
+        self._front = sorted(each.id for each in front_of(considered, self.criteria.names))
+
+    def keep(self, ids: Iterable[int]) -> None:
+        """Let go of all records but these and the front's."""
+        kept = {*ids, *self._front}
+        self.records = {number: record for number, record in self.records.items() if number in kept}
 
     def objective_array(self, ids: Iterable[int]) -> FloatArray:
-        """Return objective values [n, objectives]; where a candidate has none, the worst value stands and a constraint is violated."""
-        rows = [self.records[number] for number in ids]
-        return np.array([[record.objectives.get(name, worst) for name, worst in self._columns()] for record in rows], dtype=float)
-
-    def _columns(self) -> list[tuple[str, float]]:
-        return list(zip(self.criteria.names, self.worst, strict=True))
+        """Return objective values as shares of the reference point [n, objectives]; a candidate that has none stands at the point."""
+        rows = [self.records[number].objectives for number in ids]
+        worst = np.array(self.worst, dtype=float)
+        values = [[row.get(name, bound) for name, bound in zip(self.criteria.names, self.worst, strict=True)] for row in rows]
+        return np.array(values, dtype=float) / np.where(worst > 0, worst, 1.0)
 
     def constraint_array(self, ids: Iterable[int]) -> FloatArray:
-        """Return violations [n, 1 + constraints]: the first is 1 for a candidate that is not `ok`, -1 otherwise."""
+        """Return violations [n, 1 + constraints]: the first is 1 for a failure, 0.5 for a candidate stopped in a race, -1 for `ok`."""
         return np.array([self._violations(self.records[number]) for number in ids], dtype=float)
 
     def _violations(self, record: CandidateRecord) -> list[float]:
-        failed = 1.0 if record.outcome != Outcome.ok else -1.0
+        failed = {Outcome.ok: -1.0, Outcome.stopped: 0.5}.get(record.outcome, 1.0)
         values = ((constraint, record.objectives.get(constraint.objective.name)) for constraint in self.criteria.constraints)
         return [failed, *(0.0 if value is None else constraint.violation(value) for constraint, value in values)]
 
     def front(self) -> list[int]:
-        """Return the ids of the non-dominated `ok` candidates that keep every constraint, in order."""
-        fit = [record for record in self.records.values() if max(self._violations(record)) <= 0]
-        return sorted(record.id for record in front_of(fit, self.criteria.names))
+        """Return the ids of the settled candidates that are `ok`, keep every constraint and are not dominated, in order."""
+        return list(self._front)
+
+
+def _raced(record: CandidateRecord) -> dict[str, Any]:
+    return {key: record.details[key] for key in ("rungs", "validation_loss") if "rungs" in record.details and key in record.details}

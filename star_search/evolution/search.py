@@ -1,4 +1,4 @@
-"""The search loop: ask pymoo for genomes, have them assessed, tell it what came of them, and record everything.
+"""The search loop: ask pymoo for genomes, have them assessed, tell it what came of them.
 
 A resumed run is the same loop from the beginning: recorded candidates are looked up instead of trained, so that it arrives where the
 killed run was, bit for bit, whatever the algorithm keeps in its memory.
@@ -7,215 +7,142 @@ killed run was, bit for bit, whatever the algorithm keeps in its memory.
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from collections import deque
+from collections.abc import Callable
 
 from pymoo.core.evaluator import Evaluator
 from pymoo.core.population import Population
 from pymoo.problems.static import StaticProblem
 
 from star_search.config import SearchConfig
-from star_search.errors import InputError, StarSearchError
-from star_search.evolution.algorithms import Operators, SearchProblem, build_algorithm, mean_hamming_distance
-from star_search.evolution.archive import Archive
+from star_search.evolution.algorithms import Operators, SearchProblem, build_algorithm
+from star_search.evolution.ledger import Budget, Ledger, Reporter
 from star_search.evolution.workers import Workers
-from star_search.genome.encoding import Genome
 from star_search.genome.space import SearchSpace
 from star_search.objectives.assignment import Assignment
-from star_search.objectives.registry import Criteria, account_of
+from star_search.objectives.registry import Criteria
 from star_search.runs.directory import RunDirectory
-from star_search.runs.records import CandidateRecord, GenerationRecord, Outcome
 
-if TYPE_CHECKING:
-    from star_search.training.trainer import Progress
-
-Record = TypeVar("Record", CandidateRecord, GenerationRecord)
-
-
-class Reporter(Protocol):
-    """Told what happens, as it happens."""
-
-    def generation_started(self, generation: int, assignments: list[Assignment]) -> None:
-        """A generation's candidates are known; those already recorded are not among `assignments`."""
-
-    def candidate_progressed(self, number: int, progress: Progress) -> None:
-        """A candidate trains."""
-
-    def candidate_finished(self, record: CandidateRecord) -> None:
-        """A candidate has its outcome."""
-
-    def generation_finished(self, record: GenerationRecord) -> None:
-        """A generation is recorded."""
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """What one session may spend: wall-clock hours from its start, tokens over the whole run."""
-
-    hours: float | None = None
-    tokens: int | None = None
-
-    def spent(self, start: float, tokens: int) -> str:
-        """Return which budget is used up, empty while none is."""
-        if self.hours is not None and time.monotonic() - start >= self.hours * 3600:
-            return f"{self.hours:g} hours"
-        if self.tokens is not None and tokens >= self.tokens:
-            return f"{self.tokens:,} tokens"
-        return ""
+EXHAUSTED = "a search space in which mating finds nothing new"
 
 
 class Search:
-    """One search in one run directory."""
+    """One search in one run directory: generation by generation, or in a steady state."""
 
     def __init__(
         self, run: RunDirectory, config: SearchConfig, start_workers: Callable[[], Workers], reporter: Reporter, budget: Budget
     ) -> None:
-        self.run_directory, self.config, self.reporter, self.budget = run, config, reporter, budget
-        self.space = SearchSpace.from_config(config.space)
-        self.criteria = Criteria.from_config(config)
-        self.archive = Archive(self.criteria, run.provenance["reference_point"])
-        self.recorded = {record.id: record for record in _intact(run.read_candidates(), "the candidate assessed")}
-        self.recorded_generations = {record.generation: record for record in _intact(run.read_generations(), "it written")}
-        self.operators = Operators(self.space, config.algorithm)
-        self.problem = SearchProblem(self.space, len(self.criteria.objectives), 1 + len(self.criteria.constraints))
+        self.config, self.reporter, self.budget = config, reporter, budget
+        criteria = Criteria.from_config(config)
+        self.operators = Operators(SearchSpace.from_config(config.space), config.algorithm)
+        self.problem = SearchProblem(self.operators.space, len(criteria.objectives), 1 + len(criteria.constraints))
         self.algorithm = build_algorithm(self.operators, self.problem)
+        self.ledger = Ledger(run, config, self.operators, criteria, reporter)
         self._start_workers = start_workers
         self._workers: Workers | None = None
-        self.start = time.monotonic()
+        self._waiting: deque[Assignment] = deque()
+        self._asked: deque[Population] = deque()
+        self._told = 0
+        self._generation_start = self.start = time.monotonic()
         self.stopped_by = ""
         self.trained: list[int] = []
 
     def run(self) -> bool:
         """Search until the last generation; return False when a budget ended it before."""
+        last = self.config.algorithm.generations
         try:
-            return all(self._generation(generation) for generation in range(self.config.algorithm.generations + 1))
+            if not self._generation(0):
+                return False
+            if self.config.algorithm.asynchronous and last:
+                return self._steady_state()
+            return all(self._generation(generation) for generation in range(1, last + 1))
         finally:
             if self._workers is not None:
                 self._workers.close()
 
     def _generation(self, generation: int) -> bool:
-        started = time.monotonic()
-        asked = self.algorithm.ask()
-        if asked is None or len(asked) == 0:
-            self.stopped_by = "a search space in which mating finds nothing new"
+        """Ask for a generation, have all of it assessed, and tell."""
+        asked = self._ask(generation)
+        if asked is None:
+            self.stopped_by = EXHAUSTED
             return False
-        ids = self._identify(asked, generation)
-        self._assess(generation, asked, ids)
-        if self.stopped_by:
+        self._assess(self._next_waiting, lambda: None)
+        if not self._known(asked):
             return False
-        self._tell(asked, ids)
-        self._record_generation(generation, ids, time.monotonic() - started)
+        self._tell(asked)
+        self._close(generation)
         return True
 
-    def _identify(self, asked: Population, generation: int) -> list[int]:
-        """Number the asked genomes in order, and refuse a recorded candidate that is another genome."""
-        first = len(self.operators.duplicates.archive)
-        for number, individual in enumerate(asked, first):
-            individual.set("candidate", number)
-            genome = Genome.from_integers(individual.X).format()
-            self.operators.duplicates.archive.add(individual.get("canonical"))
-            if number in self.recorded and self.recorded[number].genome != genome:
-                raise StarSearchError(
-                    f"generation {generation} of {self.run_directory.path} would ask for {genome} as candidate {number}, but "
-                    f"{self.recorded[number].genome} is recorded: resume with the versions in its provenance.json"
-                )
-        return list(range(first, first + len(asked)))
+    def _steady_state(self) -> bool:
+        """Keep `max_pending` candidates asked and not told; tell in the order asked, and ask for one after each.
 
-    def _assess(self, generation: int, asked: Population, ids: list[int]) -> None:
-        missing = []
-        for number, individual in zip(ids, asked, strict=True):
-            if number in self.recorded:
-                self.archive.add(self.recorded[number])
+        So what a candidate's parents can be follows from its number, not from which worker was faster.
+        """
+        self._refill()
+        self._drain()
+        self._assess(self._next_waiting, self._drain)
+        return self._told == self.config.algorithm.candidates
+
+    def _refill(self) -> None:
+        algorithm = self.config.algorithm
+        window = min(self._told + (algorithm.max_pending or algorithm.population), algorithm.candidates)
+        while self.ledger.asked < window and self.stopped_by != EXHAUSTED:
+            asked = self._ask(1 + (self.ledger.asked - algorithm.population) // algorithm.population)
+            if asked is None:
+                self.stopped_by = EXHAUSTED
             else:
-                missing.append(self._assignment(number, generation, individual))
-        self.reporter.generation_started(generation, missing)
-        waiting = [assignment for assignment in missing if not self._rejected(assignment)]
-        if not waiting:
+                self._asked.append(asked)
+
+    def _drain(self) -> None:
+        """Tell what is known, in order."""
+        size = self.config.algorithm.population
+        while self._asked and self._known(self._asked[0]):
+            self._tell(self._asked.popleft())
+            if self._told % size == 0:
+                self._close(self._told // size - 1)
+            self._refill()
+
+    def _ask(self, generation: int) -> Population | None:
+        asked = self.algorithm.ask()
+        if asked is None or len(asked) == 0:
+            return None
+        ids = self.ledger.number(asked, generation)
+        if ids[0] == self.ledger.first_of(generation):
+            self.reporter.generation_started(generation)
+        assignments = (self.ledger.assignment(individual, generation) for individual in asked)
+        self._waiting += [assignment for assignment in assignments if assignment is not None]
+        return asked
+
+    def _next_waiting(self) -> Assignment | None:
+        """Hand the next candidate to a free worker; none when nothing waits or a budget is spent."""
+        if not self._waiting:
+            return None
+        spent = self.budget.spent(self.start, self.ledger.archive.tokens)
+        if spent:
+            self.stopped_by = spent
+            return None
+        return self._waiting.popleft()
+
+    def _assess(self, source: Callable[[], Assignment | None], after_each: Callable[[], None]) -> None:
+        if not self._waiting:
             return
         self._workers = self._workers or self._start_workers()
-        for assessed in self._workers.assess(self._within_budget(waiting), self.reporter.candidate_progressed):
+        for assessed in self._workers.assess(source, self.reporter.candidate_progressed):
             self.trained.append(assessed.record.id)
-            if assessed.traceback:
-                self.run_directory.write_traceback(assessed.record.id, assessed.traceback)
-            self._finish_candidate(assessed.record)
+            self.ledger.finish(assessed)
+            after_each()
 
-    def _assignment(self, number: int, generation: int, individual: Population) -> Assignment:
-        return Assignment(
-            id=number,
-            generation=generation,
-            genome=Genome.from_integers(individual.X).format(),
-            canonical=individual.get("canonical"),
-            weights_path=str(self.run_directory.weights_path(number)),
-            lineage=individual.get("lineage") or {},
-        )
+    def _known(self, asked: Population) -> bool:
+        return all(individual.get("candidate") in self.ledger.archive.records for individual in asked)
 
-    def _rejected(self, assignment: Assignment) -> bool:
-        """Record a candidate that breaks a constraint on what is exact; it costs no training."""
-        values = self.criteria.exact_values(account_of(self.config, Genome.parse(assignment.canonical)))
-        reason = self.criteria.rejection(values)
-        if reason:
-            self._finish_candidate(assignment.record(self.config.algorithm.seed, Outcome.rejected, reason, values))
-        return bool(reason)
-
-    def _within_budget(self, assignments: list[Assignment]) -> Iterator[Assignment]:
-        for assignment in assignments:
-            self.stopped_by = self.budget.spent(self.start, sum(record.tokens for record in self.archive.records.values()))
-            if self.stopped_by:
-                return
-            yield assignment
-
-    def _finish_candidate(self, record: CandidateRecord) -> None:
-        self.run_directory.write_candidate(record)
-        self.archive.add(record)
-        self.run_directory.append_event("candidate", id=record.id, outcome=record.outcome.value)
-        self.reporter.candidate_finished(record)
-
-    def _tell(self, asked: Population, ids: list[int]) -> None:
-        values = StaticProblem(self.problem, F=self.archive.objective_array(ids), G=self.archive.constraint_array(ids))
-        Evaluator().eval(values, asked)
+    def _tell(self, asked: Population) -> None:
+        ids, archive = [int(individual.get("candidate")) for individual in asked], self.ledger.archive
+        Evaluator().eval(StaticProblem(self.problem, F=archive.objective_array(ids), G=archive.constraint_array(ids)), asked)
         self.algorithm.tell(infills=asked)
+        self.ledger.settle(ids)
+        self._told += len(asked)
 
-    def _record_generation(self, generation: int, ids: list[int], seconds: float) -> None:
-        population = [int(individual.get("candidate")) for individual in self.algorithm.pop]
-        genomes = [Genome.parse(self.archive.records[number].genome).integers() for number in population]
-        statistics = self.operators.statistics
-        rates = statistics.rates(self.space.size) | {
-            "mean_hamming_distance": mean_hamming_distance(genomes),
-            "distinct_architectures": float(len({self.archive.records[number].canonical for number in population})),
-        }
-        statistics.reset()
-        offspring = [self.archive.records[number] for number in ids]
-        record = GenerationRecord(
-            generation=generation,
-            offspring=ids,
-            population=population,
-            front=self.archive.front(),
-            rates=rates,
-            outcomes=dict(Counter(record.outcome.value for record in offspring)),
-            tokens=sum(record.tokens for record in offspring),
-            measured={"seconds": seconds},
-        )
-        self._keep_generation(record)
-        self.reporter.generation_finished(record)
-
-    def _keep_generation(self, record: GenerationRecord) -> None:
-        """Write a generation that is new; hold one that was replayed against what is recorded."""
-        before = self.recorded_generations.get(record.generation)
-        if before is None:
-            self.run_directory.write_generation(record)
-        elif before.comparable() != record.comparable():
-            raise StarSearchError(
-                f"generation {record.generation} of {self.run_directory.path} came out otherwise than recorded: "
-                "resume with the versions in its provenance.json"
-            )
-        # A replayed generation too, because a kill may have come before it; what a replay has not reached yet is kept.
-        self.run_directory.prune_weights(set(record.front) | (self.recorded.keys() - self.archive.records.keys()))
-
-
-def _intact(found: tuple[list[Record], list[str]], what: str) -> list[Record]:
-    records, damaged = found
-    if damaged:
-        raise InputError(f"{damaged[0]}; move that file away to have {what} again")
-    return records
+    def _close(self, generation: int) -> None:
+        seconds = time.monotonic() - self._generation_start
+        self._generation_start = time.monotonic()
+        self.ledger.close_generation(generation, self.algorithm.pop, seconds)

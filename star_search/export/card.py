@@ -9,9 +9,10 @@ import yaml
 
 from star_search import __version__
 from star_search.analysis.run_view import RunView
-from star_search.genome.catalogue import CHANNEL_MIXING, NONLINEARITY, SPARSITY, TOKEN_MIXING, LIVClass
 from star_search.genome.description import describe
 from star_search.genome.encoding import Genome
+from star_search.genome.genes import CHANNEL_MIXING, NONLINEARITY, SPARSITY, TOKEN_MIXING
+from star_search.genome.liv_class import LIVClass
 from star_search.objectives.registry import account_of, parse_objective
 from star_search.runs.records import CandidateRecord
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from star_search.genome.catalogue import load_catalogue
+from star_search.genome.catalogue import Catalogue, load_catalogue
 from star_search.model.cache import DecodingCache
 from star_search.model.language_model import LanguageModel
 
@@ -36,10 +36,11 @@ class StarConfig(PretrainedConfig):
     def __init__(
         self,
         genome: str = "11111-91111",
-        catalogue: str = "star",
+        catalogue: str | dict[str, Any] = "star",
         catalogue_version: int = 1,
         width: int = 64,
         residual: Literal["plain", "scaled"] = "plain",
+        router_top_k: int | None = None,
         vocab_size: int = 257,
         training_sequence_length: int | None = None,
         star_search_version: str | None = None,
@@ -51,6 +52,7 @@ class StarConfig(PretrainedConfig):
         self.width = width
         self.depth = kwargs.pop("depth", genome.count("-") + 1)
         self.residual = residual
+        self.router_top_k = router_top_k
         self.vocab_size = vocab_size
         self.training_sequence_length = training_sequence_length
         self.star_search_version = star_search_version
@@ -109,8 +111,10 @@ class StarForCausalLM(PreTrainedModel, GenerationMixin):
 
     def __init__(self, config: StarConfig) -> None:
         super().__init__(config)
-        _check_catalogue(config)
-        self.model = LanguageModel.from_genome(config.genome, config.width, config.vocab_size, config.catalogue, config.residual)
+        catalogue = _catalogue(config)
+        self.model = LanguageModel.from_genome(
+            config.genome, config.width, config.vocab_size, catalogue, config.residual, router_top_k=config.router_top_k
+        )
         self.post_init()
 
     def _init_weights(self, module: torch.nn.Module) -> None:
@@ -154,14 +158,15 @@ class StarForCausalLM(PreTrainedModel, GenerationMixin):
         return output if as_dictionary else output.to_tuple()
 
 
-def _check_catalogue(config: StarConfig) -> None:
-    """Refuse a catalogue older than the one that the genome was written with; ids are only ever added."""
-    installed = load_catalogue(config.catalogue).version
-    if installed < config.catalogue_version:
+def _catalogue(config: StarConfig) -> Catalogue:
+    """Return the catalogue; refuse one older than that the genome was written with; ids are only ever added."""
+    catalogue = load_catalogue(config.catalogue)
+    if catalogue.version < config.catalogue_version:
         raise ValueError(
-            f"the model needs version {config.catalogue_version} of catalogue {config.catalogue} and the installed star-search has "
-            f"version {installed}: upgrade star-search"
+            f"the model needs version {config.catalogue_version} of catalogue {catalogue.name} and the installed star-search has "
+            f"version {catalogue.version}: upgrade star-search"
         )
+    return catalogue
 
 
 def _refuse_padding(attention_mask: Tensor | None, while_decoding: bool) -> None:

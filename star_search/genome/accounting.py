@@ -7,31 +7,35 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Literal, get_args
 
 from star_search.errors import InputError
-from star_search.genome.catalogue import (
+from star_search.genome.catalogue import Catalogue, as_catalogue
+from star_search.genome.composition import MIXED, ROUTED, blocks
+from star_search.genome.encoding import Genome
+from star_search.genome.evolved import catalogue_for
+from star_search.genome.genes import (
     DENSE,
     DIAGONAL,
     DIRECT,
     GROUPED,
     INPUT_DEPENDENT,
     LOW_RANK,
+    PER_CHANNEL,
     REPARAMETRISED,
     SEMI_SEPARABLE,
     TOEPLITZ,
-    Catalogue,
-    LIVClass,
-    load_catalogue,
 )
-from star_search.genome.encoding import Genome
+from star_search.genome.liv_class import LIVClass
 from star_search.genome.sharing import LIVSources, Sharing, resolve_sharing
 
 CACHE_BYTES_PER_ELEMENT = 2
 SHORT_CONVOLUTION = 3
 FILTER_FREQUENCIES, FILTER_HIDDEN = 8, 16
-SOFTMAX = 2
 LAMBDA_VECTORS = 4
+ROUTER_VECTORS = 4  # two biases, the step and the time constant
+_ONE_PER_HEAD = {DIAGONAL: ("gate",), LOW_RANK: (), TOEPLITZ: ("B", "C", "kernel"), SEMI_SEPARABLE: ("A",)}
 
 Residual = Literal["plain", "scaled"]
 RESIDUALS = get_args(Residual)
@@ -61,6 +65,10 @@ class Dimensions:
         repeat = max(group.repeat for group in self.liv_class.groups.values())
         if self.heads % repeat:
             raise InputError(f"width {self.width} has {self.heads} heads, which {self.liv_class.name} cannot share by {repeat}")
+        if self.heads % 2 and self.liv_class.differential and any(map(self._has_one_per_head, self.liv_class.groups)):
+            raise InputError(
+                f"width {self.width} has {self.heads} heads, which {self.liv_class.name} cannot halve between its two branches"
+            )
 
     @property
     def heads(self) -> int:
@@ -69,8 +77,13 @@ class Dimensions:
 
     @property
     def head_width(self) -> int:
-        """Channels of a head."""
+        """Channels of a head of the value."""
         return self.width // self.heads
+
+    @property
+    def key_width(self) -> int:
+        """Channels of a head of query and key, both branches of a differential operator together."""
+        return self.head_width * self.liv_class.groups["k"].expansion
 
     @cached_property
     def inner(self) -> int:
@@ -82,11 +95,6 @@ class Dimensions:
         return -(-self.width * numerator // (denominator * multiple)) * multiple
 
     @property
-    def is_complex(self) -> bool:
-        """Whether the recurrent state is complex (S4D): two elements a number."""
-        return "A" in self.liv_class.groups and self.liv_class.groups["A"].parametrisation == REPARAMETRISED
-
-    @property
     def has_monarch_maps(self) -> bool:
         """Whether value projection and output map are Monarch matrices."""
         return self.liv_class.fields.get("dense") == "monarch"
@@ -96,33 +104,46 @@ class Dimensions:
         """How many tokens a windowed or block-diagonal operator sees at most."""
         return {2: self.liv_class.fields.get("window"), 3: self.liv_class.fields.get("block")}.get(self.liv_class.operator.sparsity)
 
+    def _has_one_per_head(self, name: str) -> bool:
+        """Return whether all channels of a head read one number of the group: gates, kernels and decays of grouped channel mixing."""
+        operator = self.liv_class.operator
+        return operator.channel_mixing == GROUPED and name in _ONE_PER_HEAD[operator.token_mixing]
+
     def group_width(self, name: str) -> int:
         """Return the channels of a feature group, both branches of a differential operator together."""
         group, operator = self.liv_class.groups[name], self.liv_class.operator
-        if operator.token_mixing == DIAGONAL:
-            return self.inner
-        if operator.token_mixing == SEMI_SEPARABLE and name in "ABC":
-            per_head = operator.channel_mixing == GROUPED
-            if name == "A":
-                return self.heads if per_head else self.width * group.expansion
-            return group.expansion * (self.heads if per_head else 1)
-        return self.width * group.expansion // group.repeat
+        if operator.token_mixing == LOW_RANK:
+            return self.width * group.expansion // group.repeat
+        if operator.token_mixing == SEMI_SEPARABLE and name in ("B", "C"):
+            per_head, made = operator.channel_mixing == GROUPED, group.parametrisation == INPUT_DEPENDENT
+            return group.expansion * (self.heads if per_head else 1 if made else self.width)
+        return self.heads if self._has_one_per_head(name) else self.inner
+
+    def weight_shape(self, name: str) -> tuple[int, ...]:
+        """Return the shape of the weights that make a group from x: a factor per channel, a matrix, or a matrix per (key) head."""
+        group, width = self.liv_class.groups[name], self.group_width(name)
+        if group.channel_mixing == PER_CHANNEL:
+            return (width,)
+        if group.channel_mixing == DENSE:
+            return width, self.width
+        heads = self.heads // group.repeat
+        return heads, width // heads, self.width // heads
 
     def group_parameters(self, name: str) -> int:
         """Return the parameters of a feature group: projection, short convolution, decay rates, kernel."""
         group, width = self.liv_class.groups[name], self.group_width(name)
         if name == "kernel":
             explicit = group.parametrisation == DIRECT
-            return int(self.liv_class.fields["kernel_length"]) * self.width if explicit else implicit_kernel_parameters(self.width)
-        if group.parametrisation != INPUT_DEPENDENT:
-            steps = self.width if name == "A" else 0
-            return group.expansion * self.width * (2 if self.is_complex else 1) + steps
-        if name == "A" and self.liv_class.fields.get("decay") == "liquid":
-            return self.width * self.width + 2 * self.width + width
-        if name == "v" and self.has_monarch_maps:
-            return monarch_parameters(self.width)
-        convolution = SHORT_CONVOLUTION * width if group.token_mixing == TOEPLITZ else 0
-        return self.width * width + convolution + (2 * width if name == "A" else 0)
+            return int(self.liv_class.fields["kernel_length"]) * width if explicit else implicit_kernel_parameters(width)
+        if group.parametrisation == DIRECT:
+            return width * (2 if self.liv_class.is_complex else 1)
+        if group.parametrisation == REPARAMETRISED:
+            return (2 * group.expansion + 1) * width if self.liv_class.is_complex else group.expansion * width
+        weights = monarch_parameters(self.width) if name == "v" and self.has_monarch_maps else prod(self.weight_shape(name))
+        convolution = SHORT_CONVOLUTION * width if self.has_tail(name) else 0
+        # Of a decay: a bias, a rate or time constant for every mode, and delta where it is liquid.
+        vectors = 1 + group.expansion + (self.liv_class.fields.get("decay") == "liquid") if name == "A" else 0
+        return weights + convolution + vectors * width
 
     @property
     def own_parameters(self) -> int:
@@ -134,8 +155,7 @@ class Dimensions:
     def cache_elements(self, sources: LIVSources, length: int) -> int:
         """Return what decoding holds after `length` tokens, when some of the LIV's features come from elsewhere."""
         tails = sum((SHORT_CONVOLUTION - 1) * self.group_width(name) for name in sources.weights_from if self.has_tail(name))
-        operator = self.liv_class.operator
-        if operator.token_mixing == LOW_RANK and operator.nonlinearity == SOFTMAX:
+        if self.liv_class.keeps_history:
             held = length if self.span is None else min(length, self.span)
             return tails + sum(self.group_width(name) * held for name in sources.forms)
         return tails + (self._state_elements(length) if sources.forms else 0)
@@ -145,9 +165,9 @@ class Dimensions:
         if token_mixing == DIAGONAL:
             return 0
         if token_mixing == LOW_RANK:
-            return self.width * self.head_width + self.width
+            return self.group_width("k") * (self.head_width + 1)
         if token_mixing == SEMI_SEPARABLE:
-            return self.width * self.liv_class.groups["B"].expansion * (2 if self.is_complex else 1)
+            return self.width * self.liv_class.groups["B"].expansion * (2 if self.liv_class.is_complex else 1)
         long = self.liv_class.groups["kernel"].parametrisation == REPARAMETRISED
         return self.liv_class.branches * self.width * (length if long else int(self.liv_class.fields["kernel_length"]) - 1)
 
@@ -190,7 +210,7 @@ class Accounting:
         Raises:
             InputError: when the width does not fit one of its classes.
         """
-        return cls(genome, width, load_catalogue(catalogue) if isinstance(catalogue, str) else catalogue, residual)
+        return cls(genome, width, catalogue_for(genome, as_catalogue(catalogue)), residual)
 
     @cached_property
     def sharing(self) -> Sharing:
@@ -218,7 +238,13 @@ class Accounting:
     def parameters(self) -> int:
         """Return every parameter but embedding and head: operators, one norm per LIV, the last norm, residual scales."""
         scales = self.genome.depth if self.residual == "scaled" else 0
-        return self.operator_parameters + (self.genome.depth + 1) * self.width + scales
+        return self.operator_parameters + (self.genome.depth + 1) * self.width + scales + self.composition_parameters
+
+    @property
+    def composition_parameters(self) -> int:
+        """Return the parameters that combine parallel LIVs: a weight per LIV, or a router's two maps and four vectors."""
+        sizes = {MIXED: 1, ROUTED: 2 * self.width + ROUTER_VECTORS}
+        return sum(block.size * sizes[block.kind] for block in blocks(self.genome) if block.size > 1)
 
     def liv_cache_elements(self, length: int) -> list[int]:
         """Return the elements that each LIV holds after decoding `length` tokens of one sequence."""
@@ -226,4 +252,9 @@ class Accounting:
 
     def cache_bytes(self, length: int) -> int:
         """Return 2 bytes times the elements held after decoding `length` tokens of one sequence (docs/design.md)."""
-        return CACHE_BYTES_PER_ELEMENT * sum(self.liv_cache_elements(length))
+        return CACHE_BYTES_PER_ELEMENT * (sum(self.liv_cache_elements(length)) + self.router_cache_elements)
+
+    @property
+    def router_cache_elements(self) -> int:
+        """Return the elements of the routers' states, one for each routed LIV."""
+        return sum(block.size for block in blocks(self.genome) if block.is_routed)

@@ -8,7 +8,11 @@ import numpy as np
 
 from star_search.genome.accounting import CACHE_BYTES_PER_ELEMENT, Accounting
 from star_search.genome.catalogue import Catalogue
+from star_search.genome.composition import blocks
 from star_search.genome.encoding import GENE_NAMES, Genome
+from star_search.genome.evolved import catalogue_for, class_gene_name, evolved_id
+from star_search.genome.layout import Layout
+from star_search.genome.liv_class import LIVClass
 from star_search.genome.repair import repair
 from star_search.genome.rules import Rules
 
@@ -31,6 +35,26 @@ def describe(account: Accounting, length: int) -> dict[str, Any]:
             {"kind": group.kind, "members": [position + 1 for position in group.members], "groups": list(group.groups)}
             for group in account.sharing.groups
         ],
+        "composition": [
+            {"members": [position + 1 for position in block.positions], "combined_by": "router" if block.is_routed else "mixing weights"}
+            for block in blocks(genome)
+            if block.size > 1
+        ],
+        "classes": [_describe_class(catalogue[evolved_id(number)]) for number in range(len(genome.classes))],
+    }
+
+
+def _describe_class(liv_class: LIVClass) -> dict[str, Any]:
+    """Return a class that a genome brings, as a row of a catalogue."""
+    groups = {kind: {name: list(genes) for name, genes in getattr(liv_class, kind).items()} for kind in ("context", "readout")}
+    operator = {"operator": liv_class.operator.format(), "differential": liv_class.differential}
+    return {
+        "class": liv_class.id,
+        "name": liv_class.name,
+        "family": liv_class.family,
+        **operator,
+        **groups,
+        "fields": dict(liv_class.fields),
     }
 
 
@@ -52,11 +76,12 @@ def _describe_liv(account: Accounting, position: int, length: int) -> dict[str, 
 
 
 def graph(genome: Genome, catalogue: Catalogue) -> str:
-    """Return the genome in Graphviz's DOT: LIVs in residual order, and an edge for everything shared."""
+    """Return the genome in Graphviz's DOT: LIVs in residual order, where they run in parallel, and an edge for everything shared."""
+    complete = catalogue_for(genome, catalogue)
     lines = ["digraph genome {", "  rankdir=LR;", "  node [shape=box];"]
     for position, liv in enumerate(genome.livs, 1):
-        lines.append(f'  liv{position} [label="{position} {catalogue[liv.liv_class].name}"];')
-    lines += [f"  liv{position} -> liv{position + 1};" for position in range(1, genome.depth)]
+        lines.append(f'  liv{position} [label="{position} {complete[liv.liv_class].name}"];')
+    lines += _residual_edges(genome)
     for group in genome.sharing(catalogue).groups:
         style = "dashed" if group.kind == "featurizer" else "bold"
         label = f"{'weights' if group.kind == 'featurizer' else 'features'} {', '.join(group.groups)}"
@@ -65,16 +90,41 @@ def graph(genome: Genome, catalogue: Catalogue) -> str:
     return "\n".join([*lines, "}"])
 
 
+def _residual_edges(genome: Genome) -> list[str]:
+    """Return the edges of the residual order, and a node where parallel LIVs are combined."""
+    lines: list[str] = []
+    before = ""
+    for block in blocks(genome):
+        nodes = [f"liv{position + 1}" for position in block.positions]
+        lines += [f"  {before} -> {node};" for node in nodes if before]
+        before = nodes[0]
+        if block.size > 1:
+            before = f"combined{block.start + 1}"
+            lines.append(f'  {before} [shape=ellipse, label="{"router" if block.is_routed else "mixing weights"}"];')
+            lines += [f"  {node} -> {before};" for node in nodes]
+    return lines
+
+
 def explain_repair(genome: Genome, catalogue: Catalogue, seed: int = 0) -> dict[str, Any]:
     """Return whether a genome is legal, every problem that repair meets, and the genome it ends with."""
-    repaired = repair(genome, Rules.of(catalogue, genome.depth), np.random.default_rng(seed))
+    repaired = repair(genome, Rules.of(catalogue, genome.layout), np.random.default_rng(seed))
     return {
         "legal": not repaired.problems,
-        "problems": [problem.sentence for problem in repaired.problems],
+        "problems": list(dict.fromkeys(problem.sentence for problem in repaired.problems)),
         "repaired": repaired.genome.format(),
         "changed": [
-            {"liv": index // len(GENE_NAMES) + 1, "gene": GENE_NAMES[index % len(GENE_NAMES)], "from": before, "to": after}
+            _change(genome.layout, index, before, after)
             for index, (before, after) in enumerate(zip(genome.integers(), repaired.genome.integers(), strict=True))
             if before != after
         ],
     }
+
+
+def _change(layout: Layout, index: int, before: int, after: int) -> dict[str, Any]:
+    """Return one gene that repair changed: its LIV from 1 or the id of its class, its name, and both values."""
+    unit, gene = layout.locate(index)
+    if unit < layout.depth:
+        owner, name = {"liv": unit + 1}, (*GENE_NAMES, "composition")[gene]
+    else:
+        owner, name = {"class": evolved_id(unit - layout.depth)}, class_gene_name(gene)
+    return {**owner, "gene": name, "from": before, "to": after}

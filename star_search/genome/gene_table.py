@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from star_search.genome.catalogue import CHANNEL_MIXING, NONLINEARITY, PARAMETRISATION, SPARSITY, TOKEN_MIXING, Catalogue, LIVClass
+from star_search.genome.catalogue import Catalogue
 from star_search.genome.encoding import format_digit
+from star_search.genome.genes import (
+    CHANNEL_MIXING,
+    FEATURIZER_CHANNEL_MIXING,
+    FEATURIZER_TOKEN_MIXING,
+    NONLINEARITY,
+    PARAMETRISATION,
+    SPARSITY,
+    TOKEN_MIXING,
+)
+from star_search.genome.liv_class import LIVClass
 
 
 def gene_table(catalogue: Catalogue) -> dict[str, Any]:
@@ -30,8 +40,8 @@ def gene_table(catalogue: Catalogue) -> dict[str, Any]:
             {"gene": "channel mixing", "values": _texts(CHANNEL_MIXING)},
         ],
         "featurizer": [
-            {"gene": "token mixing", "values": {"1": "each token alone", "3": "causal depthwise convolution of length 3, or a kernel"}},
-            {"gene": "channel mixing", "values": _texts(CHANNEL_MIXING)},
+            {"gene": "token mixing", "values": _texts(FEATURIZER_TOKEN_MIXING)},
+            {"gene": "channel mixing", "values": _texts(FEATURIZER_CHANNEL_MIXING)},
             {"gene": "expansion factor", "meaning": "features per channel or head, for example the state size"},
             {"gene": "repeat factor", "meaning": "how many heads read the same features"},
             {"gene": "parametrisation", "values": _texts(PARAMETRISATION)},
@@ -58,5 +68,4 @@ def _class_row(liv_class: LIVClass) -> dict[str, Any]:
             str(value): ", ".join(liv_class.shared_groups(value)) or "nothing" for value in liv_class.feature_strategies
         },
         "fields": dict(liv_class.fields),
-        "not_built": liv_class.not_built,
     }

@@ -1,18 +1,16 @@
-"""Repair of illegal genomes, and the canonical form of legal ones."""
+"""Repair of illegal genomes, and the sampling of their units."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from star_search.genome.catalogue import Catalogue
-from star_search.genome.encoding import GENES_PER_LIV, Genome, LIVGenes
-from star_search.genome.rules import CLASS, Problem, Rules
-from star_search.genome.sharing import Kind, resolve_sharing
+from star_search.genome.encoding import ClassGenes, Genome
+from star_search.genome.layout import Layout
+from star_search.genome.rules import CLASS, FEATURIZER_GROUP, Problem, Rules
 
 Method = Literal["resample", "reinitialise"]
 
@@ -29,55 +27,68 @@ class Repaired:
 def repair(genome: Genome, rules: Rules, random_state: np.random.Generator, method: Method = "resample") -> Repaired:
     """Make a genome legal, drawing only from `random_state`; a legal genome comes back unchanged and draws nothing.
 
-    `resample` draws every illegal gene anew among its legal values; `reinitialise` draws the whole LIV anew (STAR section 4.2;
+    `resample` draws every illegal gene anew among its legal values; `reinitialise` draws the whole LIV or class anew (STAR section 4.2;
     the paper does not say which of the legal values, see docs/design.md).
     """
-    livs = list(genome.livs)
+    layout, before = genome.layout, genome.integers()
+    values, repaired = list(before), genome
     seen: list[Problem] = []
-    while problems := rules.problems(Genome(tuple(livs))):
+    while problems := rules.problems(repaired):
         seen += problems
-        if all(problem.gene == CLASS and problem.legal == rules.mixers for problem in problems):
-            problems = [problems[int(random_state.integers(len(problems)))]]
-        for problem in problems[:1]:
-            livs[problem.position] = _mend(livs[problem.position], problem, rules, random_state, method, len(seen))
-    repaired = Genome(tuple(livs))
-    changed = sum(a != b for a, b in zip(genome.integers(), repaired.integers(), strict=True))
+        chosen = int(random_state.integers(len(problems))) if _lacks_mixers(repaired, problems, rules) else 0
+        _mend(values, repaired, problems[chosen], rules, random_state, method, len(seen))
+        repaired = Genome.from_integers(values, layout)
+    changed = sum(a != b for a, b in zip(before, values, strict=True))
     return Repaired(repaired, changed, tuple(seen))
 
 
-def _mend(genes: LIVGenes, problem: Problem, rules: Rules, random_state: np.random.Generator, method: Method, tries: int) -> LIVGenes:
+def _lacks_mixers(genome: Genome, problems: list[Problem], rules: Rules) -> bool:
+    """Return whether nothing is wrong but that too few LIVs mix tokens, which any of them could mend."""
+    if problems[0].position >= genome.depth:
+        return False
+    mixers = rules.for_genome(genome).mixers
+    return all(problem.gene == CLASS and problem.legal == mixers for problem in problems)
+
+
+def _mend(
+    values: list[int], genome: Genome, problem: Problem, rules: Rules, random_state: np.random.Generator, method: Method, tries: int
+) -> None:
+    """Draw the illegal gene anew, or its whole unit."""
+    layout = genome.layout
+    place = layout.unit_slice(problem.position)
     # Drawing whole LIVs anew can clash for long in a crowded group; past a hundred problems only the clashing gene is drawn.
-    if method == "reinitialise" and tries < 100:
-        classes = problem.legal if problem.gene == CLASS else rules.classes
-        return sample_liv(rules, random_state, classes)
-    values = list(genes)
-    values[problem.gene] = choose(problem.legal, random_state)
-    return LIVGenes(*values)
+    if method == "resample" or tries >= 100:
+        values[place.start + problem.gene] = choose(problem.legal, random_state)
+    elif problem.position >= layout.depth:
+        values[place] = sample_class(layout, rules, random_state).integers()
+    else:
+        classes = problem.legal if problem.gene == CLASS else ()
+        values[place] = sample_liv(rules.for_genome(genome), random_state, problem.position, layout, classes)
 
 
-def sample_liv(rules: Rules, random_state: np.random.Generator, classes: Sequence[int] = ()) -> LIVGenes:
-    """Draw one LIV, every gene uniform among its legal values."""
+def sample_liv(rules: Rules, random_state: np.random.Generator, position: int, layout: Layout, classes: Sequence[int] = ()) -> list[int]:
+    """Draw the genes of one LIV, every gene uniform among its legal values."""
     class_id = choose(classes or rules.classes, random_state)
-    return LIVGenes(class_id, *(choose(rules.legal_values(class_id, gene), random_state) for gene in range(1, GENES_PER_LIV)))
+    genes = [choose(rules.legal_values(class_id, gene), random_state) for gene in range(FEATURIZER_GROUP, layout.genes_per_liv)]
+    if layout.composition:
+        genes[-1] = choose(rules.composition_legal(position), random_state)
+    return [class_id, *genes]
+
+
+def sample_class(layout: Layout, rules: Rules, random_state: np.random.Generator) -> ClassGenes:
+    """Draw the genes of one class of a genome's own in the order they are read, uniform among the values that those before allow."""
+    values = [1] * layout.genes_per_class
+    drawn: set[int] = set()
+    while True:
+        genome = Genome((), (), (ClassGenes.from_integers(values),))
+        legal = rules.class_gene_values(genome, 0)
+        offset = next((offset for offset in legal if offset not in drawn), None)
+        if offset is None:
+            return genome.classes[0]
+        values[offset] = choose(legal[offset], random_state)
+        drawn.add(offset)
 
 
 def choose(values: Sequence[int], random_state: np.random.Generator) -> int:
     """Draw one of the values uniformly."""
     return values[int(random_state.integers(len(values)))]
-
-
-def canonical(genome: Genome, catalogue: Catalogue) -> Genome:
-    """Return the canonical form: what shares nothing is inactive, inactive genes are 1, groups count from 1 by first appearance."""
-    featurizer: dict[int, tuple[int, int]] = {}
-    features: dict[int, tuple[int, int]] = {}
-    count: dict[tuple[Kind, int], int] = defaultdict(int)
-    for group in sorted(resolve_sharing(genome, catalogue).groups, key=lambda group: group.members[0]):
-        count[group.kind, group.liv_class] += 1
-        genes = featurizer if group.kind == "featurizer" else features
-        genes.update(dict.fromkeys(group.members, (count[group.kind, group.liv_class], group.strategy)))
-    return Genome(
-        tuple(
-            LIVGenes(liv.liv_class, *featurizer.get(position, (1, 1)), *features.get(position, (1, 1)))
-            for position, liv in enumerate(genome.livs)
-        )
-    )

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from star_search.genome.catalogue import Catalogue, LIVClass
+from star_search.genome.catalogue import Catalogue
 from star_search.genome.encoding import Genome, LIVGenes
+from star_search.genome.evolved import catalogue_for
+from star_search.genome.liv_class import LIVClass
 
 Kind = Literal["featurizer", "features"]
 
@@ -70,6 +72,7 @@ def members_by_group(genome: Genome, kind: Kind) -> dict[tuple[int, int], list[i
 
 def resolve_sharing(genome: Genome, catalogue: Catalogue) -> Sharing:
     """Return the sharing structure of a legal genome; groups with a lone member share nothing and are left out."""
+    catalogue = catalogue_for(genome, catalogue)
     feature_groups = list(_groups(genome, catalogue, "features"))
     features_from: list[dict[str, int]] = [dict.fromkeys(catalogue[liv.liv_class].groups, i) for i, liv in enumerate(genome.livs)]
     for group in feature_groups:

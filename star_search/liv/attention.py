@@ -1,6 +1,6 @@
-"""Low-rank token mixing: softmax attention and linear attention.
+"""Low-rank token mixing: softmax, pointwise and linear attention.
 
-Shapes: B batch, T tokens, D width, H heads, K key and value heads, P channels of a head, C chunks, L chunk length.
+Shapes: B batch, T tokens, D width, H heads, K key and value heads, R = H / K, P channels of a head, C chunks, L queries and S keys of one.
 """
 
 from __future__ import annotations
@@ -10,49 +10,25 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
+from star_search.genome.genes import BANDED, BLOCK_DIAGONAL, LINEAR
 from star_search.liv import reference
 from star_search.liv.kernels.window import has_windows, windowed_attention
+from star_search.liv.memoryless import ACTIVATIONS
 from star_search.liv.token_mixing import Allocate, Features, State, TokenMixing
 
-CHUNK = 64
-BANDED, BLOCK_DIAGONAL = 2, 3
+CHUNK, QUERY_CHUNK = 64, 128
 ROTARY_BASE = 10_000.0
 
 
-class SoftmaxAttention(TokenMixing):
-    """`T = softmax(q k^T / sqrt(P))` per head; keys and values may be fewer than heads (grouped queries).
+class HistoryAttention(TokenMixing):
+    """Attention that remembers keys and values, which may be fewer than heads (grouped queries).
 
     Sparsity 2 lets a token see the last `window` tokens, itself included; sparsity 3 those of its own block of `block` tokens.
     """
 
     keeps_value = True
-
-    def mix(self, features: Features) -> Tensor:
-        """Return [B, T, D] by fused attention, in pieces of the window or block where there is one."""
-        q, k, v = self._heads(features)
-        span = self.sizes.span
-        if span is None or q.shape[2] <= span:
-            return _merge(_attend(q, k, v, is_causal=True))
-        return _merge(self._local(q, k, v, span))
-
-    def _local(self, q: Tensor, k: Tensor, v: Tensor, span: int) -> Tensor:
-        length = q.shape[2]
-        if self.sizes.liv_class.operator.sparsity == BANDED and has_windows(q, v):
-            return windowed_attention(*_widened(q, k, v), v, span)
-        q, k, v = (functional.pad(x, (0, 0, 0, -length % span)).unflatten(2, (-1, span)).transpose(1, 2) for x in (q, k, v))
-        if self.sizes.liv_class.operator.sparsity == BLOCK_DIAGONAL:
-            out = _attend(q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1), is_causal=True)
-        else:
-            k, v = (torch.cat((functional.pad(x, (0, 0, 0, 0, 0, 0, 1, 0))[:, :-1], x), dim=3) for x in (k, v))
-            mask = _band(span, q.shape[1], q.device).repeat(q.shape[0], 1, 1).unsqueeze(1)
-            out = _attend(q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1), attn_mask=mask)
-        return out.unflatten(0, q.shape[:2]).transpose(1, 2).flatten(2, 3)[:, :, :length]
-
-    def reference(self, features: Features) -> Tensor:
-        """Return [B, T, D] by the explicit T x T matrix."""
-        window, block = (self.sizes.span if self.sizes.liv_class.operator.sparsity == kind else None for kind in (BANDED, BLOCK_DIAGONAL))
-        return _merge(reference.softmax_attention(*self._heads(features), window=window, block=block))
 
     def _heads(self, features: Features) -> tuple[Tensor, Tensor, Tensor]:
         heads, groups = self.sizes.heads, self.sizes.liv_class.groups
@@ -61,6 +37,9 @@ class SoftmaxAttention(TokenMixing):
             split_heads(features["k"], heads // groups["k"].repeat),
             split_heads(features["v"], heads // groups["v"].repeat),
         )
+
+    def _span_of(self, sparsity: int) -> int | None:
+        return self.sizes.span if self.sizes.liv_class.operator.sparsity == sparsity else None
 
     def allocate(self, allocate: Allocate, max_length: int, forms: tuple[str, ...]) -> State:
         """Return the keys and values of every token that can still be seen."""
@@ -92,6 +71,35 @@ class SoftmaxAttention(TokenMixing):
             history[:, place] = token[name]
         return {name: state[name][:, :held] if name in state else shared[name] for name in ("k", "v")}
 
+
+class SoftmaxAttention(HistoryAttention):
+    """`T = softmax(q k^T / sqrt(P))` per head."""
+
+    def mix(self, features: Features) -> Tensor:
+        """Return [B, T, D] by fused attention, in pieces of the window or block where there is one."""
+        q, k, v = self._heads(features)
+        span = self.sizes.span
+        if span is None or q.shape[2] <= span:
+            return _merge(_attend(q, k, v, is_causal=True))
+        return _merge(self._local(q, k, v, span))
+
+    def _local(self, q: Tensor, k: Tensor, v: Tensor, span: int) -> Tensor:
+        length = q.shape[2]
+        if self.sizes.liv_class.operator.sparsity == BANDED and has_windows(q, v):
+            return windowed_attention(*_widened(q, k, v), v, span)
+        q, k, v = (functional.pad(x, (0, 0, 0, -length % span)).unflatten(2, (-1, span)).transpose(1, 2) for x in (q, k, v))
+        if self.sizes.liv_class.operator.sparsity == BLOCK_DIAGONAL:
+            out = _attend(q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1), is_causal=True)
+        else:
+            k, v = (torch.cat((functional.pad(x, (0, 0, 0, 0, 0, 0, 1, 0))[:, :-1], x), dim=3) for x in (k, v))
+            mask = _band(span, q.shape[1], q.device).repeat(q.shape[0], 1, 1).unsqueeze(1)
+            out = _attend(q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1), attn_mask=mask)
+        return out.unflatten(0, q.shape[:2]).transpose(1, 2).flatten(2, 3)[:, :, :length]
+
+    def reference(self, features: Features) -> Tensor:
+        """Return [B, T, D] by the explicit T x T matrix."""
+        return _merge(reference.softmax_attention(*self._heads(features), self._span_of(BANDED), self._span_of(BLOCK_DIAGONAL)))
+
     def read(self, token: Features, context: State) -> Tensor:
         """Return [B, D]: the token's query against the context."""
         q, k, v = self._heads({"q": token["q"].unsqueeze(1), **context})
@@ -119,6 +127,69 @@ def _band(span: int, chunks: int, device: torch.device) -> Tensor:
     return torch.stack([seen & (key >= span), *[seen] * (chunks - 1)])
 
 
+class ScoredAttention(HistoryAttention):
+    """Attention whose scores are weighted one by one: `T = act(q k^T / sqrt(P)) / n` per head, n the number of tokens seen (Wortsman
+    et al. 2023); or, without a nonlinearity, `phi(q) phi(k)^T` over a window or block, rows divided by their sum."""
+
+    def mix(self, features: Features) -> Tensor:
+        """Return [B, T, D], a chunk of queries at a time; the scores of a chunk are computed again for its gradient, not kept."""
+        q, k, v = self._operands(features)
+        length, heads, chunks = q.shape[2], k.shape[1], []
+        for start in range(0, length, QUERY_CHUNK):
+            end, first = min(length, start + QUERY_CHUNK), self._first_held(start)
+            part = q[:, :, start:end].unflatten(1, (heads, -1)), k[:, :, first:end], v[:, :, first:end]
+            seen = self._seen(start, end, first, q.device)
+            again = length > QUERY_CHUNK and torch.is_grad_enabled()
+            out = checkpoint(self._weigh, *part, seen, use_reentrant=False, preserve_rng_state=False) if again else self._weigh(*part, seen)
+            chunks.append(out.flatten(1, 2))
+        return _merge(torch.cat(chunks, 2)).to(features["v"].dtype)
+
+    def _operands(self, features: Features) -> tuple[Tensor, Tensor, Tensor]:
+        """Return q [B, H, T, P] and k and v [B, K, T, P] in one precision, q and k as positive features where there is no activation."""
+        q, k, v = self._heads(features)
+        if self.sizes.liv_class.operator.nonlinearity == LINEAR:
+            q, k = positive(q), positive(k)
+        precise = torch.promote_types(torch.promote_types(q.dtype, k.dtype), v.dtype)
+        return q.to(precise), k.to(precise), v.to(precise)
+
+    def _seen(self, start: int, end: int, first: int, device: torch.device) -> Tensor:
+        """Return which keys from `first` on the queries from `start` to `end` see, [L, S]."""
+        query, key = torch.arange(start, end, device=device)[:, None], torch.arange(first, end, device=device)
+        span, seen = self.sizes.span, key <= query
+        if span is None:
+            return seen
+        return seen & (key // span == query // span if self.sizes.liv_class.operator.sparsity == BLOCK_DIAGONAL else key > query - span)
+
+    def _weigh(self, q_BKRLP: Tensor, k_BKSP: Tensor, v_BKSP: Tensor, seen_LS: Tensor) -> Tensor:
+        """Return the weighted sums of values [B, K, R, L, P], R heads to every key head."""
+        scores = (q_BKRLP.flatten(2, 3) @ k_BKSP.transpose(-1, -2)).unflatten(2, q_BKRLP.shape[2:4])
+        nonlinearity = self.sizes.liv_class.operator.nonlinearity
+        if nonlinearity == LINEAR:
+            weights = scores.masked_fill(~seen_LS, 0)
+            weights = weights / weights.sum(-1, keepdim=True)
+        else:
+            weights = ACTIVATIONS[nonlinearity](scores * q_BKRLP.shape[-1] ** -0.5).masked_fill(~seen_LS, 0)
+            weights = weights / seen_LS.sum(-1, keepdim=True)
+        return (weights.flatten(2, 3) @ v_BKSP).unflatten(2, q_BKRLP.shape[2:4])
+
+    def reference(self, features: Features) -> Tensor:
+        """Return [B, T, D] by the explicit T x T matrix."""
+        q, k, v = self._operands(features)
+        nonlinearity, spans = self.sizes.liv_class.operator.nonlinearity, (self._span_of(BANDED), self._span_of(BLOCK_DIAGONAL))
+        if nonlinearity == LINEAR:
+            out = reference.linear_attention(q, k, v, *spans)
+        else:
+            out = reference.pointwise_attention(q, k, v, ACTIVATIONS[nonlinearity], *spans)
+        return _merge(out).to(features["v"].dtype)
+
+    def read(self, token: Features, context: State) -> Tensor:
+        """Return [B, D]: the token's query against the context, all of which it sees."""
+        q, k, v = self._operands({"q": token["q"].unsqueeze(1), **context})
+        seen = torch.ones(1, k.shape[2], dtype=torch.bool, device=k.device)
+        out = self._weigh(q.unflatten(1, (k.shape[1], -1)), k, v, seen)
+        return _merge(out.flatten(1, 2)).squeeze(1).to(token["q"].dtype)
+
+
 class LinearAttention(TokenMixing):
     """`T = phi(q) phi(k)^T` per head, rows normalised, phi = elu + 1 (Katharopoulos et al. 2020, equation 9)."""
 
@@ -132,13 +203,21 @@ class LinearAttention(TokenMixing):
         out = (sums[..., :-1] / sums[..., -1:]).flatten(2, 3)[:, :, : features["v"].shape[1]]
         return _merge(out).to(features["v"].dtype)
 
+    @property
+    def _repeat(self) -> int:
+        return self.sizes.liv_class.groups["k"].repeat
+
+    def _keys_and_values(self, features: Features) -> tuple[Tensor, Tensor]:
+        """Return phi(k) and v, [B, K, T, P], in the precision of phi(k)."""
+        k, v = (split_heads(features[name], self.sizes.heads // self._repeat) for name in "kv")
+        return positive(k), v.to(positive(k).dtype)
+
     def _chunks(self, features: Features) -> tuple[Tensor, Tensor, Tensor]:
-        """Return phi(q), phi(k) and v with a column of ones, each [B, H, C, L, P]."""
-        length = features["v"].shape[1]
-        padding = -length % CHUNK
-        q, k, v = (split_heads(features[name], self.sizes.heads) for name in "qkv")
-        q, k = positive(q), positive(k)
-        v = functional.pad(v.to(q.dtype), (0, 1), value=1.0)
+        """Return phi(q), phi(k) and v with a column of ones, each [B, H, C, L, P]; every head has its key head's."""
+        padding = -features["v"].shape[1] % CHUNK
+        q, (k, v) = positive(split_heads(features["q"], self.sizes.heads)), self._keys_and_values(features)
+        k, v = (x if self._repeat == 1 else x.repeat_interleave(self._repeat, 1) for x in (k, v))
+        v = functional.pad(v, (0, 1), value=1.0)
         # Padded queries are ones, so that their rows divide by something positive; padded keys are zero.
         q = functional.pad(q, (0, 0, 0, padding), value=1.0)
         k, v = functional.pad(k, (0, 0, 0, padding)), functional.pad(v, (0, 0, 0, padding))
@@ -146,39 +225,39 @@ class LinearAttention(TokenMixing):
 
     def reference(self, features: Features) -> Tensor:
         """Return [B, T, D] by the explicit T x T matrix."""
-        q, k, v = (split_heads(features[name], self.sizes.heads) for name in "qkv")
-        return _merge(reference.linear_attention(positive(q), positive(k), v)).to(features["v"].dtype)
+        q = positive(split_heads(features["q"], self.sizes.heads))
+        return _merge(reference.linear_attention(q, *self._keys_and_values(features))).to(features["v"].dtype)
 
     def allocate(self, allocate: Allocate, max_length: int, forms: tuple[str, ...]) -> State:
-        """Return the sum of outer products and the sum of keys."""
+        """Return the sum of outer products and the sum of keys, of every key head."""
         if not forms:
             return {}
-        heads, width = self.sizes.heads, self.sizes.head_width
-        key_width = width // self.sizes.liv_class.branches
-        return {"state": allocate(heads, key_width, width), "normaliser": allocate(heads, key_width)}
+        heads, key_width = self.sizes.heads // self._repeat, self.sizes.key_width // self.sizes.liv_class.branches
+        return {"state": allocate(heads, key_width, self.sizes.head_width), "normaliser": allocate(heads, key_width)}
 
     def write(self, features: Features, state: State) -> None:
         """Sum over the prompt."""
         if state:
-            k, v = (split_heads(features[name], self.sizes.heads) for name in "kv")
-            state["state"].copy_(positive(k).transpose(-1, -2) @ v.to(positive(k).dtype))
-            state["normaliser"].copy_(positive(k).sum(2))
+            k, v = self._keys_and_values(features)
+            state["state"].copy_(k.transpose(-1, -2) @ v)
+            state["normaliser"].copy_(k.sum(2))
 
     def update(self, token: Features, state: State, position: int, shared: Features) -> State:
         """Add the token's outer product."""
         if not state:
             return dict(shared)
-        k, v = (split_heads(token[name].unsqueeze(1), self.sizes.heads) for name in "kv")
-        state["state"] += (positive(k).transpose(-1, -2) @ v.to(positive(k).dtype)).to(state["state"].dtype)
-        state["normaliser"] += positive(k).sum(2).to(state["normaliser"].dtype)
+        k, v = self._keys_and_values({name: token[name].unsqueeze(1) for name in "kv"})
+        state["state"] += (k.transpose(-1, -2) @ v).to(state["state"].dtype)
+        state["normaliser"] += k.sum(2).to(state["normaliser"].dtype)
         return state
 
     def read(self, token: Features, context: State) -> Tensor:
-        """Return [B, D]: the state seen by the token's query."""
+        """Return [B, D]: the key head's state seen by the token's query."""
         q = positive(split_heads(token["q"].unsqueeze(1), self.sizes.heads))
+        q = q.flatten(1, 2).unflatten(1, (-1, self._repeat))
         numerator = q @ context["state"].to(q.dtype)
         denominator = q @ context["normaliser"].to(q.dtype).unsqueeze(-1)
-        return _merge(numerator / denominator).squeeze(1).to(token["q"].dtype)
+        return (numerator / denominator).flatten(1).to(token["q"].dtype)
 
 
 def positive(x: Tensor) -> Tensor:

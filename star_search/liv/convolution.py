@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from star_search.liv import reference
 from star_search.liv.featurizers import convolve_window, keep_last, short_convolution
@@ -16,20 +17,36 @@ from star_search.liv.kernels import has_kernels, lowered
 from star_search.liv.kernels.toeplitz import toeplitz
 from star_search.liv.token_mixing import Allocate, Features, State, TokenMixing
 
+LONGEST_SHIFTED = 32
 
-class ShortConvolution(TokenMixing):
-    """A gated convolution with an explicit kernel of a few taps (LFM2's short convolution)."""
+
+class GatedConvolution(TokenMixing):
+    """`y = C * conv(B * v)`, gates and kernel per channel, or one for all channels of a head where channel mixing is grouped."""
 
     branch_dims: ClassVar = {"kernel": 0}
     repeated = ("B", "C", "kernel")
 
-    def mix(self, features: Features) -> Tensor:
-        """Return [B, T, D] by shifted sums."""
-        return features["C"] * short_convolution(features["B"] * features["v"], features["kernel"])
+    def products(self, features: Features) -> Tensor:
+        """Return B * v, what the kernel acts on."""
+        return self.by_channel(features["B"]) * features["v"]
+
+    def kernel(self, features: Features) -> Tensor:
+        """Return the kernel of every channel, [D, L]."""
+        return self.by_channel(features["kernel"], 0)
 
     def reference(self, features: Features) -> Tensor:
         """Return [B, T, D] by the explicit Toeplitz matrix."""
-        return features["C"] * reference.convolution(features["kernel"], features["B"] * features["v"])
+        return self.by_channel(features["C"]) * reference.convolution(self.kernel(features), self.products(features))
+
+
+class ShortConvolution(GatedConvolution):
+    """A gated convolution with an explicit kernel (LFM2's short convolution), whose taps are all that decoding remembers."""
+
+    def mix(self, features: Features) -> Tensor:
+        """Return [B, T, D] by shifted sums, or by FFT where that many shifts would cost more."""
+        kernel, products = self.kernel(features), self.products(features)
+        convolve = short_convolution if kernel.shape[1] <= LONGEST_SHIFTED else causal_fft_convolution
+        return self.by_channel(features["C"]) * convolve(products, kernel)
 
     def allocate(self, allocate: Allocate, max_length: int, forms: tuple[str, ...]) -> State:
         """Return the last products, one fewer than the kernel has taps."""
@@ -39,34 +56,27 @@ class ShortConvolution(TokenMixing):
     def write(self, features: Features, state: State) -> None:
         """Keep the prompt's last products."""
         if state:
-            keep_last(features["B"] * features["v"], state["tail"])
+            keep_last(self.products(features), state["tail"])
 
     def update(self, token: Features, state: State, position: int, shared: Features) -> State:
         """Return the window that ends in the token's product."""
         if not state:
             return dict(shared)
-        window = torch.cat((state["tail"], (token["B"] * token["v"]).unsqueeze(1)), dim=1)
+        window = torch.cat((state["tail"], self.products(token).unsqueeze(1)), dim=1)
         state["tail"].copy_(window[:, 1:])
         return {"window": window}
 
     def read(self, token: Features, context: State) -> Tensor:
         """Return [B, D]."""
-        return token["C"] * convolve_window(context["window"], token["kernel"])
+        return self.by_channel(token["C"]) * convolve_window(context["window"], self.kernel(token))
 
 
-class LongConvolution(TokenMixing):
+class LongConvolution(GatedConvolution):
     """A gated convolution with a kernel as long as the sequence (Hyena, section 3)."""
-
-    branch_dims: ClassVar = {"kernel": 0}
-    repeated = ("B", "C", "kernel")
 
     def mix(self, features: Features) -> Tensor:
         """Return [B, T, D] by FFT over twice the length, in fp32 at least."""
-        return features["C"] * causal_fft_convolution(features["B"] * features["v"], features["kernel"])
-
-    def reference(self, features: Features) -> Tensor:
-        """Return [B, T, D] by the explicit Toeplitz matrix."""
-        return features["C"] * reference.convolution(features["kernel"], features["B"] * features["v"])
+        return self.by_channel(features["C"]) * causal_fft_convolution(self.products(features), self.kernel(features))
 
     def allocate(self, allocate: Allocate, max_length: int, forms: tuple[str, ...]) -> State:
         """Return every product to come."""
@@ -75,31 +85,32 @@ class LongConvolution(TokenMixing):
     def write(self, features: Features, state: State) -> None:
         """Keep the prompt's products."""
         if state:
-            state["products"][:, : features["v"].shape[1]] = features["B"] * features["v"]
+            state["products"][:, : features["v"].shape[1]] = self.products(features)
 
     def update(self, token: Features, state: State, position: int, shared: Features) -> State:
         """Append the token's product; the context is all so far."""
         if not state:
             return dict(shared)
-        state["products"][:, position] = token["B"] * token["v"]
+        state["products"][:, position] = self.products(token)
         return {"products": state["products"][:, : position + 1]}
 
     def read(self, token: Features, context: State) -> Tensor:
         """Return [B, D]."""
         products = context["products"]
-        kernel = token["kernel"][:, : products.shape[1]].flip(1)
-        return token["C"] * torch.einsum("btd,dt->bd", products, kernel)
+        kernel = self.kernel(token)[:, : products.shape[1]].flip(1)
+        return self.by_channel(token["C"]) * torch.einsum("btd,dt->bd", products, kernel)
 
 
-def causal_fft_convolution(x_BTD: Tensor, kernel_DT: Tensor) -> Tensor:
-    """Return the causal convolution [B, T, D] with a kernel of the same length, by FFT over twice the length, in fp32 at least.
+def causal_fft_convolution(x_BTD: Tensor, kernel_DL: Tensor) -> Tensor:
+    """Return the causal convolution [B, T, D] with a kernel of any length, by FFT over twice the length of x, in fp32 at least.
 
     In half precision on a GPU, by products with the Toeplitz matrix in tiles: there the FFT, in fp32, is bound by memory.
     """
     if has_kernels(x_BTD) and lowered(x_BTD).dtype != torch.float32:
         x_BDT = lowered(x_BTD).transpose(1, 2)
+        kernel_DT = functional.pad(kernel_DL, (0, x_BDT.shape[2] - kernel_DL.shape[1]))
         return toeplitz(x_BDT, kernel_DT.to(x_BDT.dtype)).transpose(1, 2)
     length, precise = x_BTD.shape[1], torch.promote_types(x_BTD.dtype, torch.float32)
     x = torch.fft.rfft(x_BTD.transpose(1, 2).to(precise), 2 * length)
-    mixed = torch.fft.irfft(x * torch.fft.rfft(kernel_DT.to(precise), 2 * length), 2 * length)
+    mixed = torch.fft.irfft(x * torch.fft.rfft(kernel_DL[:, :length].to(precise), 2 * length), 2 * length)
     return mixed[..., :length].transpose(1, 2).to(x_BTD.dtype)

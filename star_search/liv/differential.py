@@ -24,12 +24,7 @@ class Differential(TokenMixing):
 
     def _half(self, features: Features, index: int) -> dict[str, Tensor]:
         """Return the features of one branch."""
-        halves = {name: tensor for name, tensor in features.items() if name in WHOLE}
-        for name in features.keys() - halves.keys():
-            dim = self.branch.branch_dims.get(name, -1)
-            half = features[name].chunk(2, dim)[index]
-            halves[name] = half.repeat_interleave(2, dim) if name in self.branch.repeated else half
-        return halves
+        return {name: each if name in WHOLE else self.branch.half(name, each, index) for name, each in features.items()}
 
     def mix(self, features: Features) -> Tensor:
         """Return the difference of the branches' fast forms."""

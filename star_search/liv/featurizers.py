@@ -1,11 +1,12 @@
 """Feature groups: modules that compute the tensors which modulate a LIV.
 
-Shapes: B batch, T tokens, D width, G channels of the group, L kernel length.
+Shapes: B batch, T tokens, D width, G channels of the group, H heads, L kernel length.
 """
 
 from __future__ import annotations
 
 import math
+from math import prod
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from star_search.genome.accounting import FILTER_FREQUENCIES, FILTER_HIDDEN, SHORT_CONVOLUTION, Dimensions, monarch_blocks
-from star_search.genome.catalogue import DIRECT, REPARAMETRISED, TOEPLITZ
+from star_search.genome.genes import DIRECT, REPARAMETRISED, TOEPLITZ
 
 
 class FeatureGroup(nn.Module):
@@ -50,30 +51,65 @@ class FeatureGroup(nn.Module):
 
 
 class Projection(FeatureGroup):
-    """A dense projection without bias: `x W`, shape [B, T, G]."""
+    """A map of channels without bias, [B, T, G]. Its weights are a matrix [G, D], a matrix per head [H, G / H, D / H], or a factor
+    per channel [G]: then G is D, or e D where every channel of x gives e features, next to each other."""
 
-    def __init__(self, width: int, group_width: int) -> None:
+    def __init__(self, *shape: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(group_width, width))
+        self.weight = nn.Parameter(torch.empty(*shape))
 
     def forward(self, x_BTD: Tensor) -> Tensor:
-        """Return [B, T, G]."""
-        return functional.linear(x_BTD, self.weight)
+        """Return [..., G]."""
+        return map_channels(x_BTD, self.weight)
 
-    def dense_weight(self) -> Tensor:
-        """Return the projection's weight."""
-        return self.weight
+    def dense_weight(self) -> Tensor | None:
+        """Return the weight, where it is a matrix."""
+        return _matrix(self.weight)
 
     def finish(self, projected_BTG: Tensor) -> Tensor:
         """Return the projection as it is."""
         return projected_BTG
 
 
-class ConvolvedProjection(Projection):
-    """A projection followed by a causal depthwise convolution of length 3, and SiLU where the class asks for it."""
+def _matrix(weight: Tensor) -> Tensor | None:
+    """Return weights that map all channels to all: those per head or per channel join no common product."""
+    return weight if weight.dim() == 2 else None
 
-    def __init__(self, width: int, group_width: int, activation: bool) -> None:
-        super().__init__(width, group_width)
+
+def map_channels(x_BTD: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return x mapped by a matrix [G, D], a matrix per head [H, G / H, D / H] or a factor per channel [G], plus a bias [G]."""
+    if weight.dim() == 2:
+        return functional.linear(x_BTD, weight, bias)
+    if weight.dim() == 3:
+        mapped = torch.einsum("...hd,hgd->...hg", x_BTD.unflatten(-1, (weight.shape[0], -1)), weight).flatten(-2)
+    else:
+        mapped = (x_BTD.unsqueeze(-1) * weight.unflatten(0, (x_BTD.shape[-1], -1))).flatten(-2)
+    return mapped if bias is None else mapped + bias
+
+
+class MonarchMap(FeatureGroup):
+    """A square Monarch matrix: block-diagonal, permutation, block-diagonal, permutation (Dao et al. 2022, definition 3.1)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        blocks, block_width = monarch_blocks(width)
+        self.first = nn.Parameter(torch.empty(blocks, block_width, block_width))
+        self.second = nn.Parameter(torch.empty(block_width, blocks, blocks))
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """Return [..., D]."""
+        within = torch.einsum("...ki,kji->...jk", x_BTD.unflatten(-1, self.first.shape[:2]), self.first)
+        return torch.einsum("...jk,jlk->...lj", within, self.second).flatten(-2)
+
+
+class Convolved(FeatureGroup):
+    """A map of channels, then a causal depthwise convolution of length 3, and SiLU where the class asks for it.
+
+    Comes before the map among the bases of a class, so that `super().forward` is the map.
+    """
+
+    def __init__(self, map_shape: tuple[int, ...], group_width: int, activation: bool) -> None:
+        super().__init__(*map_shape)
         self.tail_width = group_width
         self.activation = activation
         self.kernel = nn.Parameter(torch.empty(group_width, SHORT_CONVOLUTION))
@@ -87,76 +123,102 @@ class ConvolvedProjection(Projection):
         return self._activate(short_convolution(projected_BTG, self.kernel))
 
     def step(self, x_BD: Tensor, tail: Tensor | None) -> Tensor:
-        """Return [B, G]; `tail` [B, 2, G] holds the last two projections."""
+        """Return [B, G]; `tail` [B, 2, G] holds the last two tokens, mapped."""
         assert tail is not None
-        window = torch.cat((tail, functional.linear(x_BD, self.weight).unsqueeze(1)), dim=1)
+        window = torch.cat((tail, super().forward(x_BD).unsqueeze(1)), dim=1)
         tail.copy_(window[:, 1:])
         return self._activate(convolve_window(window, self.kernel))
 
     def linear(self, value_BTD: Tensor, x_BTD: Tensor) -> Tensor:
-        """Return the convolved projection of `value`, with SiLU's gate computed from x."""
+        """Return `value` mapped and convolved, with SiLU's gate computed from x."""
         convolved = short_convolution(super().forward(value_BTD), self.kernel)
         return convolved * torch.sigmoid(short_convolution(super().forward(x_BTD), self.kernel)) if self.activation else convolved
 
     def write_tail(self, x_BTD: Tensor, tail: Tensor) -> None:
-        """Keep the last two projections of a prompt."""
+        """Keep the last two tokens of a prompt, mapped."""
         keep_last(super().forward(x_BTD[:, -tail.shape[1] :]), tail)
 
     def _activate(self, features: Tensor) -> Tensor:
         return functional.silu(features) if self.activation else features
 
 
-class Decay(FeatureGroup):
-    """Input-varying decay (Mamba-2, section 2): step = softplus(x W + b), log decay = -step * exp(rate)."""
+class ConvolvedProjection(Convolved, Projection):
+    """A projection and a short convolution."""
 
-    def __init__(self, width: int, group_width: int) -> None:
+
+class ConvolvedMonarch(Convolved, MonarchMap):
+    """A Monarch matrix and a short convolution."""
+
+
+class Decay(FeatureGroup):
+    """Input-varying decay (Mamba-2, section 2): step = softplus(x W + b), log decay = -step * exp(rate), a rate per mode (Mamba)."""
+
+    def __init__(self, weight_shape: tuple[int, ...], modes: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(group_width, width))
+        group_width = prod(weight_shape[:-1] or weight_shape)
+        self.weight = nn.Parameter(torch.empty(*weight_shape))
         self.bias = nn.Parameter(torch.empty(group_width))
-        self.rate = nn.Parameter(torch.empty(group_width))
+        self.rate = nn.Parameter(torch.empty(*((modes,) if modes > 1 else ()), group_width))
 
     def forward(self, x_BTD: Tensor) -> Tensor:
-        """Return [B, T, 2, G]: the step and the logarithm of the decay."""
-        return self._decay(functional.linear(x_BTD, self.weight, self.bias))
+        """Return [B, T, 1 + modes, G]: the step, and the logarithm of the decay of every mode."""
+        return self._decay(map_channels(x_BTD, self.weight, self.bias))
 
-    def dense_weight(self) -> Tensor:
-        """Return the projection's weight."""
-        return self.weight
+    def dense_weight(self) -> Tensor | None:
+        """Return the projection's weight, where it is a matrix."""
+        return _matrix(self.weight)
 
     def finish(self, projected_BTG: Tensor) -> Tensor:
-        """Add the bias and return [B, T, 2, G]."""
+        """Add the bias and return [B, T, 1 + modes, G]."""
         return self._decay(projected_BTG + self.bias)
 
     def _decay(self, biased_BTG: Tensor) -> Tensor:
-        step = functional.softplus(biased_BTG)
-        return torch.stack((step, -step * self.rate.exp()), dim=-2)
+        step = functional.softplus(biased_BTG).unsqueeze(-2)
+        return torch.cat((step, -step * self.rate.exp()), dim=-2)
 
 
 class LiquidDecay(FeatureGroup):
     """Decay of a liquid time constant: log decay = -delta (1 / tau + softplus(x W + b)), one tau per mode and channel (Liquid-S4)."""
 
-    def __init__(self, width: int, modes: int) -> None:
+    def __init__(self, weight_shape: tuple[int, ...], modes: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(width, width))
-        self.bias = nn.Parameter(torch.empty(width))
-        self.log_delta = nn.Parameter(torch.empty(width))
-        self.log_tau = nn.Parameter(torch.empty(modes, width))
+        group_width = prod(weight_shape[:-1] or weight_shape)
+        self.weight = nn.Parameter(torch.empty(*weight_shape))
+        self.bias = nn.Parameter(torch.empty(group_width))
+        self.log_delta = nn.Parameter(torch.empty(group_width))
+        self.log_tau = nn.Parameter(torch.empty(modes, group_width))
 
     def forward(self, x_BTD: Tensor) -> Tensor:
-        """Return [B, T, N D], the logarithm of the decay."""
-        return self._decay(functional.linear(x_BTD, self.weight, self.bias))
+        """Return [B, T, modes, G], the logarithm of the decay."""
+        return self._decay(map_channels(x_BTD, self.weight, self.bias))
 
-    def dense_weight(self) -> Tensor:
-        """Return the projection's weight."""
-        return self.weight
+    def dense_weight(self) -> Tensor | None:
+        """Return the projection's weight, where it is a matrix."""
+        return _matrix(self.weight)
 
-    def finish(self, projected_BTD: Tensor) -> Tensor:
-        """Add the bias and return [B, T, N D]."""
-        return self._decay(projected_BTD + self.bias)
+    def finish(self, projected_BTG: Tensor) -> Tensor:
+        """Add the bias and return [B, T, modes, G]."""
+        return self._decay(projected_BTG + self.bias)
 
-    def _decay(self, biased_BTD: Tensor) -> Tensor:
-        speed = functional.softplus(biased_BTD).unsqueeze(-2) + torch.exp(-self.log_tau)
-        return (-self.log_delta.exp() * speed).flatten(-2)
+    def _decay(self, biased_BTG: Tensor) -> Tensor:
+        speed = functional.softplus(biased_BTG).unsqueeze(-2) + torch.exp(-self.log_tau)
+        return -self.log_delta.exp() * speed
+
+
+class FixedDecay(FeatureGroup):
+    """A decay that the input does not change: log decay = -softplus(speed), [modes, G]."""
+
+    def __init__(self, modes: int, group_width: int) -> None:
+        super().__init__()
+        self.speed = nn.Parameter(torch.empty(modes, group_width))
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """Return [modes, G], in fp32 at least: in bf16, decays close to one are one."""
+        return -functional.softplus(self.speed.to(torch.promote_types(self.speed.dtype, torch.float32)))
+
+    def constant(self, max_length: int) -> Tensor:
+        """Return [modes, G]."""
+        return self.forward(self.speed)
 
 
 class Poles(FeatureGroup):
@@ -196,21 +258,6 @@ class DirectFeatures(FeatureGroup):
         return self.features
 
 
-class MonarchMap(FeatureGroup):
-    """A square Monarch matrix: block-diagonal, permutation, block-diagonal, permutation (Dao et al. 2022, definition 3.1)."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        blocks, block_width = monarch_blocks(width)
-        self.first = nn.Parameter(torch.empty(blocks, block_width, block_width))
-        self.second = nn.Parameter(torch.empty(block_width, blocks, blocks))
-
-    def forward(self, x_BTD: Tensor) -> Tensor:
-        """Return [..., D]."""
-        within = torch.einsum("...ki,kji->...jk", x_BTD.unflatten(-1, self.first.shape[:2]), self.first)
-        return torch.einsum("...jk,jlk->...lj", within, self.second).flatten(-2)
-
-
 class ImplicitKernel(FeatureGroup):
     """A long kernel [D, T] computed from positions: sine layers and exponential decay (Hyena, section 3.3).
 
@@ -245,8 +292,11 @@ class ImplicitKernel(FeatureGroup):
 
 
 def short_convolution(x_BTG: Tensor, kernel_GL: Tensor) -> Tensor:
-    """Return the causal depthwise convolution of x with a short kernel, in x's dtype; kernel[:, j] weighs the token j steps back."""
-    return _ShortConvolution.apply(x_BTG, kernel_GL.to(x_BTG.dtype))  # type: ignore[no-untyped-call]
+    """Return the causal depthwise convolution of x with a short kernel; kernel[:, j] weighs the token j steps back.
+
+    On a GPU it is in x's dtype: an fp32 kernel would make whatever follows work on fp32 tiles.
+    """
+    return _ShortConvolution.apply(x_BTG, kernel_GL.to(x_BTG.dtype) if x_BTG.is_cuda else kernel_GL)  # type: ignore[no-untyped-call]
 
 
 class _ShortConvolution(torch.autograd.Function):
@@ -285,20 +335,18 @@ def keep_last(values_BTG: Tensor, tail: Tensor) -> None:
 
 def build_group(sizes: Dimensions, name: str) -> FeatureGroup:
     """Return the module that computes a feature group of a LIV class."""
-    group, width = sizes.liv_class.groups[name], sizes.width
+    group, fields, width = sizes.liv_class.groups[name], sizes.liv_class.fields, sizes.group_width(name)
     if name == "kernel":
-        explicit = group.parametrisation == DIRECT
-        return DirectFeatures(width, int(sizes.liv_class.fields["kernel_length"])) if explicit else ImplicitKernel(width)
+        return DirectFeatures(width, int(fields["kernel_length"])) if group.parametrisation == DIRECT else ImplicitKernel(width)
     if group.parametrisation == REPARAMETRISED:
-        return Poles(width, group.expansion)
+        return Poles(width, group.expansion) if sizes.liv_class.is_complex else FixedDecay(group.expansion, width)
     if group.parametrisation == DIRECT:
-        return DirectFeatures(*([2] if sizes.is_complex else []), group.expansion, width)
+        return DirectFeatures(*([2] if sizes.liv_class.is_complex else []), group.expansion, sizes.width)
     if name == "A":
-        liquid = sizes.liv_class.fields.get("decay") == "liquid"
-        return LiquidDecay(width, group.expansion) if liquid else Decay(width, sizes.group_width(name))
-    if name == "v" and sizes.has_monarch_maps:
-        return MonarchMap(width)
+        decay = LiquidDecay if fields.get("decay") == "liquid" else Decay
+        return decay(sizes.weight_shape(name), group.expansion)
+    is_monarch, activation = name == "v" and sizes.has_monarch_maps, fields.get("convolution_activation") == "silu"
+    shape = (sizes.width,) if is_monarch else sizes.weight_shape(name)
     if group.token_mixing == TOEPLITZ:
-        activation = sizes.liv_class.fields.get("convolution_activation") == "silu"
-        return ConvolvedProjection(width, sizes.group_width(name), activation)
-    return Projection(width, sizes.group_width(name))
+        return (ConvolvedMonarch if is_monarch else ConvolvedProjection)(shape, width, activation)
+    return (MonarchMap if is_monarch else Projection)(*shape)

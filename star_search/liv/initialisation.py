@@ -8,11 +8,13 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from star_search.liv.featurizers import (
-    ConvolvedProjection,
+    Convolved,
     Decay,
     DirectFeatures,
+    FixedDecay,
     ImplicitKernel,
     LiquidDecay,
     MonarchMap,
@@ -32,9 +34,7 @@ def initialise(liv: LIV, depth: int, scheme: Scheme, generator: torch.Generator 
     `residual_scaled` draws projections with variance 1 / fan-in and divides output maps by sqrt(2 depth) (GPT-2, section 2.3);
     `xavier` and `kaiming` draw every projection and output map as torch does by those names.
     """
-    for name, module in liv.featurizer.items():
-        for parameter, draw in _rows(module, scheme, name):
-            draw(parameter, generator)
+    initialise_groups(liv.featurizer, scheme, generator)
     for parameter, draw in _rows(liv.output, scheme):
         draw(parameter, generator)
     if scheme == "residual_scaled":
@@ -45,10 +45,18 @@ def initialise(liv: LIV, depth: int, scheme: Scheme, generator: torch.Generator 
         nn.init.ones_(liv.norm)
 
 
+def initialise_groups(groups: nn.ModuleDict, scheme: Scheme, generator: torch.Generator | None) -> None:
+    """Draw the weights of feature groups by name."""
+    for name, module in groups.items():
+        for parameter, draw in _rows(module, scheme, name):
+            draw(parameter, generator)
+
+
 Draw = Callable[[Tensor, torch.Generator | None], object]
 
 
-def _fan_in(weight: Tensor, generator: torch.Generator | None) -> Tensor:
+def fan_in(weight: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Variance 1 / fan-in, which keeps the size of what it projects."""
     return nn.init.normal_(weight, std=weight.shape[-1] ** -0.5, generator=generator)
 
 
@@ -64,17 +72,30 @@ def _step_bias(bias: Tensor, generator: torch.Generator | None) -> None:
 
 
 def _rates(rate: Tensor, generator: torch.Generator | None) -> None:
-    """Decay rates between 1 and 16 (Mamba-2's default)."""
+    """Decay rates between 1 and 16 (Mamba-2's default); where a channel has several modes, mode n has rate n + 1 (Mamba, S4D-Real)."""
+    if rate.dim() == 2:
+        rate.data.copy_(torch.arange(1, len(rate) + 1).log()[:, None].expand_as(rate))
+        return
     rate.data.copy_(nn.init.uniform_(torch.empty_like(rate), 1, 16, generator=generator).log())
 
 
 def _filter_decay(decay: Tensor, generator: torch.Generator | None) -> None:
-    """Kernels that fade over LAG_RANGE tokens, channels spread evenly in logarithm."""
+    """Kernels and decays that fade over LAG_RANGE tokens, spread evenly in logarithm: the modes of a channel far from each other."""
     rates = 1 / torch.logspace(math.log2(LAG_RANGE[0]), math.log2(LAG_RANGE[1]), decay.numel(), base=2, device=decay.device)
-    decay.data.copy_(rates + torch.log(-torch.expm1(-rates)))
+    decay.data.copy_((rates + torch.log(-torch.expm1(-rates))).view_as(decay))
 
 
-def _log_steps(log_step: Tensor, generator: torch.Generator | None) -> None:
+def _kernel_map(decay: Tensor) -> Draw:
+    """The last map of a long kernel: each channel's kernel has unit energy, however slowly it fades; sines have mean square 1/2."""
+
+    def draw(weight: Tensor, generator: torch.Generator | None) -> None:
+        energy_D = 0.5 / -torch.expm1(-2 * functional.softplus(decay.data))
+        fan_in(weight, generator).data.div_(energy_D.sqrt()[:, None])
+
+    return draw
+
+
+def log_steps(log_step: Tensor, generator: torch.Generator | None) -> None:
     """Steps spread evenly in logarithm over STEP_RANGE (S4D, section 4.1)."""
     low, high = map(math.log, STEP_RANGE)
     nn.init.uniform_(log_step, low, high, generator=generator)
@@ -109,39 +130,53 @@ def _noise(C: Tensor, generator: torch.Generator | None) -> None:
 
 
 SCHEMES: dict[str, Draw] = {
-    "residual_scaled": _fan_in,
+    "residual_scaled": fan_in,
     "xavier": lambda weight, generator: nn.init.xavier_uniform_(weight, generator=generator),
     "kaiming": lambda weight, generator: nn.init.kaiming_uniform_(weight, nonlinearity="linear", generator=generator),
 }
 
 
+def _of_channels(draw: Draw) -> Draw:
+    """Return how a map of channels is drawn: a matrix as `draw` says, matrices per head one by one, factors with unit variance."""
+
+    def draw_map(weight: Tensor, generator: torch.Generator | None) -> None:
+        if weight.dim() == 1:
+            nn.init.normal_(weight, generator=generator)
+        for matrix in weight.unbind() if weight.dim() == 3 else [weight] if weight.dim() == 2 else []:
+            draw(matrix, generator)
+
+    return draw_map
+
+
 def _rows(module: nn.Module, scheme: Scheme, name: str = "") -> Iterator[tuple[Tensor, Draw]]:
     """Yield (parameter, how it is drawn) for a feature group or an output map."""
     if isinstance(module, MonarchMap):
-        yield module.first, _fan_in
-        yield module.second, _fan_in
+        yield module.first, fan_in
+        yield module.second, fan_in
     if isinstance(module, DirectFeatures):
         yield module.features, _direct(name)
     if isinstance(module, Poles):
         yield module.log_real, lambda real, generator: nn.init.constant_(real, math.log(0.5))
         yield module.imaginary, _harmonics
-        yield module.log_step, _log_steps
+        yield module.log_step, log_steps
     if isinstance(module, LiquidDecay):
-        yield module.weight, _fan_in
+        yield module.weight, _of_channels(fan_in)
         yield module.bias, lambda bias, generator: nn.init.zeros_(bias)
-        yield module.log_delta, _log_steps
+        yield module.log_delta, log_steps
         yield module.log_tau, _time_constants
     if isinstance(module, Projection | Decay):
-        yield module.weight, SCHEMES[scheme]
-    if isinstance(module, ConvolvedProjection):
+        yield module.weight, _of_channels(SCHEMES[scheme])
+    if isinstance(module, Convolved):
         yield module.kernel, _short_kernel
     if isinstance(module, Decay):
         yield module.bias, _step_bias
         yield module.rate, _rates
+    if isinstance(module, FixedDecay):
+        yield module.speed, _filter_decay
     if isinstance(module, ImplicitKernel):
-        yield module.first.weight, _fan_in
+        yield module.first.weight, fan_in
         yield module.first.bias, lambda bias, generator: nn.init.uniform_(bias, -math.pi, math.pi, generator=generator)
-        yield module.second.weight, _fan_in
+        yield module.second.weight, fan_in
         yield module.second.bias, lambda bias, generator: nn.init.uniform_(bias, -math.pi, math.pi, generator=generator)
-        yield module.last.weight, _fan_in
         yield module.decay, _filter_decay
+        yield module.last.weight, _kernel_map(module.decay)

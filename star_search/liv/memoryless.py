@@ -7,22 +7,24 @@ from collections.abc import Callable
 from torch import Tensor
 from torch.nn import functional
 
+from star_search.genome.genes import GELU, LINEAR, RELU, SILU
 from star_search.liv.token_mixing import Features, State, TokenMixing
 
 ACTIVATIONS: dict[int, Callable[[Tensor], Tensor]] = {
-    1: lambda gate: gate,
-    3: functional.relu,
-    4: functional.silu,
-    5: functional.gelu,
+    LINEAR: lambda x: x,
+    RELU: functional.relu,
+    SILU: functional.silu,
+    GELU: functional.gelu,
 }
 
 
 class Memoryless(TokenMixing):
-    """`y_t = act(gate_t) * v_t` (gated linear unit, Shazeer 2020)."""
+    """`y_t = act(gate_t) * v_t` (gated linear unit, Shazeer 2020); one gate a head where channel mixing is grouped."""
 
     def mix(self, features: Features) -> Tensor:
         """Return [B, T, E]."""
-        return ACTIVATIONS[self.sizes.liv_class.operator.nonlinearity](features["gate"]) * features["v"]
+        gate = ACTIVATIONS[self.sizes.liv_class.operator.nonlinearity](features["gate"])
+        return self.by_channel(gate) * features["v"]
 
     def reference(self, features: Features) -> Tensor:
         """Return [B, T, E]; there is nothing to make fast."""

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from star_search.genome.accounting import LAMBDA_VECTORS, SOFTMAX, Dimensions
-from star_search.genome.catalogue import DIAGONAL, GROUPED, INPUT_DEPENDENT, LOW_RANK, REPARAMETRISED, TOEPLITZ
+from star_search.genome.accounting import LAMBDA_VECTORS, Dimensions
+from star_search.genome.genes import DIAGONAL, GROUPED, INPUT_DEPENDENT, LOW_RANK, REPARAMETRISED, SOFTMAX, TOEPLITZ
 from star_search.genome.sharing import LIVSources
-from star_search.liv.attention import LinearAttention, SoftmaxAttention, rotate
+from star_search.liv.attention import LinearAttention, ScoredAttention, SoftmaxAttention, rotate
 from star_search.liv.convolution import LongConvolution, ShortConvolution
 from star_search.liv.differential import Differential, initial_lambda
 from star_search.liv.featurizers import FeatureGroup, MonarchMap, Projection, build_group
@@ -23,7 +23,7 @@ from star_search.liv.kernels import has_kernels
 from star_search.liv.kernels.rotary import rotated_parts
 from star_search.liv.memoryless import Memoryless
 from star_search.liv.recurrence import ChannelRecurrence, HeadRecurrence
-from star_search.liv.state_space import DiagonalStateSpace, LiquidStateSpace
+from star_search.liv.state_space import DiagonalStateSpace
 from star_search.liv.token_mixing import Allocate, Features, State, TokenMixing
 
 NORM_EPSILON = 1e-5
@@ -40,13 +40,13 @@ def _family(sizes: Dimensions) -> type[TokenMixing]:
     if operator.token_mixing == DIAGONAL:
         return Memoryless
     if operator.token_mixing == LOW_RANK:
-        return SoftmaxAttention if operator.nonlinearity == SOFTMAX else LinearAttention
+        if not sizes.liv_class.keeps_history:
+            return LinearAttention
+        return SoftmaxAttention if operator.nonlinearity == SOFTMAX else ScoredAttention
     if operator.token_mixing == TOEPLITZ:
         return LongConvolution if groups["kernel"].parametrisation == REPARAMETRISED else ShortConvolution
-    if sizes.is_complex:
+    if sizes.liv_class.is_complex:
         return DiagonalStateSpace
-    if sizes.liv_class.fields.get("decay") == "liquid":
-        return LiquidStateSpace
     return HeadRecurrence if operator.channel_mixing == GROUPED else ChannelRecurrence
 
 
@@ -98,7 +98,7 @@ class LIV(nn.Module):
         owned = {name: build_group(sizes, name) for name, owner in sources.weights_from.items() if owner == position}
         self.featurizer = nn.ModuleDict(owned)
         self._tied = {name: earlier[owner].group(name) for name, owner in sources.weights_from.items() if owner != position}
-        self.output = MonarchMap(sizes.width) if sizes.has_monarch_maps else Projection(sizes.inner, sizes.width)
+        self.output = MonarchMap(sizes.width) if sizes.has_monarch_maps else Projection(sizes.width, sizes.inner)
         self.norm = nn.Parameter(torch.empty(sizes.width)) if self._is_recurrent() else None
         vectors = torch.empty(LAMBDA_VECTORS, sizes.head_width // 2)
         self.lambda_vectors = nn.Parameter(vectors) if sizes.liv_class.differential else None
@@ -152,12 +152,19 @@ class LIV(nn.Module):
         # Rows of 16 bytes: products of other widths take a GPU's slow kernels.
         padding = x_BTD.new_zeros(-sum(widths) % 8, x_BTD.shape[-1])
         together = functional.linear(x_BTD, torch.cat([*weights.values(), padding]))
-        if self.rotary is not None and has_kernels(together) and all(type(self.group(name)) is Projection for name in weights):
+        if self._rotates_in_parts(together, weights):
+            assert self.rotary is not None
             return features | dict(
                 zip(weights, rotated_parts(together, widths, [name in "qk" for name in weights], self.rotary), strict=True)
             )
         parts = dict(zip(weights, together.split([*widths, len(padding)], dim=-1), strict=False))
         return features | {name: self._rotated(name, self.group(name).finish(part)) for name, part in parts.items()}
+
+    def _rotates_in_parts(self, together: Tensor, weights: dict[str, Tensor]) -> bool:
+        """Whether `rotated_parts` serves the projections: nothing follows them, and each is whole rotated widths."""
+        if self.rotary is None or not has_kernels(together):
+            return False
+        return all(type(self.group(name)) is Projection and len(weight) % self.rotary_width == 0 for name, weight in weights.items())
 
     def _lambda(self) -> dict[str, Tensor]:
         """Return lambda of a differential operator: `exp(q1 k1) - exp(q2 k2)` and its constant part (Ye et al. 2024, equation 2)."""
@@ -180,8 +187,8 @@ class LIV(nn.Module):
 
     @property
     def rotary_width(self) -> int:
-        """Channels that rotate together: those of a head, or of half a head in a differential operator."""
-        return self.sizes.head_width // self.sizes.liv_class.branches
+        """Channels that rotate together: those of a key head, or of half of one in a differential operator."""
+        return self.sizes.key_width // self.sizes.liv_class.branches
 
     def forward(self, x_BTD: Tensor, shared: Features | None = None, use_reference: bool = False) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the output [B, T, D] and the features, for LIVs that share them."""
@@ -228,13 +235,23 @@ class LIV(nn.Module):
         self, x_BD: Tensor, state: State, position: int, constants: Features, shared: TokenFeatures | None = None
     ) -> tuple[Tensor, TokenFeatures]:
         """Return the output [B, D] of one token and what others may share; advances `state` in place."""
+        seen = self.remember(x_BD, state, position, constants, shared)
+        return self.recall(seen), seen
+
+    def remember(
+        self, x_BD: Tensor, state: State, position: int, constants: Features, shared: TokenFeatures | None = None
+    ) -> TokenFeatures:
+        """Take in one token, advancing `state` in place, and return what its output, and others, are read from."""
         token = self._taken(shared.features if shared else None) | self._lambda() | dict(constants)
         for name in [name for name in self.computed if name not in constants]:
             features = self.group(name).step(x_BD, state.get(f"featurizer.{name}"))
             token[name] = self._rotated(name, features.unsqueeze(1), position).squeeze(1) if name in ("q", "k") else features
         context = self.token_mixing.update(token, _own(state), position, shared.context if shared else {})
-        y_BD = self._readout(self.token_mixing.read(token, context), token)
-        return y_BD, TokenFeatures(token, context)
+        return TokenFeatures(token, context)
+
+    def recall(self, seen: TokenFeatures) -> Tensor:
+        """Return the output [B, D] of the token that was remembered."""
+        return self._readout(self.token_mixing.read(seen.features, seen.context), seen.features)
 
     @torch.no_grad()
     def materialize(self, x_TD: Tensor, shared: Features | None = None) -> Tensor:
@@ -242,16 +259,42 @@ class LIV(nn.Module):
 
         Features, norms and gates on the value path are frozen at x. Where the value itself is shared, T acts on `shared["v"]` [T, G].
         """
-        features = self.featurize(x_TD.unsqueeze(0), self._batched(shared or {}))
-        owns_value = "v" in self.computed
-        length, channels = x_TD.shape[0], x_TD.shape[1] if owns_value else features["v"].shape[-1]
+        apply, channels = self._frozen(x_TD, shared)
+        length = x_TD.shape[0]
         basis = torch.eye(length * channels, dtype=x_TD.dtype, device=x_TD.device).reshape(-1, length, channels)
-        statistics = _Statistics()
+        return apply(basis).reshape(length, channels, length, -1).permute(2, 0, 3, 1)
+
+    @torch.no_grad()
+    def token_matrix(self, x_TD: Tensor, shared: Features | None = None, probes: int | None = None) -> Tensor:
+        """Return [T, T]: the Frobenius norm over channels of every block T[i, j] of the explicit operator, without ever holding it.
+
+        With fewer `probes` than the value has channels, blocks act on so many random orthonormal directions instead of all channels; the
+        squares of the norms are then unbiased estimates.
+        """
+        apply, channels = self._frozen(x_TD, shared)
+        length, count = x_TD.shape[0], channels if probes is None else min(probes, channels)
+        generator = torch.Generator().manual_seed(0)
+        noise_GP = torch.eye(channels) if count == channels else torch.randn(channels, count, generator=generator)
+        directions_GP = torch.linalg.qr(noise_GP.double())[0].to(x_TD)
+        matrix_TT = x_TD.new_empty(length, length)
+        for token in range(length):
+            values_PTG = x_TD.new_zeros(count, length, channels)
+            values_PTG[:, token] = directions_GP.T
+            matrix_TT[:, token] = (apply(values_PTG).square().sum((0, 2)) * channels / count).sqrt()
+        return matrix_TT
+
+    def _frozen(self, x_TD: Tensor, shared: Features | None) -> tuple[Callable[[Tensor], Tensor], int]:
+        """Return T as a map of values [K, T, G] to outputs [K, T, D], everything but the value frozen at x, and G."""
+        features = self.featurize(x_TD.unsqueeze(0), self._batched(shared or {}))
+        owns_value, statistics = "v" in self.computed, _Statistics()
         self._readout(self.token_mixing.mix(features), features, statistics)
-        value = self.group("v").linear(basis, x_TD.unsqueeze(0)) if owns_value else basis
-        frozen = {name: each.expand(len(basis), *each.shape[1:]) if self._by_token(name) else each for name, each in features.items()}
-        columns = self._readout(self.token_mixing.mix(frozen | {"v": value}), frozen, statistics.replay())
-        return columns.reshape(length, channels, length, -1).permute(2, 0, 3, 1)
+
+        def apply(basis_KTG: Tensor) -> Tensor:
+            value = self.group("v").linear(basis_KTG, x_TD.unsqueeze(0)) if owns_value else basis_KTG
+            frozen = {name: each.expand(len(value), *each.shape[1:]) if self._by_token(name) else each for name, each in features.items()}
+            return self._readout(self.token_mixing.mix(frozen | {"v": value}), frozen, statistics.replay())
+
+        return apply, x_TD.shape[1] if owns_value else features["v"].shape[-1]
 
     def _by_token(self, name: str) -> bool:
         """Return whether a feature is computed from the input, [B, T, ...]."""
@@ -259,8 +302,7 @@ class LIV(nn.Module):
 
     def _batched(self, shared: Features) -> dict[str, Tensor]:
         """Add a batch dimension to features of one sequence."""
-        steps = 0 if self.sizes.liv_class.fields.get("decay") == "liquid" else 1
-        ranks = {name: 3 + steps * (name == "A") for name in shared if name in self.sizes.liv_class.context}
+        ranks = {name: 3 + (name == "A") for name in shared if name in self.sizes.liv_class.context}
         return {name: shared[name].unsqueeze(0) if shared[name].dim() < rank else shared[name] for name, rank in ranks.items()}
 
 

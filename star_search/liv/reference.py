@@ -5,6 +5,8 @@ Shapes: B batch, T tokens, D width, H heads, K key and value heads, P channels o
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -14,22 +16,48 @@ def softmax_attention(q_BHTP: Tensor, k_BKTP: Tensor, v_BKTP: Tensor, window: in
 
     With `window`, a token sees the last so many tokens, itself included; with `block`, those of its own block.
     """
-    repeat = q_BHTP.shape[1] // k_BKTP.shape[1]
-    k, v = k_BKTP.repeat_interleave(repeat, 1), v_BKTP.repeat_interleave(repeat, 1)
-    scores = q_BHTP @ k.transpose(-1, -2) / q_BHTP.shape[-1] ** 0.5
+    scores = _scores(q_BHTP, k_BKTP) / q_BHTP.shape[-1] ** 0.5
+    return scores.masked_fill(~_seen(scores, window, block), -torch.inf).softmax(-1) @ _for_heads(v_BKTP, q_BHTP)
+
+
+def pointwise_attention(
+    q_BHTP: Tensor,
+    k_BKTP: Tensor,
+    v_BKTP: Tensor,
+    activation: Callable[[Tensor], Tensor],
+    window: int | None = None,
+    block: int | None = None,
+) -> Tensor:
+    """Return causal attention [B, H, T, P] whose scores go through an activation and are divided by the number of tokens seen."""
+    scores = _scores(q_BHTP, k_BKTP) / q_BHTP.shape[-1] ** 0.5
+    seen = _seen(scores, window, block)
+    return activation(scores) * seen / seen.sum(-1, keepdim=True) @ _for_heads(v_BKTP, q_BHTP)
+
+
+def linear_attention(q_BHTP: Tensor, k_BKTP: Tensor, v_BKTP: Tensor, window: int | None = None, block: int | None = None) -> Tensor:
+    """Return causal attention [B, H, T, P] whose scores are products of positive features, rows normalised."""
+    scores = _scores(q_BHTP, k_BKTP)
+    scores = scores * _seen(scores, window, block)
+    return scores / scores.sum(-1, keepdim=True) @ _for_heads(v_BKTP, q_BHTP).to(scores.dtype)
+
+
+def _scores(q_BHTP: Tensor, k_BKTP: Tensor) -> Tensor:
+    return q_BHTP @ _for_heads(k_BKTP, q_BHTP).transpose(-1, -2)
+
+
+def _for_heads(x_BKTP: Tensor, q_BHTP: Tensor) -> Tensor:
+    return x_BKTP.repeat_interleave(q_BHTP.shape[1] // x_BKTP.shape[1], 1)
+
+
+def _seen(scores: Tensor, window: int | None, block: int | None) -> Tensor:
+    """Return which tokens each token sees, [T, T]."""
     positions = torch.arange(scores.shape[-1], device=scores.device)
-    seen = _causal(scores)
+    seen = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
     if window is not None:
         seen = seen & (positions[:, None] - positions < window)
     if block is not None:
         seen = seen & (positions[:, None] // block == positions // block)
-    return scores.masked_fill(~seen, -torch.inf).softmax(-1) @ v
-
-
-def linear_attention(q_BHTP: Tensor, k_BHTP: Tensor, v_BHTP: Tensor) -> Tensor:
-    """Return causal attention [B, H, T, P] whose scores are products of positive features, rows normalised."""
-    scores = (q_BHTP @ k_BHTP.transpose(-1, -2)) * _causal(q_BHTP @ k_BHTP.transpose(-1, -2))
-    return scores / scores.sum(-1, keepdim=True) @ v_BHTP.to(scores.dtype)
+    return seen
 
 
 def head_recurrence(decay_BTH: Tensor, B_BTHN: Tensor, C_BTHN: Tensor, v_BTHP: Tensor) -> Tensor:
@@ -58,10 +86,6 @@ def convolution(kernel_DL: Tensor, x_BTD: Tensor) -> Tensor:
     inside = (lags >= 0) & (lags < kernel_DL.shape[1])
     matrix_DTT = kernel_DL[:, lags.clamp(0, kernel_DL.shape[1] - 1)] * inside
     return torch.einsum("dts,bsd->btd", matrix_DTT, x_BTD)
-
-
-def _causal(scores: Tensor) -> Tensor:
-    return torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
 
 
 def diagonal_state_space(poles_ND: Tensor, inputs_ND: Tensor, outputs_ND: Tensor, v_BTD: Tensor) -> Tensor:

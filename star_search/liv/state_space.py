@@ -1,4 +1,4 @@
-"""State spaces: S4D, whose operator the input does not change, and Liquid-S4, whose decay it does.
+"""Semi-separable token mixing with complex states: S4D, whose operator the input does not change.
 
 Shapes: B batch, T tokens, D width, N modes, L chunk length.
 """
@@ -12,7 +12,6 @@ from torch import Tensor
 
 from star_search.liv import reference
 from star_search.liv.convolution import causal_fft_convolution
-from star_search.liv.scan import linear_scan
 from star_search.liv.token_mixing import Allocate, Features, State, TokenMixing
 
 CHUNK = 64
@@ -77,43 +76,6 @@ class DiagonalStateSpace(TokenMixing):
     def read(self, token: Features, context: State) -> Tensor:
         """Return [B, D]."""
         return 2 * (self._modes(token)[2] * _complex(context["state"])).sum(1).real.to(token["v"].dtype)
-
-
-class LiquidStateSpace(TokenMixing):
-    """`h_t = a_t h_{t-1} + (1 - a_t) B v_t`, `y_t = sum_n C h_t`, `a_t = exp(-delta (1 / tau + softplus(f(x_t))))` (Liquid-S4)."""
-
-    def mix(self, features: Features) -> Tensor:
-        """Return [B, T, D] by a parallel scan over [B, T, N, D]."""
-        return (features["C"] * linear_scan(*self._scan_inputs(features))).sum(2)
-
-    def reference(self, features: Features) -> Tensor:
-        """Return [B, T, D] by a loop over tokens."""
-        return (features["C"] * reference.scan(*self._scan_inputs(features))).sum(2)
-
-    def _scan_inputs(self, features: Features) -> tuple[Tensor, Tensor]:
-        log_decay = features["A"].unflatten(-1, (self.state_size(), -1))
-        return log_decay.exp(), -torch.expm1(log_decay) * features["B"] * features["v"].unsqueeze(-2)
-
-    def allocate(self, allocate: Allocate, max_length: int, forms: tuple[str, ...]) -> State:
-        """Return the state [N, D]."""
-        return {"state": allocate(self.state_size(), self.sizes.width)} if forms else {}
-
-    def write(self, features: Features, state: State) -> None:
-        """Keep the prompt's last state."""
-        if state:
-            state["state"].copy_(linear_scan(*self._scan_inputs(features))[:, -1])
-
-    def update(self, token: Features, state: State, position: int, shared: Features) -> State:
-        """Decay the state and add the token."""
-        if not state:
-            return dict(shared)
-        decay, added = self._scan_inputs(token)
-        state["state"].copy_(decay * state["state"] + added)
-        return state
-
-    def read(self, token: Features, context: State) -> Tensor:
-        """Return [B, D]."""
-        return (token["C"] * context["state"]).sum(1)
 
 
 def _complex(state: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from star_search.genome.accounting import Dimensions
+from star_search.genome.genes import GROUPED
 
 Features = Mapping[str, Tensor]
 State = dict[str, Tensor]
@@ -25,14 +26,25 @@ class TokenMixing(ABC):
     needs. A LIV that shares context features reads those parts of the context that another LIV returned.
     """
 
-    # How a differential operator halves each feature: along which dimension (the last where nothing is said), and which halves
-    # are then repeated over two channels or heads.
+    # How `half` halves each feature: along which dimension (the last where nothing is said), and which halves are then repeated over
+    # two channels or heads.
     branch_dims: ClassVar[dict[str, int]] = {}
     repeated: ClassVar[tuple[str, ...]] = ()
     keeps_value = False
 
     def __init__(self, sizes: Dimensions) -> None:
         self.sizes = sizes
+
+    def half(self, name: str, feature: Tensor, index: int) -> Tensor:
+        """Return what branch `index` of a differential operator sees of a feature, as wide as the operator needs it."""
+        dim = self.branch_dims.get(name, -1)
+        half = feature.chunk(2, dim)[index]
+        return half.repeat_interleave(2, dim) if name in self.repeated else half
+
+    def by_channel(self, feature: Tensor, dim: int = -1) -> Tensor:
+        """Return a feature for every channel: where channel mixing is grouped, it came with one number a head."""
+        grouped = self.sizes.liv_class.operator.channel_mixing == GROUPED
+        return feature.repeat_interleave(self.sizes.head_width, dim) if grouped else feature
 
     @abstractmethod
     def mix(self, features: Features) -> Tensor:

@@ -43,6 +43,7 @@ class LanguageModel(nn.Module):
         dropout: float = 0.0,
         initialisation: Scheme = "residual_scaled",
         seed: int | None = None,
+        router_top_k: int | None = None,
     ) -> LanguageModel:
         """Decode a genome into a model; with `seed`, its weights do not depend on torch's global generator.
 
@@ -51,7 +52,7 @@ class LanguageModel(nn.Module):
         """
         generator = None if seed is None else torch.Generator().manual_seed(seed)
         genome = Genome.parse(genome) if isinstance(genome, str) else genome
-        backbone = Backbone(genome, width, catalogue, residual, dropout, initialisation, generator)
+        backbone = Backbone(genome, width, catalogue, residual, dropout, initialisation, generator, router_top_k)
         return cls(backbone, vocabulary_size, generator)
 
     def forward(self, tokens_BT: Tensor, use_reference: bool = False) -> Tensor:

@@ -1,75 +1,26 @@
-"""`STARBackbone(dim, depth, genome, configs)`: the backbone on floats, for any task that brings its own embedding."""
+"""`STARBackbone(dim, depth, genome, configs)`: the backbone on floats, for any task that brings its own embedding.
+
+Shapes: B batch, T tokens, D width, G channels of a feature group.
+"""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from enum import IntEnum
+from dataclasses import replace
 from typing import Any
 
-from star_search.errors import InputError, did_you_mean
-from star_search.genome.catalogue import (
-    DENSE,
-    DIAGONAL,
-    GROUPED,
-    LOW_RANK,
-    PER_CHANNEL,
-    SEMI_SEPARABLE,
-    TOEPLITZ,
-    Catalogue,
-    LIVClass,
-    OperatorGenome,
-    load_catalogue,
-)
+import torch
+from torch import Tensor, nn
+
+from star_search.errors import InputError
+from star_search.genome.accounting import Dimensions
+from star_search.genome.catalogue import Catalogue, as_catalogue
 from star_search.genome.encoding import GENES_PER_LIV, Genome
+from star_search.liv.featurizers import build_group
+from star_search.liv.initialisation import Scheme, initialise_groups
 from star_search.model.backbone import Backbone
-
-NONLINEARITY_NAMES = {None: 1, "none": 1, "softmax": 2, "relu": 3, "silu": 4, "swish": 4, "gelu": 5}
-
-
-class TokenMixingStructure(IntEnum):
-    """The token mixing digit of an operator genome."""
-
-    DIAGONAL = DIAGONAL
-    LOW_RANK = LOW_RANK
-    SCALED_TOEPLITZ = TOEPLITZ
-    SEQUENTIAL_SEMI_SEPARABLE = SEMI_SEPARABLE
-
-
-class ChannelMixingStructure(IntEnum):
-    """The channel mixing digit of an operator genome."""
-
-    DIAGONAL = PER_CHANNEL
-    DENSE = DENSE
-    GROUPED = GROUPED
-
-
-@dataclass(frozen=True)
-class LIVConfig:
-    """An operator genome by names.
-
-    Raises:
-        InputError: for an unknown nonlinearity.
-    """
-
-    featurizer_class: int
-    token_mixing: TokenMixingStructure
-    channel_mixing: ChannelMixingStructure
-    sparsity_mask: bool = False
-    nonlinearity: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.nonlinearity not in NONLINEARITY_NAMES:
-            names = [name for name in NONLINEARITY_NAMES if name]
-            raise InputError(f"unknown nonlinearity '{self.nonlinearity}'{did_you_mean(str(self.nonlinearity), names)}")
-
-    @property
-    def operator(self) -> OperatorGenome:
-        """The five digits."""
-        sparsity = 2 if self.sparsity_mask else 1
-        nonlinearity = NONLINEARITY_NAMES[self.nonlinearity]
-        return OperatorGenome(self.featurizer_class, int(self.token_mixing), sparsity, nonlinearity, int(self.channel_mixing))
+from star_search.model.liv_config import LIVConfig
 
 
 class STARBackbone(Backbone):
@@ -94,9 +45,35 @@ class STARBackbone(Backbone):
         catalogue: Catalogue | str = "star",
         **options: Any,
     ) -> None:
-        base = load_catalogue(catalogue) if isinstance(catalogue, str) else catalogue
-        table = base if configs is None else Catalogue("configs", 1, {key: _find(base, key, config) for key, config in configs.items()})
+        base = as_catalogue(catalogue)
+        table = base if configs is None else Catalogue("configs", 1, {key: config.find(base, key) for key, config in configs.items()})
         super().__init__(_repeated(_read(genome), depth), dim, table, **options)
+
+
+class Featurizer(nn.Module):
+    """The feature groups of a LIV class, computed from x: by name, q and k before their rotation.
+
+    Raises:
+        InputError: for a config that no class has, or a width that its heads do not divide.
+    """
+
+    def __init__(
+        self,
+        config: LIVConfig,
+        input_dim: int,
+        catalogue: Catalogue | str = "star",
+        initialisation: Scheme = "residual_scaled",
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        base = as_catalogue(catalogue)
+        sizes = Dimensions(config.find(base, config.featurizer_class), input_dim)
+        self.groups = nn.ModuleDict({name: build_group(sizes, name) for name in sizes.liv_class.groups})
+        initialise_groups(self.groups, initialisation, generator)
+
+    def forward(self, x_BTD: Tensor) -> dict[str, Tensor]:
+        """Return every group, [B, T, G] where the input makes it; context groups first."""
+        return {name: group(x_BTD) for name, group in self.groups.items()}
 
 
 def _read(genome: Genome | str | Sequence[Sequence[int]]) -> Genome:
@@ -117,12 +94,4 @@ def _repeated(genome: Genome, depth: int) -> Genome:
         raise InputError(f"the genome has {genome.depth} LIVs, which neither equals nor divides the depth {depth}")
     times = depth // genome.depth
     warnings.warn(f"the genome of {genome.depth} LIVs is repeated {times} times to depth {depth}", stacklevel=3)
-    return Genome(genome.livs * times)
-
-
-def _find(base: Catalogue, class_id: int, config: LIVConfig) -> LIVClass:
-    for liv_class in base.classes.values():
-        if liv_class.operator == config.operator and not liv_class.differential:
-            return replace(liv_class, id=class_id)
-    known = ", ".join(f"{each.operator.format()} ({each.name})" for each in base.classes.values() if not each.differential)
-    raise InputError(f"config {class_id} asks for operator {config.operator.format()}, which no class of {base.name} has: {known}")
+    return replace(genome, livs=genome.livs * times, composition=genome.composition * times)

@@ -154,15 +154,8 @@ class Criteria:
 
 
 def _largest(objective: Objective, space: SearchSpace, residual: Residual) -> float:
-    accounts = [
-        Accounting.of(Genome.parse("-".join([_alone(class_id)] * space.depth)), space.width, space.rules.catalogue, residual)
-        for class_id in space.rules.classes
-    ]
+    accounts = [Accounting.of(genome, space.width, space.rules.catalogue, residual) for genome in space.largest_genomes()]
     return max(objective.exact_value(account) or 0.0 for account in accounts)
-
-
-def _alone(class_id: int) -> str:
-    return f"({class_id})1111"
 
 
 def account_of(config: SearchConfig, genome: Genome) -> Accounting:

@@ -1,5 +1,6 @@
 """What a run remembers of its candidates and generations, checked on the way out and on the way in."""
 
+import json
 import math
 import reprlib
 from collections.abc import Callable
@@ -79,7 +80,8 @@ def read_record(kind: type[Record], path: Path) -> Record:
     """
     values = read_json(path)
     hints = _HINTS[kind]
-    _check(hints, values, path)
+    # What was read as JSON is plain already, and numbers that are not finite are found fastest by writing it again.
+    _check(hints, values, path, plain=_is_finite(values))
     fields: dict[str, Any] = {name: Outcome(values[name]) if hint is Outcome else values[name] for name, hint in hints.items()}
     return kind(**fields)
 
@@ -91,11 +93,20 @@ def write_record(path: Path, record: CandidateRecord | GenerationRecord) -> None
     write_json(path, values)
 
 
-def _check(hints: dict[str, Any], values: dict[str, Any], path: Path) -> None:
+def _is_finite(values: dict[str, Any]) -> bool:
+    try:
+        json.dumps(values, allow_nan=False)
+    except ValueError:
+        return False
+    return True
+
+
+def _check(hints: dict[str, Any], values: dict[str, Any], path: Path, plain: bool = False) -> None:
     for name, hint in hints.items():
         if name not in values:
             raise DamagedRecord(f"{path}: {name} is missing")
-        _check_plain(values[name], name, path)
+        if not plain:
+            _check_plain(values[name], name, path)
         allowed, fits = _RULES[hint]
         if not fits(values[name]):
             raise DamagedRecord(f"{path}: {name} must be {allowed}, got {reprlib.repr(values[name])}")

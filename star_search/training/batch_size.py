@@ -6,7 +6,7 @@ import torch
 
 from star_search.config import TrainingConfig
 from star_search.genome.accounting import Accounting, Dimensions
-from star_search.genome.catalogue import GROUPED, SEMI_SEPARABLE
+from star_search.genome.genes import GROUPED, SEMI_SEPARABLE
 from star_search.model.language_model import LanguageModel
 
 _MARKS = ("out of memory", "can't allocate memory", "not enough memory")

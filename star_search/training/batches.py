@@ -77,8 +77,8 @@ def static_batches(stream: TokenStream, steps: int, step: Tensor, free_bytes: in
 def resident_tokens(store: TokenStore, device: torch.device) -> Tensor:
     """Return the training text on the device, signed, copied there once in the life of a process."""
     if store not in _resident or _resident[store].device != device:
-        signed = store.train.view(np.int16 if store.train.dtype.itemsize == 2 else np.int32)
-        _resident[store] = torch.from_numpy(np.array(signed)).to(device)
+        signed = np.asarray(store.train).view(np.int16 if store.train.dtype.itemsize == 2 else np.int32)
+        _resident[store] = torch.from_numpy(signed).to(device)
     return _resident[store]
 
 

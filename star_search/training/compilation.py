@@ -79,8 +79,9 @@ class _Place:
 class CompiledModel:
     """A language model's hidden states by compiled blocks; weights are the model's own.
 
-    The sum of the residual stream with a block's output is left to the next block, where it is one kernel with the norm. The stream
-    is held in `stream_dtype`. Dropout follows the model's mode at the time this is made.
+    The sum of the residual stream with a block's output is left to the next block, where it is one kernel with the norm. LIVs in
+    parallel are combined by the model's own module, operation by operation. The stream is held in `stream_dtype`. Dropout follows
+    the model's mode at the time this is made.
     """
 
     def __init__(self, model: LanguageModel, length: int, stream_dtype: torch.dtype, backend: str = "inductor") -> None:
@@ -107,12 +108,21 @@ class CompiledModel:
         half = functional.embedding(tokens_BT, self.model.embedding).to(self.stream_dtype) * (EMBEDDING_SCALE / 2)
         x_BTD, y_BTD = half, half
         features: dict[int | None, dict[str, Tensor]] = {}
-        for place in self._places:
-            scale = None if self._scales is None else self._scales[place.position]
-            shared = [features[place.source][name] for name in place.kind.taken]
-            x_BTD, y_BTD, handed_on = place.block(x_BTD, y_BTD, self._norms[place.position], scale, place.weights, shared)
-            features[place.position] = dict(zip(place.kind.handed_on, handed_on, strict=True))
+        for parallel in self.model.backbone.blocks:
+            # LIVs in parallel each add the same two parts: they run the compiled forms of LIVs in sequence.
+            sums, outputs = zip(
+                *(self._run(self._places[position], x_BTD, y_BTD, features) for position in parallel.positions), strict=True
+            )
+            x_BTD, y_BTD = sums[0], self.model.backbone.combined(parallel, sums[0], outputs)
         return self._final(x_BTD, y_BTD, self._norms[-1])
+
+    def _run(self, place: _Place, x_BTD: Tensor, y_BTD: Tensor, features: dict[int | None, dict[str, Tensor]]) -> tuple[Tensor, Tensor]:
+        """Return x + y and the output of one LIV that reads it; puts the features that it hands on into `features`."""
+        scale = None if self._scales is None else self._scales[place.position]
+        shared = [features[place.source][name] for name in place.kind.taken]
+        x_BTD, y_BTD, handed_on = place.block(x_BTD, y_BTD, self._norms[place.position], scale, place.weights, shared)
+        features[place.position] = dict(zip(place.kind.handed_on, handed_on, strict=True))
+        return x_BTD, y_BTD
 
 
 _finals: dict[tuple[str, str], Callable[..., Tensor]] = {}

@@ -9,34 +9,26 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from star_search.config import TrainingConfig
-from star_search.data.stream import TokenStream, ValidationBatches
+from star_search.data.stream import EvaluationBatches, TokenStream
 from star_search.model.language_model import LanguageModel
 from star_search.runs.records import Outcome
 from star_search.training.compilation import CompiledModel
 from star_search.training.engine import BACKEND, autocast, build_steps, dtype_of
 from star_search.training.loss import chunks
+from star_search.training.progress import Progress
 from star_search.training.stability import HealthMonitor, Unhealthy
 from star_search.training.steps import GraphSteps, Readings
 
 READ_INTERVAL = 10
 CURVE_POINTS = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a training is; losses in nats a token."""
-
-    step: int
-    steps: int
-    loss: float
-    tokens_per_second: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +44,12 @@ class TrainingResult:
 
 @dataclass(frozen=True, slots=True)
 class ValidationResult:
-    """Loss in nats a token over counted tokens, and the bytes of text they stand for."""
+    """Loss in nats a token over counted tokens, and the bytes of text they stand for; the same of each subset among them."""
 
     loss: float
     tokens: int
     text_bytes: int
+    subsets: dict[str, ValidationResult] = field(default_factory=dict)
 
     @property
     def perplexity(self) -> float:
@@ -112,12 +105,12 @@ def _observe(readings: Readings, monitor: HealthMonitor, tokens: int) -> None:
         raise
 
 
-# (inputs, targets) -> sum of the losses in fp32; whether the logits are the same at every position
+# (inputs, targets) -> loss of every target in fp32, [N]; whether the logits are the same at every position
 Judge = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 @torch.no_grad()
-def evaluate(model: LanguageModel, batches: ValidationBatches, precision: str = "float32", judge: Judge | None = None) -> ValidationResult:
+def evaluate(model: LanguageModel, batches: EvaluationBatches, precision: str = "float32", judge: Judge | None = None) -> ValidationResult:
     """Return the loss on validation batches, by whole logits unless `judge` knows another way.
 
     Raises:
@@ -125,25 +118,26 @@ def evaluate(model: LanguageModel, batches: ValidationBatches, precision: str = 
     """
     model.eval()
     judge = judge or (lambda inputs_BT, targets_BT: _judge(model, inputs_BT, targets_BT, precision))
-    total, tokens, constant = 0.0, 0, True
+    pieces, constant = [], True
     for inputs_BT, targets_BT in _on_device(model, batches):
-        loss, same = judge(inputs_BT, targets_BT)
-        total += loss.item()
-        tokens += targets_BT.numel()
+        losses_N, same = judge(inputs_BT, targets_BT)
+        pieces.append(losses_N.double().cpu().numpy())
         constant = constant and bool(same)
-    loss_per_token = total / tokens
-    if not math.isfinite(loss_per_token):
-        raise Unhealthy(Outcome.unstable, f"the validation loss is {loss_per_token}")
+    losses = np.concatenate(pieces)
+    loss = float(losses.mean())
+    if not math.isfinite(loss):
+        raise Unhealthy(Outcome.unstable, f"the validation loss is {loss}")
     if constant:
         raise Unhealthy(Outcome.degenerate, "the logits are the same at every position")
-    return ValidationResult(loss_per_token, tokens, batches.count_bytes)
+    subsets = {name: ValidationResult(*figures) for name, figures in batches.by_subset(losses).items()}
+    return ValidationResult(loss, len(losses), batches.count_bytes, subsets)
 
 
 def _judge(model: LanguageModel, inputs_BT: Tensor, targets_BT: Tensor, precision: str) -> tuple[Tensor, Tensor]:
     with torch.autocast(inputs_BT.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
         logits_BTV = model(inputs_BT).float()
-    loss = functional.cross_entropy(logits_BTV.flatten(0, 1), targets_BT.flatten(), reduction="sum")
-    return loss, (logits_BTV == logits_BTV[:1, :1]).all()
+    losses_N = functional.cross_entropy(logits_BTV.flatten(0, 1), targets_BT.flatten(), reduction="none")
+    return losses_N, (logits_BTV == logits_BTV[:1, :1]).all()
 
 
 def compiled_judge(model: LanguageModel, config: TrainingConfig, rows: int, backend: str = BACKEND) -> Judge:
@@ -167,12 +161,12 @@ def _judge_in_chunks(hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor) ->
     losses, same = [], []
     for part in chunks(hidden_ND, weight_VD):
         logits_NV = hidden_ND[part] @ weight_VD.T
-        losses.append(functional.cross_entropy(logits_NV.float(), targets_N[part], reduction="sum"))
+        losses.append(functional.cross_entropy(logits_NV.float(), targets_N[part], reduction="none"))
         same.append((logits_NV == first_V).all())
-    return torch.stack(losses).sum(), torch.stack(same).all()
+    return torch.cat(losses), torch.stack(same).all()
 
 
-def _on_device(model: LanguageModel, batches: ValidationBatches) -> Iterator[tuple[Tensor, Tensor]]:
+def _on_device(model: LanguageModel, batches: EvaluationBatches) -> Iterator[tuple[Tensor, Tensor]]:
     for inputs, targets in batches:
         yield torch.from_numpy(inputs).to(model.embedding.device), torch.from_numpy(targets).to(model.embedding.device)
 

@@ -109,6 +109,34 @@ class TestExplain:
         assert json.loads(command("decode", GENOME, "--explain", "--json").out)["legal"] is True
 
 
+class TestMatrices:
+    @pytest.mark.parametrize(("suffix", "magic"), [("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<?xml")])
+    def test_draws_them_into_a_new_file(self, command, here, suffix, magic):
+        ended = command("decode", "11111-91111", "--matrices", f"out.{suffix}", "--matrix-length", "8", "--json")
+        assert (ended.code, ended.err) == (0, f"wrote out.{suffix}\n")
+        assert json.loads(ended.out)["depth"] == 2
+        assert (here / f"out.{suffix}").read_bytes().startswith(magic)
+
+    def test_nothing_is_overwritten(self, command, here):
+        (here / "out.png").write_text("mine")
+        sentence = command("decode", "11111", "--matrices", "out.png").sentence()
+        assert sentence == "out.png exists already; nothing is overwritten: give a new file with --matrices"
+        assert (here / "out.png").read_text() == "mine"
+
+    @pytest.mark.parametrize(
+        ("arguments", "sentence"),
+        [
+            (["--matrices", "out.jgp"], "--matrices out.jgp must end in one of: "),
+            (["--matrices", "out.png", "--matrix-length", "1"], "--matrix-length must be from 2 to 1024, got 1"),
+            (["--matrices", "out.png", "--matrix-width", "20"], "width 20 must be a multiple of 8"),
+            (["--matrices", "out.png", "--explain"], "--explain and --matrices cannot be combined"),
+        ],
+    )
+    def test_what_cannot_be_drawn_is_one_sentence(self, command, here, arguments, sentence):
+        assert command("decode", "11111", *arguments).sentence().startswith(sentence)
+        assert list(here.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

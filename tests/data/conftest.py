@@ -34,7 +34,7 @@ def make_store(tmp_path: Path) -> Callable[[str], TokenStore]:
     def make(filler: str) -> TokenStore:
         path = tmp_path / "made.jsonl"
         write_lines(path, [{"text": f"{k} {filler}"} for k in range(40)])
-        return prepare(DataConfig(source=str(path), validation_fraction=0.25))
+        return prepare(DataConfig(source=str(path), validation_fraction=0.25, test_fraction=0.1))
 
     return make
 

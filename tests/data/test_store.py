@@ -9,29 +9,30 @@ import numpy as np
 import pytest
 
 from star_search.config import DataConfig
-from star_search.data.corpus import read_documents
-from star_search.data.store import default_cache_folder, prepare
-from star_search.errors import StarSearchError
+from star_search.data.preparation import Preparation
+from star_search.data.split import SPLITS
+from star_search.data.store import default_cache_folder, find, prepare
+from star_search.errors import InputError, StarSearchError
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def config(corpus):
-    return DataConfig(source=str(corpus), validation_fraction=0.25)
+    return DataConfig(source=str(corpus), validation_fraction=0.25, test_fraction=0.1)
 
 
 def _documents(store, split):
-    *documents, rest = store.tokenizer.decode(getattr(store, split)).split("<|endoftext|>")
+    *documents, rest = store.tokenizer.decode(store.split(split)[:]).split("<|endoftext|>")
     assert rest == ""
     return documents
 
 
 def test_every_document_stands_once_and_ends_with_the_end_of_text(config):
     store = prepare(config)
-    train, validation = _documents(store, "train"), _documents(store, "validation")
-    assert sorted(train + validation) == sorted([f"document {k} é" for k in range(20)] + [f"other {k}" for k in range(20)])
-    assert validation and len(train) > len(validation)
+    train, validation, test = (_documents(store, split) for split in SPLITS)
+    assert sorted(train + validation + test) == sorted([f"document {k} é" for k in range(20)] + [f"other {k}" for k in range(20)])
+    assert test and len(train) > len(validation) > len(test)
     assert store.index["duplicates_dropped"] == 1
 
 
@@ -45,28 +46,33 @@ def test_subsets_mix_and_the_seed_shuffles(config):
 
 def test_the_index_counts_what_the_arrays_hold(config):
     store = prepare(config)
-    for split, tokens in (("train", store.train), ("validation", store.validation)):
-        counts = store.index["splits"][split]
+    for split in SPLITS:
+        counts, tokens = store.index["splits"][split], store.split(split)[:]
         assert counts["tokens"] == len(tokens) == counts["bytes"] + counts["documents"]
         assert counts["documents"] == np.count_nonzero(tokens == 256)
         assert counts["bytes"] == store.byte_count(tokens) == sum(part["bytes"] for part in counts["subsets"].values())
         assert set(counts["subsets"]) == {"alpha", "beta"}
-    assert store.index["schema_version"] == 1
+        table = store.split(split).documents()
+        assert table["end"].tolist() == (np.flatnonzero(tokens == 256) + 1).tolist()
+        assert [store.subsets[subset] for subset in table["subset"]] == [
+            "alpha" if text.startswith("document") else "beta" for text in _documents(store, split)
+        ]
     assert store.index["fingerprint"] == store.fingerprint
 
 
 def test_bytes_are_counted_alike_by_every_tokenizer(config):
     stores = [prepare(config.model_copy(update={"tokenizer": name})) for name in ("bytes", "embedded-bpe-4096")]
-    assert stores[0].byte_count(stores[0].train) == stores[1].byte_count(stores[1].train)
+    assert stores[0].byte_count(stores[0].train[:]) == stores[1].byte_count(stores[1].train[:])
     assert [store.vocabulary_size for store in stores] == [257, 4096]
     assert len(stores[0].train) > len(stores[1].train)
 
 
 def test_arrays_are_mapped_and_cannot_be_written(config):
     store = prepare(config)
-    assert isinstance(store.train, np.memmap) and store.train.dtype == np.uint16
+    tokens = store.train[:]
+    assert isinstance(tokens, np.memmap) and tokens.dtype == np.uint16
     with pytest.raises(ValueError, match="read-only"):
-        store.train[0] = 1
+        tokens[0] = 1
 
 
 def test_an_empty_split_is_opened_again(tmp_path, cache_folder):
@@ -76,9 +82,19 @@ def test_an_empty_split_is_opened_again(tmp_path, cache_folder):
 
 
 def test_the_fingerprint_follows_all_that_determines_the_tokens(config, corpus):
-    changes = [{"seed": 1}, {"validation_fraction": 0.3}, {"subsets": ["beta"]}, {"tokenizer": "embedded-bpe-4096"}]
+    changes = [
+        {"seed": 1},
+        {"validation_fraction": 0.3},
+        {"test_fraction": 0.2},
+        {"subsets": ["beta"]},
+        {"subsets": {"beta": 1.0}},
+        {"tokenizer": "embedded-bpe-4096"},
+        {"tokens": 100},
+        {"longest_document_bytes": 100},
+        {"held_out_source": str(corpus / "z.jsonl")},
+    ]
     prints = {prepare(config.model_copy(update=change)).fingerprint for change in [{}, *changes]}
-    assert len(prints) == 5
+    assert len(prints) == 10
     with (corpus / "z.jsonl").open("a") as stream:
         stream.write('{"text": "new"}\n')
     assert prepare(config).fingerprint not in prints
@@ -93,7 +109,7 @@ def test_the_fingerprint_ignores_where_the_source_lies_and_what_is_not_data(conf
 
 def _count_builds(monkeypatch):
     builds = []
-    monkeypatch.setattr("star_search.data.store.read_documents", lambda config: builds.append(1) or read_documents(config))
+    monkeypatch.setattr("star_search.data.building.Preparation", lambda *arguments: builds.append(1) or Preparation(*arguments))
     return builds
 
 
@@ -103,7 +119,8 @@ def test_a_corpus_is_tokenised_once(config, cache_folder, monkeypatch):
     assert builds == [1]
     assert np.array_equal(first.train, second.train)
     assert [path.name for path in cache_folder.iterdir()] == [first.fingerprint]
-    assert sorted(path.name for path in (cache_folder / first.fingerprint).iterdir()) == ["index.json", "train.npy", "validation.npy"]
+    expected = ["index.json", *(f"{split}-{part}.npy" for split in sorted(SPLITS) for part in ("00000", "documents"))]
+    assert sorted(path.name for path in (cache_folder / first.fingerprint).iterdir()) == expected
 
 
 def _truncate(path):
@@ -116,17 +133,17 @@ def _truncate(path):
         ("index.json", Path.unlink),
         ("index.json", lambda path: path.write_text("{")),
         ("index.json", lambda path: path.write_text("[]")),
-        ("index.json", lambda path: path.write_text(path.read_text().replace('"fingerprint": "', '"fingerprint": "0'))),
-        ("train.npy", Path.unlink),
-        ("train.npy", _truncate),
-        ("train.npy", lambda path: path.write_bytes(b"")),
-        ("validation.npy", lambda path: np.save(path, np.zeros(3, np.uint16))),
-        ("validation.npy", lambda path: path.write_bytes(b"\0" * 500)),
+        ("train-00000.npy", Path.unlink),
+        ("train-00000.npy", _truncate),
+        ("train-00000.npy", lambda path: path.write_bytes(b"")),
+        ("validation-00000.npy", lambda path: np.save(path, np.zeros(3, np.uint16))),
+        ("validation-00000.npy", lambda path: path.write_bytes(b"\0" * 500)),
     ],
 )
 def test_a_damaged_store_is_rebuilt(config, cache_folder, monkeypatch, name, damage):
     store = prepare(config)
     train, validation = np.array(store.train), np.array(store.validation)
+    assert len(train) and len(validation)
     damage(cache_folder / store.fingerprint / name)
     builds = _count_builds(monkeypatch)
     for _ in range(2):
@@ -139,23 +156,9 @@ def test_a_damaged_store_is_rebuilt(config, cache_folder, monkeypatch, name, dam
 def test_a_failure_midway_leaves_nothing(config, corpus, cache_folder):
     with (corpus / "z.jsonl").open("a") as stream:
         stream.write("not json\n")
-    with pytest.raises(StarSearchError, match=r"z\.jsonl is damaged: line 22 is not JSON"):
+    with pytest.raises(StarSearchError, match=r"z\.jsonl line 22 is not JSON"):
         prepare(config)
     assert list(cache_folder.iterdir()) == []
-
-
-def test_a_process_that_comes_second_uses_the_same_store(config, cache_folder, monkeypatch):
-    first = []
-
-    def overtaken(config):
-        monkeypatch.setattr("star_search.data.store.read_documents", read_documents)
-        first.append(prepare(config))
-        return read_documents(config)
-
-    monkeypatch.setattr("star_search.data.store.read_documents", overtaken)
-    second = prepare(config)
-    assert np.array_equal(first[0].train, second.train) and np.array_equal(first[0].validation, second.validation)
-    assert [path.name for path in cache_folder.iterdir()] == [second.fingerprint]
 
 
 @pytest.mark.slow
@@ -170,27 +173,29 @@ def test_processes_that_start_together_agree(config, cache_folder):
 KILLED = """
 import os, signal, sys
 from star_search.config import DataConfig
-from star_search.data import store
+from star_search.data import building, store
 from pathlib import Path
 place = sys.argv[2]
 def die(*_, **__): os.kill(os.getpid(), signal.SIGKILL)
-if place == "before the index": Path.write_text = die
+if place == "in the layout": building.Layout.write = die
+if place == "before the index": building.write_json = die
 if place == "before the rename": Path.rename = die
 if place == "after the rename":
     rename = Path.rename
     Path.rename = lambda self, target: (rename(self, target), die())
-store.prepare(DataConfig(source=sys.argv[1], validation_fraction=0.25))
+store.prepare(DataConfig(source=sys.argv[1], validation_fraction=0.25, test_fraction=0.1))
 """
 
 
-@pytest.mark.parametrize("place", ["before the index", "before the rename", "after the rename"])
+@pytest.mark.parametrize("place", ["in the layout", "before the index", "before the rename", "after the rename"])
 def test_a_kill_leaves_a_whole_store_or_none(config, cache_folder, place):
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", KILLED, config.source, place], env=environment, check=False)
     assert done.returncode == -signal.SIGKILL
     stores = [path for path in cache_folder.iterdir() if not path.name.startswith(".")]
     assert len(stores) == (place == "after the rename")
-    assert len(_documents(prepare(config), "train")) + len(_documents(prepare(config), "validation")) == 40
+    assert sum(len(_documents(prepare(config), split)) for split in SPLITS) == 40
+    assert [path.name for path in cache_folder.iterdir()] == [prepare(config).fingerprint]
 
 
 def test_a_warm_start_does_not_import_datasets(config):
@@ -199,7 +204,7 @@ def test_a_warm_start_does_not_import_datasets(config):
         "import sys\n"
         "from star_search.config import DataConfig\n"
         "from star_search.data.store import prepare\n"
-        f"prepare(DataConfig(source={config.source!r}, validation_fraction=0.25))\n"
+        f"prepare(DataConfig(source={config.source!r}, validation_fraction=0.25, test_fraction=0.1))\n"
         "print([name for name in ('datasets', 'tokenizers', 'torch', 'pymoo') if name in sys.modules])\n"
     )
     done = subprocess.run(
@@ -228,10 +233,84 @@ def test_the_cache_lies_where_the_environment_says(monkeypatch, tmp_path):
     assert default_cache_folder() == tmp_path / ".cache" / "star-search"
 
 
+def test_a_store_of_another_fingerprint_is_refused_with_both_shown(config, cache_folder):
+    first, second = prepare(config), prepare(config.model_copy(update={"seed": 1}))
+    shown = [store.fingerprint[:16] for store in (first, second)]
+    (cache_folder / first.fingerprint).rename(cache_folder / "aside")
+    (cache_folder / second.fingerprint).rename(cache_folder / first.fingerprint)
+    with pytest.raises(InputError) as caught:
+        prepare(config)
+    assert str(caught.value) == (
+        f"the token store {cache_folder / first.fingerprint} has the fingerprint {shown[1]}, and this configuration and its "
+        f"source come to {shown[0]}; what differs: seed"
+    )
+    index = cache_folder / first.fingerprint / "index.json"
+    index.write_text(index.read_text().replace(second.fingerprint, first.fingerprint))
+    with pytest.raises(InputError, match=f"says that its fingerprint is {shown[0]}, and what it records comes to {shown[1]}"):
+        find(config)
+
+
+def test_a_large_file_is_hashed_once_until_it_changes(config, corpus, cache_folder, monkeypatch):
+    monkeypatch.setattr("star_search.data.fingerprint._LARGE_BYTES", 1)
+    first = prepare(config).fingerprint
+    hashed = []
+    monkeypatch.setattr("star_search.data.fingerprint._sha256", lambda address: hashed.append(address) or "0" * 64)
+    assert prepare(config).fingerprint == first and hashed == []
+    with (corpus / "z.jsonl").open("a") as stream:
+        stream.write('{"text": "new"}\n')
+    assert find(config) is None and hashed == [str(corpus / "z.jsonl")]
+    for path in (cache_folder / "hashes").iterdir():
+        path.write_text("[")
+    hashed.clear()
+    assert find(config) is None and len(hashed) == 2
+
+
+class TestChosenFolder:
+    """`data.store`: a store that is carried about, and opened where its source is not."""
+
+    @pytest.fixture
+    def chosen(self, config, tmp_path):
+        return config.model_copy(update={"store": str(tmp_path / "store")})
+
+    def test_it_is_built_there_and_opened_without_its_source(self, config, chosen, corpus, cache_folder):
+        store = prepare(chosen)
+        assert (store.folder, store.fingerprint) == (Path(chosen.store), prepare(config).fingerprint)
+        corpus.rename(corpus.with_name("gone"))
+        assert prepare(chosen).fingerprint == store.fingerprint
+        with pytest.raises(InputError, match="does not exist"):
+            prepare(config)
+
+    def test_it_is_refused_when_the_configuration_or_the_source_is_another(self, chosen, corpus):
+        store = prepare(chosen)
+        shown = rf"has the fingerprint {store.fingerprint[:16]}, and this configuration and its source come to \w{{16}}; what differs: "
+        with pytest.raises(InputError, match=shown + "tokenizer$"):
+            prepare(chosen.model_copy(update={"tokenizer": "embedded-bpe-4096"}))
+        with (corpus / "z.jsonl").open("a") as stream:
+            stream.write('{"text": "new"}\n')
+        with pytest.raises(InputError, match=shown + "files$"):
+            prepare(chosen)
+
+    def test_a_folder_of_something_else_is_left_alone(self, chosen):
+        folder = Path(chosen.store)
+        folder.mkdir()
+        (folder / "mine").write_text("mine")
+        with pytest.raises(InputError) as caught:
+            prepare(chosen)
+        assert str(caught.value) == f"data.store {folder} exists and is no token store"
+        assert [path.name for path in folder.iterdir()] == ["mine"]
+
+    def test_a_damaged_one_is_refused(self, chosen):
+        prepare(chosen)
+        _truncate(Path(chosen.store) / "train-00000.npy")
+        with pytest.raises(InputError, match=r"store is damaged \(.*\); once it is deleted, it is made again"):
+            prepare(chosen)
+
+
 @pytest.mark.slow
-def test_the_embedded_sample_has_the_tokens_it_had():
+def test_the_embedded_sample_has_the_train_tokens_it_had():
+    """Its test split is cut from what was validation: every training and the shipped tokenizer are what they were."""
     store = prepare(DataConfig())
-    assert (len(store.train), len(store.validation)) == (10_788_138, 539_801)
-    assert store.index["splits"]["train"]["documents"] == 1474
-    assert store.index["splits"]["validation"]["documents"] == 77
+    assert (len(store.train), len(store.validation) + len(store.test)) == (10_788_138, 539_801)
+    counts = {split: store.index["splits"][split]["documents"] for split in SPLITS}
+    assert (counts["train"], counts["validation"] + counts["test"]) == (1474, 77)
     assert store.index["duplicates_dropped"] == 0

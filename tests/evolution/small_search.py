@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from star_search.config import SearchConfig, parse_configuration
-from star_search.evolution.search import Budget, Search
+from star_search.evolution.ledger import Budget
+from star_search.evolution.search import Search
 from star_search.genome.encoding import Genome
 from star_search.genome.space import SearchSpace
 from star_search.objectives.assignment import Assessed, Assignment
@@ -95,14 +97,9 @@ class StandIn:
         self.assessed: list[str] = []
         self.closed = False
 
-    def assess(self, assignments: Iterable[Assignment], report: object) -> Iterator[Assessed]:
-        batch: list[Assignment] = []
-        for assignment in assignments:
-            batch.append(assignment)
-            if len(batch) == self.at_once:
-                yield from map(self._one, reversed(batch))
-                batch = []
-        yield from map(self._one, reversed(batch))
+    def assess(self, source: Callable[[], Assignment | None], report: object) -> Iterator[Assessed]:
+        while batch := list(islice(iter(source, None), self.at_once)):
+            yield from map(self._one, reversed(batch))
 
     def _one(self, assignment: Assignment) -> Assessed:
         if self.limit is not None and len(self.assessed) == self.limit:
@@ -129,12 +126,12 @@ class Listener:
     """A reporter that remembers."""
 
     def __init__(self) -> None:
-        self.started: list[tuple[int, list[int]]] = []
+        self.started: list[int] = []
         self.candidates: list[CandidateRecord] = []
         self.generations: list[GenerationRecord] = []
 
-    def generation_started(self, generation: int, assignments: list[Assignment]) -> None:
-        self.started.append((generation, [assignment.id for assignment in assignments]))
+    def generation_started(self, generation: int) -> None:
+        self.started.append(generation)
 
     def candidate_progressed(self, number: int, progress: object) -> None:
         pass

@@ -16,7 +16,8 @@ def archive(*rows, constraints=()):
     """Make an archive of (outcome, objectives)."""
     made = Archive(Criteria.from_config(stand_in_config(constraints=list(constraints))), WORST)
     for number, (outcome, objectives) in enumerate(rows):
-        made.add(Assignment(number, 0, "11111", "11111", "").record(0, outcome, "", objectives))
+        made.add(Assignment(number, 0, "11111", "11111", "").record(0, outcome, "", objectives, tokens=10, details={"curve": []}))
+        made.settle([number])
     return made
 
 
@@ -27,8 +28,9 @@ def ok(perplexity, cache):
 @pytest.mark.parametrize("outcome", [each for each in Outcome if each != Outcome.ok])
 def test_a_failure_gets_the_worst_finite_value_and_violates_a_constraint(outcome):
     made = archive(ok(5.0, 100.0), (outcome, {"cache_bytes": 200.0}), (outcome, {}))
-    assert made.objective_array([0, 1, 2]).tolist() == [[5.0, 100.0], [50.0, 200.0], [50.0, 9000.0]]
-    assert made.constraint_array([0, 1, 2])[:, 0].tolist() == [-1.0, 1.0, 1.0]
+    assert made.objective_array([0, 1, 2]).tolist() == [[0.1, 100 / 9000], [1.0, 200 / 9000], [1.0, 1.0]]
+    violation = 0.5 if outcome == Outcome.stopped else 1.0
+    assert made.constraint_array([0, 1, 2])[:, 0].tolist() == [-1.0, violation, violation]
     assert np.isfinite(made.objective_array([0, 1, 2])).all()
 
 
@@ -42,7 +44,7 @@ def test_constraints_are_told_as_their_violation():
 
 def test_arrays_are_in_the_order_asked():
     made = archive(ok(5.0, 100.0), ok(6.0, 90.0))
-    assert made.objective_array([1, 0]).tolist() == [[6.0, 90.0], [5.0, 100.0]]
+    assert made.objective_array([1, 0]).tolist() == [[0.12, 0.01], [0.1, 100 / 9000]]
 
 
 def test_the_front_holds_ok_candidates_that_none_dominates():
@@ -58,3 +60,19 @@ def test_what_breaks_a_constraint_is_not_in_the_front_and_dominates_nothing():
 
 def test_an_empty_archive_and_one_of_failures_have_no_front():
     assert archive().front() == archive((Outcome.timeout, {"cache_bytes": 1.0})).front() == []
+
+
+def test_only_settled_candidates_count_towards_the_front():
+    made = archive(ok(5.0, 100.0))
+    made.add(Assignment(1, 0, "11111", "11111", "").record(0, Outcome.ok, "", ok(4.0, 90.0)[1]))
+    assert made.front() == [0]
+    made.settle([1])
+    assert made.front() == [1]
+
+
+def test_memory_stays_flat_because_all_but_the_front_can_be_let_go():
+    made = archive(ok(5.0, 100.0), ok(6.0, 100.0), ok(7.0, 100.0), ok(8.0, 80.0))
+    made.keep([1])
+    assert sorted(made.records) == [0, 1, 3]
+    assert made.records[0].details == {}
+    assert (made.front(), made.tokens) == ([0, 3], 40)

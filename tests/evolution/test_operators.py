@@ -8,6 +8,7 @@ import pytest
 from pymoo.core.individual import Individual
 from pymoo.core.population import Population
 
+from helpers import whole_space
 from star_search.config import AlgorithmConfig, SpaceConfig
 from star_search.errors import InputError
 from star_search.evolution.algorithms import Operators, SearchProblem
@@ -17,10 +18,10 @@ from star_search.evolution.operators import (
     GenomeRepair,
     GenomeSampling,
     MatingStatistics,
+    MutationRates,
     PointCrossover,
-    Tournament,
-    feasible_first_tournament,
 )
+from star_search.evolution.selection import Tournament, by_rank_and_crowding
 from star_search.genome.encoding import GENES_PER_LIV, Genome
 from star_search.genome.space import SearchSpace
 
@@ -52,10 +53,14 @@ def evaluated(individual: Individual, violation: float, rank: int, crowding: flo
         individual.set(name, value)
 
 
-def cross(points: int, probability: float = 1.0, pairs: int = 1, seed: int = 0) -> Population:
+def cross(points: int, probability: float = 1.0, pairs: int = 1, seed: int = 0, boundary: str = "gene") -> Population:
     """Cross a parent of ones, candidate 7, with a parent of twos, candidate 8."""
     parents = population([[1] * GENES, [2] * GENES], first=7)
-    return PointCrossover(points, probability).do(PROBLEM, parents, parents=[[0, 1]] * pairs, random_state=generator(seed))
+    return PointCrossover(SPACE, points, probability, boundary).do(PROBLEM, parents, parents=[[0, 1]] * pairs, random_state=generator(seed))
+
+
+def per_gene(probability: float, **by_segment: float) -> MutationRates:
+    return MutationRates("per_gene", probability, by_segment)
 
 
 def switches(genes: np.ndarray) -> list[int]:
@@ -87,52 +92,104 @@ class TestPointCrossover:
         one, _ = cross(1000)
         assert switches(one.X) == list(range(1, GENES))
 
+    @pytest.mark.parametrize("points", [1, 2, 5, 1000])
+    def test_between_livs_alone_no_liv_is_torn(self, points):
+        for seed in range(20):
+            one, _ = cross(points, seed=seed, boundary="liv")
+            assert all(cut % GENES_PER_LIV == 0 for cut in switches(one.X))
+            assert len(switches(one.X)) == min(points, SPACE.depth - 1)
+
     def test_the_probability_is_that_of_crossing_at_all(self):
         assert all(child.get("lineage")["points"] == [] and len(set(child.X)) == 1 for child in cross(2, probability=0.0, pairs=20))
         crossed = sum(bool(child.get("lineage")["points"]) for child in cross(2, probability=0.3, pairs=1000)[::2])
         assert abs(crossed - 300) < 5 * (1000 * 0.3 * 0.7) ** 0.5
 
+    @pytest.mark.parametrize("boundary", ["gene", "liv"])
+    def test_classes_of_the_genomes_own_are_crossed_by_themselves(self, boundary):
+        space = whole_space(4, evolved=3)
+        start = space.layout.unit_slice(4).start
+        parents, problem = population([[1] * space.size, [2] * space.size]), SearchProblem(space, 2, 1)
+        crossover, begins = PointCrossover(space, 2, 1.0, boundary), Counter()
+        for seed in range(60):
+            one, two = crossover.do(problem, parents, parents=[[0, 1]], random_state=generator(seed))
+            assert (one.X + two.X == 3).all()
+            assert switches(one.X) == one.get("lineage")["points"]
+            assert len(switches(one.X[:start])) == len(switches(one.X[start:])) == 2
+            begins[int(one.X[start])] += 1
+        assert min(begins[1], begins[2]) > 15
+
     def test_parents_stay_as_they_are(self):
         parents = population([[1] * GENES, [2] * GENES])
-        PointCrossover(2, 1.0).do(PROBLEM, parents, parents=[[0, 1]], random_state=generator())
+        PointCrossover(SPACE, 2, 1.0, "gene").do(PROBLEM, parents, parents=[[0, 1]], random_state=generator())
         assert parents.get("X").tolist() == [[1] * GENES, [2] * GENES]
 
 
 class TestGeneMutation:
     def test_the_share_of_genes_that_change_is_the_probability(self):
         before, pop = sampled(400), sampled(400)
-        GeneMutation(SPACE, 0.1).do(PROBLEM, pop, random_state=generator(1))
+        GeneMutation(SPACE, per_gene(0.1)).do(PROBLEM, pop, random_state=generator(1))
         free = changed = 0
         for old, new in zip(before.get("X"), pop.get("X"), strict=True):
             # A gene with one legal value cannot change; the class that decides is the mutated one.
-            classes = np.repeat(new[::GENES_PER_LIV], GENES_PER_LIV)
-            can = [len(SPACE.legal_values(i % GENES_PER_LIV, int(classes[i]))) > 1 for i in range(GENES)]
+            can = [len(SPACE.legal_values(new, i)) > 1 for i in range(GENES)]
             free, changed = free + sum(can), changed + int((old != new)[can].sum())
         assert abs(changed - 0.1 * free) < 4 * (0.09 * free) ** 0.5
 
     @pytest.mark.parametrize("probability", [0.1, 1.0])
     def test_a_mutated_gene_takes_another_value_that_is_legal_for_its_class_and_the_lineage_says_which(self, probability):
         before, pop = sampled(200, seed=2), sampled(200, seed=2)
-        GeneMutation(SPACE, probability).do(PROBLEM, pop, random_state=generator(3))
+        GeneMutation(SPACE, per_gene(probability)).do(PROBLEM, pop, random_state=generator(3))
         for old, individual in zip(before, pop, strict=True):
             new = individual.X
             assert individual.get("lineage")["mutated"] == np.flatnonzero(new != old.X).tolist()
             for index in individual.get("lineage")["mutated"]:
-                liv_class = int(new[index - index % GENES_PER_LIV])
-                assert new[index] in SPACE.legal_values(index % GENES_PER_LIV, liv_class)
+                assert new[index] in SPACE.legal_values(new, index)
 
     def test_every_other_class_is_equally_likely(self):
         pop = population([[1] * GENES] * 1500)
-        GeneMutation(SPACE, 1.0).do(PROBLEM, pop, random_state=generator())
+        GeneMutation(SPACE, per_gene(1.0)).do(PROBLEM, pop, random_state=generator())
         counts = Counter(pop.get("X")[:, ::GENES_PER_LIV].ravel().tolist())
         others = [each for each in SPACE.rules.classes if each != 1]
         assert sorted(counts) == others
         expected = 1500 * SPACE.depth / len(others)
         assert max(abs(count - expected) for count in counts.values()) < 5 * expected**0.5
 
+    def test_per_genome_one_gene_mutates_in_the_share_of_genomes(self):
+        pop = sampled(600)
+        GeneMutation(SPACE, MutationRates("per_genome", 0.4, {})).do(PROBLEM, pop, random_state=generator(1))
+        changed = [len(individual.get("lineage")["mutated"]) for individual in pop]
+        assert set(changed) == {0, 1}
+        # A gene that has one legal value alone cannot change.
+        assert 0.25 < np.mean(changed) <= 0.45
+
+    @pytest.mark.parametrize(("unit", "most"), [("per_gene", 15), ("per_genome", 1)])
+    def test_a_segment_has_a_probability_of_its_own(self, monkeypatch, unit, most):
+        monkeypatch.setattr(SearchSpace, "segment_of", lambda self, index: "operator" if index >= 15 else "backbone")
+        pop = population([[1] * GENES] * 300)
+        GeneMutation(SPACE, MutationRates(unit, 0.0, {"operator": 1.0})).do(PROBLEM, pop, random_state=generator(1))
+        for individual in pop:
+            mutated = individual.get("lineage")["mutated"]
+            assert all(index >= 15 for index in mutated)
+            assert len(mutated) <= most
+        pop = population([[1] * GENES] * 300)
+        GeneMutation(SPACE, MutationRates(unit, 1.0, {"operator": 0.0})).do(PROBLEM, pop, random_state=generator(1))
+        assert {index for individual in pop for index in individual.get("lineage")["mutated"]} == {
+            index for index in range(15) if len(SPACE.legal_values([1] * GENES, index)) > 1
+        }
+
+    def test_unconstrained_a_gene_takes_any_value_that_the_space_knows_but_a_class_is_a_class(self):
+        pop = population([Genome.parse("-".join(["91111"] * 6)).integers()] * 400)
+        GeneMutation(SPACE, per_gene(1.0), constrained=False).do(PROBLEM, pop, random_state=generator(1))
+        X = pop.get("X")
+        lower, upper = SPACE.bounds()
+        assert (np.clip(X, lower, upper) == X).all()
+        assert set(X[:, 0]) == set(SPACE.rules.classes) - {9}
+        # GMemless has no context groups, and so one legal feature strategy alone.
+        assert set(X[:, 4]) == set(range(2, int(upper[4]) + 1))
+
     def test_with_probability_0_nothing_changes(self):
         before, pop = sampled(20), sampled(20)
-        GeneMutation(SPACE, 0.0).do(PROBLEM, pop, random_state=generator())
+        GeneMutation(SPACE, per_gene(0.0)).do(PROBLEM, pop, random_state=generator())
         assert (before.get("X") == pop.get("X")).all()
 
 
@@ -168,12 +225,20 @@ class TestGenomeRepair:
             places |= set(pop[0].get("lineage")["repaired"])
         assert places == {10, 11, 12, 13, 14}
 
+    def test_off_it_counts_and_leaves_the_genome_as_it_is(self):
+        pop, statistics = self.repaired([self.legal, self.illegal], "off")
+        assert [individual.X.tolist() for individual in pop] == [self.legal.integers(), self.illegal.integers()]
+        assert [individual.get("lineage")["repaired"] for individual in pop] == [[], []]
+        assert (statistics.genomes, statistics.illegal_genomes, statistics.repaired_genes) == (2, 1, 0)
+
     def test_rates_are_shares_of_genomes_and_of_genes(self):
         _, statistics = self.repaired([self.legal, self.illegal, self.legal, self.legal])
         statistics.duplicates_avoided = 5
         assert statistics.rates(GENES) == {"invalid_before_repair_rate": 0.25, "repair_rate": 1 / 120, "duplicates_avoided": 5.0}
-        statistics.reset()
+        taken = statistics.take()
         assert statistics.rates(GENES) == {"invalid_before_repair_rate": 0.0, "repair_rate": 0.0, "duplicates_avoided": 0.0}
+        assert (taken + taken).genomes == 8
+        assert (taken + taken).rates(GENES) == taken.rates(GENES) | {"duplicates_avoided": 10.0}
 
 
 class TestCanonicalDuplicates:
@@ -201,6 +266,12 @@ class TestCanonicalDuplicates:
         _, (_, kept, _) = self.eliminated(others=[other])
         assert kept == [0]
 
+    def test_an_illegal_genome_stands_for_itself(self):
+        duplicates = CanonicalDuplicates(SPACE, MatingStatistics(), all_legal=False)
+        illegal = Genome.parse("12111-91111-11411-91111-11111-91111")
+        assert duplicates.canonical(illegal) == illegal.format()
+        assert duplicates.canonical(Genome.parse(self.genomes[1])) == self.genomes[0]
+
     def test_without_comparing_to_itself_equals_stay(self):
         _, (_, kept, _) = self.eliminated(to_itself=False)
         assert kept == [0, 1, 2]
@@ -226,6 +297,13 @@ class TestGenomeSampling:
         with pytest.raises(InputError, match="gave only 3 distinct architectures for a population of 4"):
             sampling(problem, 4, random_state=generator())
 
+    def test_initial_genomes_come_first_and_as_they_are(self):
+        sampling, problem = self.sampling(depth=3)
+        sampling.initial = [Genome.parse(text) for text in ("11111-92111-11111", "71111-71111-71111")]
+        pop = sampling(problem, 5, random_state=generator())
+        assert [Genome.from_integers(X).format() for X in pop.get("X")[:2]] == ["11111-92111-11111", "71111-71111-71111"]
+        assert len({Genome.from_integers(X).canonical().format() for X in pop.get("X")}) == 5
+
     def test_what_the_run_has_had_is_not_drawn_again(self):
         sampling, problem = self.sampling(depth=2, classes=[1, 9], sharing=False)
         sampling.known.archive |= {"11111-11111", "11111-91111"}
@@ -242,8 +320,8 @@ class TestTournament:
         return pop
 
     def winner(self, rows, seed=0):
-        contest = np.array([list(range(len(rows)))])
-        return int(feasible_first_tournament(self.contestants(rows), contest, random_state=generator(seed))[0, 0])
+        tournament = Tournament(len(rows), by_rank_and_crowding)
+        return tournament.winner(self.contestants(rows), range(len(rows)), generator(seed))
 
     @pytest.mark.parametrize(
         ("rows", "best"),
@@ -268,14 +346,14 @@ class TestTournament:
 
     def test_a_tournament_of_all_is_won_by_the_best_alone(self):
         pop = self.contestants([(-1.0, rank, 0.0) for rank in (3, 1, 0, 2)])
-        chosen = Tournament(4)(PROBLEM, pop, 10, n_parents=2, random_state=generator(), to_pop=False)
+        chosen = Tournament(4, by_rank_and_crowding)(PROBLEM, pop, 10, n_parents=2, random_state=generator(), to_pop=False)
         assert set(np.asarray(chosen).ravel().tolist()) == {2}
 
     def test_more_entrants_press_harder(self):
         pop = self.contestants([(-1.0, rank, 0.0) for rank in range(12)])
         mean = {}
         for entrants in (1, 2, 4):
-            chosen = Tournament(entrants)(PROBLEM, pop, 300, n_parents=2, random_state=generator(), to_pop=False)
+            chosen = Tournament(entrants, by_rank_and_crowding)(PROBLEM, pop, 300, n_parents=2, random_state=generator(), to_pop=False)
             mean[entrants] = float(np.mean(chosen))
         # The lowest of k draws without replacement from 0..11 is (12 - k) / (k + 1) on average.
         assert mean == pytest.approx({1: 5.5, 2: 10 / 3, 4: 8 / 5}, abs=0.35)
@@ -283,7 +361,7 @@ class TestTournament:
 
 def mate(operators: Operators, parents: Population, count: int, random_state: np.random.Generator) -> Population:
     """Cross, mutate and repair pairs of parents, as pymoo's mating does."""
-    arguments = operators.for_mating()
+    arguments = operators.for_mating(by_rank_and_crowding)
     pairs = random_state.integers(len(parents), size=(count // 2, 2))
     offspring = arguments["crossover"].do(PROBLEM, parents, parents=pairs, random_state=random_state)
     arguments["mutation"].do(PROBLEM, offspring, random_state=random_state)
@@ -299,7 +377,7 @@ def test_chance_comes_from_the_random_state_alone():
         pop = population(operators.sampling(PROBLEM, 40, random_state=rng).get("X").tolist())
         for individual in pop:
             evaluated(individual, -1.0, 0, 1.0)
-        chosen = operators.for_mating()["selection"](PROBLEM, pop, 20, n_parents=2, random_state=rng, to_pop=False)
+        chosen = operators.for_mating(by_rank_and_crowding)["selection"](PROBLEM, pop, 20, n_parents=2, random_state=rng, to_pop=False)
         children = mate(operators, pop, 40, rng)
         assert (np.random.get_state()[1].tolist(), random.getstate()) == before
         return [*np.asarray(chosen).tolist(), *children.get("X").tolist()]

@@ -17,7 +17,7 @@ def any_genome(highest: int = 120) -> st.SearchStrategy[Genome]:
 def legal_genomes(draw: st.DrawFn, max_depth: int = 8) -> Genome:
     """Legal genomes with much sharing: few classes, two groups, one strategy for every group of a class."""
     depth = draw(st.integers(1, max_depth))
-    classes = draw(st.lists(st.sampled_from(STAR.built), min_size=1, max_size=2, unique=True))
+    classes = draw(st.lists(st.sampled_from(STAR.ids), min_size=1, max_size=2, unique=True))
     strategies = {(c, group): draw(st.sampled_from(STAR[c].feature_strategies)) for c in classes for group in (1, 2)}
     livs = []
     for _ in range(depth):

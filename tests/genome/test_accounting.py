@@ -1,12 +1,13 @@
 """Closed forms: golden numbers, the table of DESIGN section 2, and counts of models on the meta device."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 
-from helpers import STAR, lone
+from helpers import STAR, lone, whole_space
 from star_search import Genome, LanguageModel, SearchSpace
 from star_search.config import SpaceConfig
 from star_search.errors import InputError
@@ -170,7 +171,7 @@ def on_meta(genome: Genome, width: int) -> LanguageModel:
         return LanguageModel.from_genome(genome, width, vocabulary_size=2)
 
 
-@pytest.mark.parametrize("class_id", STAR.built)
+@pytest.mark.parametrize("class_id", STAR.ids)
 @pytest.mark.parametrize("width", [64, 256, 768])
 def test_every_built_class_is_counted_as_declared(class_id: int, width: int) -> None:
     model = on_meta(Genome.parse(lone(class_id)), width)
@@ -182,19 +183,41 @@ def test_transformer_is_counted_as_declared() -> None:
     assert on_meta(Genome.parse(TRANSFORMER), 768).parameter_count() == 84_953_856
 
 
-def assert_counted(seeds: range) -> None:
-    for seed in seeds:
-        space = SearchSpace.from_config(SpaceConfig(depth=1 + seed % 5, groups=1 + seed % 3))
-        model = on_meta(space.sample(np.random.default_rng(seed)).genome, 64)
-        assert model.parameter_count() == model.backbone.accounting.parameters, model.backbone.genome
-        owned = [sum(parameter.numel() for parameter in liv.parameters()) for liv in model.backbone.livs]
-        assert owned == model.backbone.accounting.liv_parameters()
+def held(model: LanguageModel, length: int) -> int:
+    """Return the elements of every state that decoding allocates."""
+    elements = 0
+
+    def allocate(*shape: int) -> torch.Tensor:
+        nonlocal elements
+        elements += math.prod(shape)
+        return torch.empty(0)
+
+    for liv in model.backbone.livs:
+        liv.allocate(allocate, length)
+    return elements + sum(block.size for block in model.backbone.blocks if block.is_routed)
+
+
+def assert_counted(genome: Genome, length: int) -> None:
+    model = on_meta(genome, 64)
+    account = model.backbone.accounting
+    assert model.parameter_count() == account.parameters, genome
+    assert [sum(parameter.numel() for parameter in liv.parameters()) for liv in model.backbone.livs] == account.liv_parameters(), genome
+    assert 2 * held(model, length) == account.cache_bytes(length), genome
 
 
 def test_random_genomes_are_counted_as_declared() -> None:
-    assert_counted(range(100))
+    for seed in range(100):
+        space = SearchSpace.from_config(SpaceConfig(depth=1 + seed % 5, groups=1 + seed % 3))
+        assert_counted(space.sample(np.random.default_rng(seed)).genome, 1 + 31 * seed)
 
 
 @pytest.mark.slow
-def test_two_thousand_random_genomes_are_counted_as_declared() -> None:
-    assert_counted(range(100, 2000))
+@pytest.mark.parametrize("part", range(4))
+def test_ten_thousand_random_genomes_of_the_whole_space_are_counted_as_declared(part: int) -> None:
+    spaces = [whole_space(depth, evolved=1) for depth in (1, 2, 3)]
+    own = 0
+    for seed in range(2500 * part, 2500 * (part + 1)):
+        genome = spaces[seed % 3].sample(np.random.default_rng(seed)).genome
+        own += any(liv.liv_class > 100 for liv in genome.livs)
+        assert_counted(genome, 1 + 7 * (seed % 100))
+    assert own > 50

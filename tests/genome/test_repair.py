@@ -20,7 +20,7 @@ Method = Literal["resample", "reinitialise"]
 METHODS = st.sampled_from(["resample", "reinitialise"])
 SETS_OF_RULES = st.builds(
     lambda classes, groups, mixers, sharing: Rules(STAR, tuple(classes), groups, mixers, sharing),
-    st.lists(st.sampled_from(STAR.built), max_size=4, unique=True).map(lambda classes: [1, *(c for c in classes if c != 1)]),
+    st.lists(st.sampled_from(STAR.ids), max_size=4, unique=True).map(lambda classes: [1, *(c for c in classes if c != 1)]),
     st.integers(1, 3),
     st.integers(0, 1),
     st.booleans(),
@@ -71,7 +71,7 @@ def test_reinitialising_draws_the_whole_liv_and_no_other() -> None:
     genome, rules = Genome.parse("11111-11119-11111"), Rules.of(STAR, 3)
     drawn = [repair(genome, rules, np.random.default_rng(seed), "reinitialise").genome for seed in range(300)]
     assert all((each.livs[0], each.livs[2]) == (genome.livs[0], genome.livs[2]) for each in drawn)
-    assert {each.livs[1].liv_class for each in drawn} == set(STAR.built)
+    assert {each.livs[1].liv_class for each in drawn} == set(STAR.ids)
     assert {each.livs[1].featurizer_group for each in drawn} == {1, 2, 3}
 
 

@@ -2,24 +2,12 @@
 
 import pytest
 import torch
-from torch import Tensor
 
 from helpers import class_parameters, lively_backbone, lone, noise, sharing_genomes
-from star_search.model.backbone import Backbone
-from star_search.model.cache import DecodingCache
+from liv.conformance import declared_elements, decoded, worst_token
 
 CLASSES = class_parameters()
 PRECISIONS = pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.float64, 1e-10)], ids=["fp32", "fp64"])
-
-
-def worst_token(value_BTD: Tensor, truth_BTD: Tensor) -> float:
-    """Return the largest relative error of a single token's output."""
-    return float(((value_BTD - truth_BTD).norm(dim=-1) / truth_BTD.norm(dim=-1)).max())
-
-
-def decoded(backbone: Backbone, x_BTD: Tensor, cache: DecodingCache) -> Tensor:
-    """Feed the tokens one at a time."""
-    return torch.stack([backbone.step(x_BD, cache) for x_BD in x_BTD.unbind(1)], 1)
 
 
 @pytest.mark.parametrize("class_id", CLASSES)
@@ -49,14 +37,6 @@ def test_sharing_keeps_decoding_the_forward(genome: str, prompt: int) -> None:
     with torch.no_grad():
         read = backbone.prefill(x[:, :prompt], cache) if prompt else x[:, :0]
         assert worst_token(torch.cat((read, decoded(backbone, x[:, prompt:], cache)), 1), backbone(x)) <= 1e-10
-
-
-def declared_elements(cache: DecodingCache, batch_size: int) -> float:
-    """Return the elements of one sequence, after making sure that no tensor is a view of something larger."""
-    storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in cache.tensors()}
-    assert sum(storages.values()) == cache.nbytes
-    sizes = {tensor.element_size() for tensor in cache.tensors()}
-    return cache.nbytes / batch_size / sizes.pop() if sizes else 0
 
 
 @pytest.mark.parametrize("genome", [lone(class_id.values[0]) for class_id in CLASSES] + sharing_genomes())

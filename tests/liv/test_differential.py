@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from helpers import STAR, lively_backbone, lively_liv, lone, noise, relative
 from star_search.genome.accounting import Accounting, Dimensions, head_count
-from star_search.genome.catalogue import LIVClass
 from star_search.genome.encoding import Genome
+from star_search.genome.liv_class import LIVClass
 from star_search.liv.differential import initial_lambda
 from star_search.liv.operator import LIV, NORM_EPSILON, token_mixing_of
 

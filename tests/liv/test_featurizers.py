@@ -53,7 +53,7 @@ def test_a_constant_kernel_is_the_same_at_every_lag_whatever_the_length() -> Non
 
 @pytest.mark.parametrize("activation", [False, True])
 def test_a_convolved_projection_is_linear_with_frozen_gates(activation: bool) -> None:
-    group = ConvolvedProjection(8, 6, activation).double()
+    group = ConvolvedProjection((6, 8), 6, activation).double()
     with torch.no_grad():
         group.weight.copy_(noise(6, 8))
         group.kernel.copy_(noise(6, 3, seed=1))

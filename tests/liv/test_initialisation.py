@@ -62,3 +62,11 @@ def test_implicit_kernels_start_fading_over_one_to_1024_tokens() -> None:
     assert float(decay.min()) == pytest.approx(1 / 1024, rel=1e-3)
     ratios = decay[:-1] / decay[1:]
     assert float(ratios.max()) == pytest.approx(float(ratios.min()), rel=1e-2)
+
+
+def test_implicit_kernels_start_with_unit_energy_at_every_rate_of_fading() -> None:
+    kernel = built("81111").livs[0].group("kernel").kernel(8192).detach()
+    energy = kernel.square().sum(1)
+    assert float(energy.mean()) == pytest.approx(1, rel=0.1)
+    for quarter in energy.chunk(4):
+        assert float(quarter.mean()) == pytest.approx(1, rel=0.3)

@@ -1,60 +1,16 @@
 """Every built LIV class: the fast form is the reference form, rows are independent, and T is the operator (DESIGN 6.2, 6.5)."""
 
-from unittest import mock
-
 import pytest
 import torch
-from torch import Tensor
 from torch.nn import functional
 
 from helpers import STAR, class_parameters, lively_backbone, lively_liv, lone, noise, relative, sharing_genomes
-from star_search.genome.catalogue import DIAGONAL
-from star_search.liv.operator import LIV
-from star_search.model.backbone import Backbone
+from liv.conformance import assert_is_operator, bf16_errors, captured, errors, first_row, in_precision, scales
+from star_search.genome.genes import DIAGONAL
 
 CLASSES = class_parameters()
 SHARING = sharing_genomes()
 LENGTHS = [1, 2, 63, 64, 65, 130]
-
-
-def outputs_and_gradients(module: LIV | Backbone, x: Tensor, weights: Tensor, use_reference: bool) -> dict[str, Tensor]:
-    """Return the output, the input's gradient and every parameter's, in fp64."""
-    module.zero_grad()
-    x = x.clone().requires_grad_()
-    y = module(x, use_reference=use_reference)
-    y = y[0] if isinstance(y, tuple) else y
-    (y * weights).sum().backward()
-    found = {"output": y, "input": x.grad, **{name: parameter.grad for name, parameter in module.named_parameters()}}
-    return {name: tensor.detach().to(torch.float64, copy=True) for name, tensor in found.items()}
-
-
-def scales(module: LIV | Backbone, length: int, exact: dict[str, Tensor]) -> dict[str, float]:
-    """Return the size that each tensor's error is held against; `exact` are those of the fp64 reference form.
-
-    It is the norm of the tensor, or that of its gradient with the statistics of the norms on the value path held still, if larger.
-    A norm undoes every change of scale: its gradient is the direct part plus the part through the statistic, and where a
-    parameter does little but scale (lambda and decays, while few tokens are seen), the two cancel. Then the gradient is their rounding
-    error, about 1e-7 of either, which no form can avoid. Where they do not cancel this is the relative error. What is zero either way
-    (q and k of a single token) is held against the largest.
-    """
-    inverse_rms = LIV._inverse_rms
-    with mock.patch.object(LIV, "_inverse_rms", staticmethod(lambda x: inverse_rms(x).detach())):
-        direct = in_precision(module, length, torch.float64, use_reference=True)
-    found = {name: max(float(tensor.norm()), float(direct[name].norm())) for name, tensor in exact.items()}
-    largest = max(found.values())
-    return {name: size if size > 1e-12 * largest else largest for name, size in found.items()}
-
-
-def errors(value: dict[str, Tensor], truth: dict[str, Tensor], sizes: dict[str, float]) -> dict[str, float]:
-    """Return the norm of every tensor's error over the size it is held against."""
-    return {name: float((value[name] - tensor).norm()) / sizes[name] for name, tensor in truth.items()}
-
-
-def in_precision(module: LIV | Backbone, length: int, dtype: torch.dtype, use_reference: bool) -> dict[str, Tensor]:
-    """Return outputs and gradients of a module in a precision; the weights come from fp64."""
-    width = module.sizes.width if isinstance(module, LIV) else module.width
-    x, weights = noise(2, length, width, seed=1, dtype=dtype), noise(2, length, width, seed=2, dtype=dtype)
-    return outputs_and_gradients(module.to(dtype), x, weights, use_reference)
 
 
 @pytest.mark.parametrize("class_id", CLASSES)
@@ -67,27 +23,6 @@ def test_fast_form_is_the_reference_form(class_id: int, dtype: torch.dtype, tole
         sizes = scales(liv, length, in_precision(liv, length, torch.float64, use_reference=True))
         wrong = {name: error for name, error in errors(fast, truth, sizes).items() if not error <= tolerance}
         assert not wrong, f"length {length}: {wrong}"
-
-
-def bf16_errors(class_id: int, autocast: bool) -> tuple[dict[str, float], dict[str, float]]:
-    """Return the root mean square error of every tensor against the fp64 reference, of the reference form and of the fast form.
-
-    Pooled over three models and lengths, since a tensor of four numbers meets rounding by luck.
-    """
-    squares: tuple[dict[str, float], dict[str, float]] = ({}, {})
-    for seed in range(3):
-        for length in (2, 65, 100):
-            stored = lively_liv(class_id, seed=seed) if autocast else lively_liv(class_id, seed=seed).bfloat16()
-            exact = in_precision(stored.double(), length, torch.float64, use_reference=True)
-            sizes = scales(stored, length, exact)
-            for pooled, use_reference in zip(squares, (True, False), strict=True):
-                liv = lively_liv(class_id, seed=seed)
-                with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-                    found = in_precision(liv, length, torch.float32 if autocast else torch.bfloat16, use_reference)
-                for name, error in errors(found, exact, sizes).items():
-                    pooled[name] = pooled.get(name, 0.0) + error**2 / 9
-    plain, fast = ({name: square**0.5 for name, square in pooled.items()} for pooled in squares)
-    return plain, fast
 
 
 @pytest.mark.parametrize("class_id", CLASSES)
@@ -144,29 +79,6 @@ def test_a_row_does_not_see_the_others(class_id: int, use_reference: bool) -> No
     assert relative(y[0], y[1]) > 0.1
 
 
-def captured(backbone: Backbone, x_BTD: Tensor) -> list[tuple[LIV, Tensor, dict[str, Tensor] | None, Tensor]]:
-    """Run the backbone and return each LIV with its input, the features it took and its output."""
-    calls: list[tuple[LIV, Tensor, dict[str, Tensor] | None, Tensor]] = []
-    hooks = [liv.register_forward_hook(lambda liv, given, out: calls.append((liv, given[0], given[1], out[0]))) for liv in backbone.livs]
-    with torch.no_grad():
-        backbone(x_BTD)
-    for hook in hooks:
-        hook.remove()
-    return calls
-
-
-def first_row(liv: LIV, shared: dict[str, Tensor] | None) -> dict[str, Tensor] | None:
-    """Return the context features of the first sequence, without the batch dimension."""
-    return shared and {name: shared[name][0] for name in liv.sizes.liv_class.context}
-
-
-def assert_is_operator(T_ijab: Tensor, value_TG: Tensor, y_TD: Tensor) -> None:
-    assert T_ijab.shape == (len(y_TD), len(y_TD), y_TD.shape[1], value_TG.shape[1])
-    assert relative(torch.einsum("ijab,jb->ia", T_ijab, value_TG), y_TD) < 1e-10
-    future = torch.ones(len(y_TD), len(y_TD), dtype=torch.bool).triu(1)
-    assert T_ijab[future].abs().max() <= 1e-14 * T_ijab.abs().max()
-
-
 @pytest.mark.parametrize("class_id", CLASSES)
 @pytest.mark.parametrize(("length", "branch_width"), [(2, 64), (67, 8)])
 def test_materialize_is_the_forward(class_id: int, length: int, branch_width: int) -> None:
@@ -186,6 +98,26 @@ def test_materialize_with_shared_features_is_the_forward(genome: str) -> None:
     for liv, x, shared, y in captured(backbone, noise(2, 9, 16, dtype=torch.float64)):
         value = x[0] if "v" in liv.computed else shared["v"][0]
         assert_is_operator(liv.materialize(x[0], shared=first_row(liv, shared)), value, y[0])
+
+
+@pytest.mark.parametrize("genome", [lone(each.values[0]) for each in CLASSES] + SHARING[:4])
+def test_the_token_matrix_is_the_norm_over_channels_of_the_operator(genome: str) -> None:
+    backbone = lively_backbone(genome, width=16, dtype=torch.float64)
+    for liv, x, shared, _ in captured(backbone, noise(1, 9, 16, dtype=torch.float64)):
+        expected = liv.materialize(x[0], shared=shared).square().sum((2, 3)).sqrt()
+        assert relative(liv.token_matrix(x[0], shared=shared), expected) < 1e-12
+
+
+@pytest.mark.parametrize("probes", [1, 5, 64, None])
+def test_any_number_of_directions_gives_the_norm_where_all_are_alike(probes: int | None) -> None:
+    """Equal keys make attention the mean of what was read: with V and O the identity every block of row i is the identity over i + 1."""
+    liv = lively_liv(1, dtype=torch.float64)
+    with torch.no_grad():
+        liv.featurizer["q"].weight.zero_()
+        for weight in (liv.featurizer["v"].weight, liv.output.weight):
+            weight.copy_(torch.eye(64))
+    expected = torch.full((7, 7), 8.0, dtype=torch.float64).tril() / torch.arange(1, 8)[:, None]
+    assert relative(liv.token_matrix(noise(7, 64, dtype=torch.float64), probes=probes), expected) < 1e-12
 
 
 @pytest.mark.parametrize("class_id", CLASSES)

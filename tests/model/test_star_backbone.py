@@ -2,14 +2,19 @@
 
 import re
 import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from helpers import noise
-from star_search import ChannelMixingStructure, Genome, LIVConfig, STARBackbone, TokenMixingStructure
+from star_search import ChannelMixingStructure, Featurizer, Genome, LIVConfig, STARBackbone, TokenMixingStructure
 from star_search.errors import InputError
+from star_search.liv.attention import rotate
 
+MIGRATION = (Path(__file__).parents[2] / "docs/migration.md").read_text(encoding="utf-8")
 ATTENTION = LIVConfig(
     featurizer_class=1,
     token_mixing=TokenMixingStructure.LOW_RANK,
@@ -24,6 +29,7 @@ MEMORYLESS = LIVConfig(
     nonlinearity="silu",
     channel_mixing=ChannelMixingStructure.DENSE,
 )
+RECURRENCE = LIVConfig(5, TokenMixingStructure.SEQUENTIAL_SEMI_SEPARABLE, False, None, ChannelMixingStructure.GROUPED)
 CONFIGS = {1: ATTENTION, 9: MEMORYLESS}
 QUICK_START = [
     [1, 1, 1, 1, 1],  # SA-1
@@ -33,10 +39,15 @@ QUICK_START = [
 
 
 def test_quick_start() -> None:
+    """As docs/migration.md prints it: the README's, with the import changed."""
+    (code,) = re.findall(r"```python\n(.*?)```", MIGRATION, re.DOTALL)
+    names: dict[str, Any] = {}
     with pytest.warns(UserWarning) as caught:
-        model = STARBackbone(512, 24, QUICK_START, CONFIGS)
+        exec(compile(code, "quick start", "exec"), names)
+    model = names["model"]
     assert [str(each.message) for each in caught] == ["the genome of 3 LIVs is repeated 8 times to depth 24"]
-    assert caught[0].filename == __file__
+    assert caught[0].filename == "quick start"
+    assert (names["genome"], names["configs"]) == (QUICK_START, CONFIGS)
     assert [liv.sizes.liv_class.name for liv in model.livs] == ["SA-1", "GMemless", "SA-1"] * 8
     # 16 attentions of 4 d^2 and 8 memoryless LIVs of 3 d * 1408, 25 norms.
     assert sum(parameter.numel() for parameter in model.parameters()) == 16 * 4 * 512**2 + 8 * 3 * 512 * 1408 + 25 * 512
@@ -45,6 +56,12 @@ def test_quick_start() -> None:
         y = model(x)
         assert y.shape == x.shape
         assert torch.equal(model(x.clone().index_fill_(1, torch.tensor([15]), 0.0))[:, :15], y[:, :15])
+
+
+def test_groups_share_with_strategies_of_two_or_more_alone() -> None:
+    """docs/migration.md: the reserved genes of agora-lab-ai/star are strategies here."""
+    alone, tied = (STARBackbone(64, 2, [[1, 1, strategy, 1, 1]] * 2, CONFIGS) for strategy in (1, 2))
+    assert tied.accounting.parameters == alone.accounting.parameters - 3 * 64**2
 
 
 def test_a_genome_as_long_as_the_depth_warns_nothing() -> None:
@@ -95,14 +112,14 @@ def test_an_illegal_genome_is_refused_naming_the_gene() -> None:
 
 
 def test_a_config_that_no_class_has_is_refused_with_those_there_are() -> None:
-    strange = LIVConfig(1, TokenMixingStructure.SCALED_TOEPLITZ, ChannelMixingStructure.DENSE)
+    strange = LIVConfig(1, TokenMixingStructure.SCALED_TOEPLITZ, False, None, ChannelMixingStructure.DENSE)
     with pytest.raises(InputError, match=re.escape("config 4 asks for operator 13112, which no class of star has: 12123 (SA-1)")):
         STARBackbone(64, 1, "41111", {4: strange})
 
 
 def test_an_unknown_nonlinearity_is_refused() -> None:
     with pytest.raises(InputError, match="unknown nonlinearity 'sotfmax'; did you mean 'softmax'"):
-        LIVConfig(1, TokenMixingStructure.LOW_RANK, ChannelMixingStructure.GROUPED, nonlinearity="sotfmax")
+        LIVConfig(1, TokenMixingStructure.LOW_RANK, False, "sotfmax", ChannelMixingStructure.GROUPED)
 
 
 @pytest.mark.parametrize(
@@ -110,10 +127,49 @@ def test_an_unknown_nonlinearity_is_refused() -> None:
     [
         (ATTENTION, "12123"),
         (MEMORYLESS, "91142"),
-        (LIVConfig(1, TokenMixingStructure.LOW_RANK, ChannelMixingStructure.GROUPED, sparsity_mask=True, nonlinearity="softmax"), "12223"),
-        (LIVConfig(5, TokenMixingStructure.SEQUENTIAL_SEMI_SEPARABLE, ChannelMixingStructure.GROUPED), "54113"),
-        (LIVConfig(7, TokenMixingStructure.SCALED_TOEPLITZ, ChannelMixingStructure.DIAGONAL, nonlinearity="none"), "73111"),
+        (LIVConfig(1, TokenMixingStructure.LOW_RANK, True, "softmax", ChannelMixingStructure.GROUPED), "12223"),
+        (RECURRENCE, "54113"),
+        (LIVConfig(7, TokenMixingStructure.SCALED_TOEPLITZ, False, "none", ChannelMixingStructure.DIAGONAL), "73111"),
     ],
 )
 def test_a_config_is_five_digits(config: LIVConfig, digits: str) -> None:
     assert config.operator.format() == digits
+
+
+def test_repeat_factor_is_that_of_grouped_queries() -> None:
+    """SA-1 whose keys and values serve two heads each is SA-4."""
+    model = STARBackbone(64, 1, "11111", {1: replace(ATTENTION, repeat_factor=2)}, generator=torch.Generator().manual_seed(0))
+    same = STARBackbone(64, 1, "41111", generator=torch.Generator().manual_seed(0))
+    assert torch.equal(model(noise(1, 9, 64)), same(noise(1, 9, 64)))
+
+
+def test_expansion_factor_is_the_state_size() -> None:
+    model = STARBackbone(64, 1, "51111", {5: replace(RECURRENCE, expansion_factor=8)})
+    (state,) = model.init_cache(1, 5).states
+    assert state["state"].shape == (1, 4, 8, 16)
+
+
+@pytest.mark.parametrize(
+    ("config", "factor", "sentence"),
+    [
+        (MEMORYLESS, {"expansion_factor": 2}, "expansion_factor 2 has no meaning for token mixing DIAGONAL; it is for SEQUENTIAL_SEMI_SEP"),
+        (RECURRENCE, {"repeat_factor": 2}, "repeat_factor 2 has no meaning for token mixing SEQUENTIAL_SEMI_SEPARABLE; it is for LOW_RANK"),
+        (ATTENTION, {"repeat_factor": 0}, "repeat_factor must be a whole number of at least 1, got 0"),
+    ],
+)
+def test_factors_without_a_meaning_are_refused(config: LIVConfig, factor: dict[str, int], sentence: str) -> None:
+    with pytest.raises(InputError, match=f"^{sentence}"):
+        replace(config, **factor)
+
+
+@pytest.mark.parametrize(("config", "names"), [(ATTENTION, "kvq"), (RECURRENCE, ["A", "B", "v", "C", "gate"]), (MEMORYLESS, ["v", "gate"])])
+def test_a_featurizer_gives_the_feature_groups_of_its_class(config: LIVConfig, names: list[str]) -> None:
+    """Those that a LIV of the class computes with the same weights, but for the rotation of q and k."""
+    featurizer, x = Featurizer(config, 64, generator=torch.Generator().manual_seed(0)), noise(2, 9, 64)
+    liv = STARBackbone(64, 1, [[config.featurizer_class, 1, 1, 1, 1]], generator=torch.Generator().manual_seed(0)).livs[0]
+    found, expected = featurizer(x), liv.featurize(x)
+    assert list(found) == list(names)
+    for name in found.keys() - {"q", "k"}:
+        assert torch.equal(found[name], expected[name]), name
+    if config is ATTENTION:
+        assert torch.equal(rotate(found["k"], 16), expected["k"])

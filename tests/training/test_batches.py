@@ -1,5 +1,7 @@
 """Batches on the device are those of the stream, cut there or copied there."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ import torch
 from star_search.data.store import TokenStore
 from star_search.data.stream import TokenStream
 from star_search.data.tokenizer import load_tokenizer
+from star_search.data.tokens import HeldTokens
 from star_search.training.batches import ResidentBatches, StagedBatches, parts_of, static_batches
 
 LENGTH, ROWS, STEPS = 5, 4, 7
@@ -15,7 +18,9 @@ LENGTH, ROWS, STEPS = 5, 4, 7
 def stream_of(dtype):
     # The largest ids are negative where the device holds them signed.
     tokens = np.arange(np.iinfo(dtype).max - 70, np.iinfo(dtype).max + 1, dtype=dtype)
-    return TokenStream(TokenStore("here", load_tokenizer("bytes"), tokens, tokens, {}), LENGTH, ROWS, seed=3)
+    return TokenStream(
+        TokenStore(Path(), "here", load_tokenizer("bytes"), HeldTokens(tokens), HeldTokens(tokens), {}), LENGTH, ROWS, seed=3
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.uint32])

@@ -10,7 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from star_search.liv.kernels import has_kernels
+
 CHUNK, WARPS = 64, 4
+# Larger tiles were never tried.
+LARGEST_STATE, LARGEST_HEAD = 16, 64
+
+
+def has_head_scan(v: Tensor, state: int, width: int) -> bool:
+    """Whether `head_scan` serves heads of so many states and channels: a program holds all of a head's."""
+    return has_kernels(v) and state <= LARGEST_STATE and width <= LARGEST_HEAD
 
 
 @torch.library.custom_op("star_search::head_scan", mutates_args=())

@@ -10,8 +10,9 @@ from torch import Tensor
 
 
 def has_windows(q_BHTP: Tensor, v_BKTP: Tensor) -> bool:
-    """Whether `windowed_attention` serves these: half precision on a GPU."""
-    return q_BHTP.is_cuda and q_BHTP.dtype == v_BKTP.dtype and q_BHTP.dtype in (torch.bfloat16, torch.float16)
+    """Whether `windowed_attention` serves these: half precision on a GPU, heads in eights of channels, queries no wider than values."""
+    widths_fit = q_BHTP.shape[-1] <= v_BKTP.shape[-1] and v_BKTP.shape[-1] % 8 == 0
+    return widths_fit and q_BHTP.is_cuda and q_BHTP.dtype == v_BKTP.dtype and q_BHTP.dtype in (torch.bfloat16, torch.float16)
 
 
 def windowed_attention(q_BHTP: Tensor, k_BKTP: Tensor, scale: float | None, v_BKTP: Tensor, window: int) -> Tensor:

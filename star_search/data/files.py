@@ -1,0 +1,19 @@
+"""Files of the token cache that a kill leaves either absent or whole."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+
+def write_bytes(path: Path, data: bytes | memoryview) -> None:
+    """Write a file under a name of its own, then put it in place; the folder is made where it is missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(data)
+    temporary.replace(path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as JSON, as `write_bytes` writes."""
+    write_bytes(path, (json.dumps(value, indent=1) + "\n").encode())

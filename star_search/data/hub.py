@@ -1,0 +1,133 @@
+"""Data sets on the hub: their files at one commit, looked up once and then kept, and what its refusals mean."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
+from hashlib import sha256
+from pathlib import Path
+from urllib.parse import unquote
+
+from star_search.data.files import write_json
+from star_search.data.sources import HUB_SCHEME, SUFFIX_LIST, SUFFIXES, SourceFile, one_kind
+from star_search.errors import InputError, StarSearchError
+
+_ADDRESS = re.compile(r"hf://datasets/(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[^/]+))?(/(?P<pattern>.+))?")
+_FORM = "hf://datasets/OWNER/NAME, with @REVISION and /FILE, /FOLDER or /GLOB where wanted"
+
+
+@dataclass(frozen=True)
+class HubListing:
+    """The data files of a source on the hub, at the commit that they were seen at."""
+
+    source: str
+    commit: str
+    files: list[SourceFile]
+
+
+def hub_files(source: str, cache_folder: Path, refresh: bool = False) -> HubListing:
+    """Return the files that a source names. A listing once made is kept: a run goes on with the commit that it began with.
+
+    Raises:
+        InputError: for an address that cannot be read, a data set that is not there or not open, or one without data files.
+        StarSearchError: when the hub cannot be reached and no listing is kept.
+    """
+    kept = cache_folder / "hub" / f"{sha256(source.encode()).hexdigest()[:32]}.json"
+    listing = None if refresh else _read(kept)
+    if listing is None:
+        listing = _list(source)
+        write_json(kept, asdict(listing))
+    return listing
+
+
+@contextmanager
+def hub_errors(what: str) -> Iterator[None]:
+    """Turn what the hub's client raises inside the block into one sentence about `what`."""
+    from huggingface_hub import errors
+
+    try:
+        yield
+    except gzip.BadGzipFile:  # The file was had, and is damaged.
+        raise
+    except errors.OfflineModeIsEnabled:
+        raise StarSearchError(f"{what} is not in the cache, and the hub is off limits: HF_HUB_OFFLINE is set") from None
+    except errors.LocalEntryNotFoundError:
+        raise StarSearchError(f"{what} is not in the cache, and the hub cannot be reached") from None
+    except errors.HfHubHTTPError as error:
+        code = error.response.status_code if error.response is not None else 0
+        raise _refusal(what, code, error) from None
+    except errors.EntryNotFoundError:
+        raise InputError(f"{what} is not on the hub (404)") from None
+    except _unreachable() as error:
+        raise StarSearchError(f"{what} cannot be had from the hub: {error or type(error).__name__}; the same command goes on") from None
+
+
+def _refusal(what: str, code: int, error: Exception) -> StarSearchError:
+    if code in (401, 403):
+        return InputError(
+            f"{what} is not open to you ({code}): set HF_TOKEN to a token that may read it; a misspelt name is answered so too"
+        )
+    if code == 404:
+        return InputError(f"{what} is not on the hub (404)")
+    return StarSearchError(f"{what} cannot be had from the hub ({str(error).splitlines()[0]}); the same command goes on")
+
+
+def _unreachable() -> tuple[type[Exception], ...]:
+    """Return what is raised where the hub cannot be reached; the HTTP library's name differs between versions of the client."""
+    import huggingface_hub.utils._http as client
+
+    library = getattr(client, "httpx2", None) or getattr(client, "httpx", None)
+    return (OSError,) if library is None else (OSError, library.TransportError)
+
+
+def _list(source: str) -> HubListing:
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.hf_api import RepoFile
+
+    match = _ADDRESS.fullmatch(source)
+    if match is None:
+        raise InputError(f"data.source {source} must read {_FORM}")
+    repository, pattern = match["repository"], match["pattern"] or "**"
+    hub = HfApi(endpoint=constants.ENDPOINT)
+    with hub_errors(f"data.source {source}"):
+        commit = str(hub.dataset_info(repository, revision=unquote(match["revision"] or "main")).sha)
+        entries = [
+            entry
+            for entry in hub.list_repo_tree(repository, revision=commit, recursive=True, repo_type="dataset")
+            if isinstance(entry, RepoFile) and entry.path.endswith(SUFFIXES) and _matches(entry.path, pattern)
+        ]
+    if not entries:
+        raise InputError(f"data.source {source} has no file that ends in {SUFFIX_LIST}")
+    files = [
+        SourceFile(
+            f"{HUB_SCHEME}datasets/{repository}@{commit}/{entry.path}",
+            entry.path,
+            entry.size,
+            entry.lfs.sha256 if entry.lfs else entry.blob_id,
+        )
+        for entry in sorted(entries, key=lambda entry: entry.path)
+    ]
+    return HubListing(source, commit, files if "*" in pattern and pattern != "**" else one_kind(files))
+
+
+def _matches(path: str, pattern: str) -> bool:
+    """Tell whether a path is the file, lies in the folder, or matches the glob; `*` stays within a folder, `**` does not."""
+    folder = pattern.rstrip("/")
+    if path == folder or path.startswith(f"{folder}/"):
+        return True
+    if "**" not in pattern and path.count("/") != pattern.count("/"):
+        return False
+    return fnmatchcase(path, pattern.replace("**/", "*").replace("**", "*"))
+
+
+def _read(kept: Path) -> HubListing | None:
+    try:
+        values = json.loads(kept.read_text(encoding="utf-8"))
+        return HubListing(values["source"], values["commit"], [SourceFile(**file) for file in values["files"]])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

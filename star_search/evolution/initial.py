@@ -1,0 +1,63 @@
+"""Genomes that a search begins with: baselines from a file, or the front of an earlier run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from star_search.analysis.run_view import RunView
+from star_search.config import AlgorithmConfig
+from star_search.errors import InputError
+from star_search.genome.encoding import Genome
+from star_search.genome.space import SearchSpace
+from star_search.runs.directory import RunDirectory, is_run
+
+_KEY = "algorithm.initial_genomes"
+
+
+def read_initial_genomes(config: AlgorithmConfig) -> list[str]:
+    """Return the texts of the initial genomes: as listed, the lines of a file, or the front of a run.
+
+    Raises:
+        InputError: when the file cannot be read or holds no genome.
+    """
+    given = config.initial_genomes
+    if given is None or isinstance(given, list):
+        return given or []
+    path = Path(given)
+    if is_run(path):
+        return [record.genome for record in RunView.read(RunDirectory.open(path)).front]
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise InputError(f"{_KEY} {path} must be a file of one genome a line, or a run: {reason}") from None
+    texts = [line.partition("#")[0].strip() for line in lines]
+    if not any(texts):
+        raise InputError(f"{_KEY} {path} holds no genome")
+    return [text for text in texts if text]
+
+
+def initial_genomes(config: AlgorithmConfig, space: SearchSpace) -> list[Genome]:
+    """Return the initial genomes, each legal in the space and another architecture.
+
+    Raises:
+        InputError: naming the genome that does not fit, or more genomes than the population.
+    """
+    found: dict[str, Genome] = {}
+    for text in read_initial_genomes(config):
+        genome = Genome.parse(text)
+        if genome.depth != space.depth:
+            raise InputError(f"{_KEY}: genome {text} has {genome.depth} LIVs, space.depth is {space.depth}")
+        if genome.layout != space.layout:
+            raise InputError(f"{_KEY}: genome {text} has {genome.layout.size} genes, genomes of this space have {space.size}")
+        try:
+            space.rules.check(genome)
+        except InputError as error:
+            raise InputError(f"{_KEY}: {error}") from None
+        canonical = genome.canonical(space.rules.catalogue).format()
+        if canonical in found:
+            raise InputError(f"{_KEY}: {text} and {found[canonical].format()} are one architecture")
+        found[canonical] = genome
+    if len(found) > config.population:
+        raise InputError(f"{_KEY} holds {len(found)} genomes, more than algorithm.population ({config.population})")
+    return list(found.values())
