@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from helpers import noise, relative
+from helpers import noise, relative, whole_space_genome
 from star_search.config import TrainingConfig
 from star_search.errors import InputError
 from star_search.model.language_model import LanguageModel
@@ -21,7 +21,15 @@ def gradients(model, hidden):
     return {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
 
 
-@pytest.mark.parametrize(("genome", "residual"), [("11212-91111-11212-a1211-a1211", "plain"), ("71111-51111-91111", "scaled")])
+@pytest.mark.parametrize(
+    ("genome", "residual"),
+    [
+        ("11212-91111-11212-a1211-a1211", "plain"),
+        ("71111-51111-91111", "scaled"),
+        ("11112-71111-11112-91111|1213", "scaled"),
+        (whole_space_genome(4, 1).format(), "plain"),
+    ],
+)
 def test_hidden_states_and_gradients_are_the_models(genome, residual):
     model = LanguageModel.from_genome(genome, 64, 31, residual=residual, seed=0).train()
     tokens = torch.arange(2 * 33).reshape(2, 33) % 31
