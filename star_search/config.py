@@ -68,7 +68,7 @@ class SpaceConfig(Section):
 
     depth: Positive = 8
     width: Annotated[Integer, Field(ge=4)] = 64
-    catalogue: str = "star"
+    catalogue: str | dict[str, Any] = "star"
     classes: list[int | str] | None = None
     minimum_mixers: Count = 1
     groups: Positive | None = None
@@ -253,7 +253,24 @@ class WorkersConfig(Section):
     count: Count | Literal["auto"] = "auto"
     threads: Positive = 1
     device: str = "auto"
+    per_device: Positive = 1
     timeout: Annotated[float, Field(gt=0)] | None = None
+    backend: Literal["processes", "dask"] = "processes"
+    scheduler: str | None = None
+
+
+class RacingConfig(Section):
+    """When candidates stop early: at which shares of the budget they are judged, and how optimistic the judgement is."""
+
+    rungs: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=1)] = [0.25, 0.5]
+    margin: Annotated[float, Field(ge=0)] = 0.1
+    minimum_finished: Positive = 8
+
+    @model_validator(mode="after")
+    def _in_order(self) -> RacingConfig:
+        if sorted(set(self.rungs)) != self.rungs:
+            raise ValueError(f"racing.rungs must rise, got {self.rungs}")
+        return self
 
 
 class SearchConfig(Section):
@@ -268,6 +285,7 @@ class SearchConfig(Section):
     training: TrainingConfig = TrainingConfig()
     data: DataConfig = DataConfig()
     workers: WorkersConfig = WorkersConfig()
+    racing: RacingConfig | None = None
 
     def to_yaml(self) -> str:
         """Return the resolved configuration as YAML that `SearchConfig` reads back unchanged."""
@@ -322,7 +340,12 @@ def _is_file_source(text: str) -> bool:
     return text != "embedded" and "://" not in text
 
 
+def _is_catalogue_file(text: str) -> bool:
+    return text.endswith((".yaml", ".yml")) or Path(text).name != text
+
+
 _PATHS: dict[tuple[str, str], Callable[[str], bool]] = {
+    ("space", "catalogue"): _is_catalogue_file,
     ("data", "source"): _is_file_source,
     ("data", "held_out_source"): _is_file_source,
     ("data", "tokenizer"): lambda text: text.endswith(".json") or text.startswith((".", "/", "~")),
@@ -332,7 +355,7 @@ _PATHS: dict[tuple[str, str], Callable[[str], bool]] = {
 
 
 def _anchor_paths(values: dict[str, Any], folder: Path) -> None:
-    """Make paths to text, tokenizers and genomes absolute: those of a file count from its folder, those of the command line from here."""
+    """Make paths to files absolute: those of a file count from its folder, those of the command line from here."""
     for (section, key), is_path in _PATHS.items():
         inner = values.get(section)
         text = inner.get(key) if isinstance(inner, dict) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,6 +15,8 @@ from star_search.genome.encoding import Genome
 from star_search.runs.directory import RunDirectory
 from star_search.runs.records import CandidateRecord, GenerationRecord, Outcome
 from star_search.yaml_loading import parse_yaml
+
+_PLAIN_GENOME = re.compile(r"[0-9a-z]{5}(-[0-9a-z]{5})*", re.ASCII)
 
 
 def stored_configuration(run: RunDirectory) -> SearchConfig:
@@ -35,10 +38,12 @@ def _problem(run: RunDirectory, record: CandidateRecord, names: list[str]) -> st
     missing = [name for name in names if name not in record.objectives]
     if record.outcome == Outcome.ok and missing:
         return f"{path} is damaged: it is ok and has no {missing[0]}"
-    try:
-        Genome.parse(record.canonical)
-    except InputError as error:
-        return f"{path} is damaged: {error}"
+    # Most genomes are plain digits, and a run may have thousands: only the others need to be read to know that they can be.
+    if not _PLAIN_GENOME.fullmatch(record.canonical):
+        try:
+            Genome.parse(record.canonical)
+        except InputError as error:
+            return f"{path} is damaged: {error}"
     return ""
 
 
@@ -52,6 +57,7 @@ class RunView:
     records: list[CandidateRecord]
     generations: list[GenerationRecord]
     damaged: list[str]
+    reference_point: list[float]
 
     @classmethod
     def read(cls, run: RunDirectory, generation: int | None = None) -> RunView:
@@ -61,7 +67,8 @@ class RunView:
             InputError: when the run's own configuration cannot be read.
         """
         config = stored_configuration(run)
-        if not isinstance(run.provenance.get("reference_point"), list):
+        point = run.provenance.get("reference_point")
+        if not isinstance(point, list):
             raise InputError(f"{run.path / 'provenance.json'} is damaged: reference_point is missing")
         found, damaged_records = run.read_candidates()
         problems = {record.id: _problem(run, record, config.objectives) for record in found}
@@ -72,7 +79,8 @@ class RunView:
             records = [record for record in records if record.generation <= generation]
             generations = [record for record in generations if record.generation <= generation]
         last = generations[-1].generation if generations else None
-        return cls(run, config, last if generation is None else generation, records, generations, damaged_records + damaged_generations)
+        shown = last if generation is None else generation
+        return cls(run, config, shown, records, generations, damaged_records + damaged_generations, point)
 
     @property
     def names(self) -> list[str]:
@@ -113,4 +121,4 @@ class RunView:
     @cached_property
     def progress(self) -> list[GenerationProgress]:
         """Progress over the generations."""
-        return progress(self.generations, self.records, self.names, self.provenance["reference_point"])
+        return progress(self.generations, self.records, self.names, self.reference_point)

@@ -23,6 +23,7 @@ def evolve(
         bool,
         typer.Option("--async", help="Keep all workers busy: no wait at the end of a generation; the same archive for any number of them."),
     ] = False,
+    scheduler: Annotated[str | None, typer.Option(help="Address or JSON file of a Dask scheduler whose workers train.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the search.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
     max_hours: Annotated[float | None, typer.Option(help="Stop cleanly after this many hours.")] = None,
@@ -34,7 +35,7 @@ def evolve(
     """
     from star_search.cli.session import Session
 
-    overrides = [*(set_ or []), *_overrides(workers, seed, device, asynchronous)]
+    overrides = [*(set_ or []), *_overrides(workers, scheduler, seed, device, asynchronous)]
     session = Session.plan(config, overrides, run_dir, resume, max_hours, max_tokens)
     if dry_run:
         _print_bill(session.config)
@@ -42,8 +43,14 @@ def evolve(
         raise typer.Exit(session.run(quiet))
 
 
-def _overrides(workers: str | None, seed: int | None, device: str | None, asynchronous: bool) -> list[str]:
-    pairs = {"workers.count": workers, "algorithm.seed": seed, "workers.device": device, "algorithm.asynchronous": asynchronous or None}
+def _overrides(workers: str | None, scheduler: str | None, seed: int | None, device: str | None, asynchronous: bool) -> list[str]:
+    pairs = {
+        "workers.count": workers,
+        "workers.scheduler": scheduler,
+        "algorithm.seed": seed,
+        "workers.device": device,
+        "algorithm.asynchronous": asynchronous or None,
+    }
     return [f"{key}={value}" for key, value in pairs.items() if value is not None]
 
 

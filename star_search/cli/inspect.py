@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 def inspect(
     path: Annotated[Path | None, typer.Argument(help="A run, a generation folder, or runs/genNN; the newest run by default.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Write figures as PNG into this folder.")] = None,
+    objectives: Annotated[
+        str | None, typer.Option(help="Look at the run under other objectives, without training: for example parameters,cache_bytes@8192.")
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show a run: its front, its population, and how it went over the generations."""
@@ -23,6 +26,10 @@ def inspect(
 
     run, generation = (newest_run(Path("runs")), None) if path is None else locate(path)
     view = RunView.read(run, generation)
+    if objectives is not None:
+        from star_search.objectives.reassessment import reassess
+
+        view = reassess(view, [name.strip() for name in objectives.split(",")])
     for sentence in view.damaged:
         errors.print(f"star-search: {sentence}", markup=False)
     if json_:
@@ -62,6 +69,7 @@ def _print_tables(view: RunView) -> None:
         console.print()
     console.print(legend_markup() + "\n")
     _print_progress(view)
+    _print_account(view)
     for line in failure_lines(view.records):
         console.print(line)
 
@@ -90,4 +98,20 @@ def _print_progress(view: RunView) -> None:
             f"{rates['invalid_before_repair_rate']:.0%}",
             f"{rates['mean_hamming_distance']:.1f}",
         )
+    console.print(table)
+
+
+def _print_account(view: RunView) -> None:
+    from rich.table import Table
+
+    from star_search.cli.console import console, format_seconds
+
+    table = Table(title="\nAccount: what each generation spent, and what came of its candidates", title_justify="left", title_style="bold")
+    table.box, table.pad_edge, table.header_style = None, False, "dim"
+    for heading in ("gen", "tokens", "time", "avoided", "distinct", "outcomes"):
+        table.add_column(heading, justify="left" if heading == "outcomes" else "right")
+    for each in view.generations:
+        spent = (f"{each.tokens:,}", format_seconds(each.measured["seconds"]) if "seconds" in each.measured else "-")
+        counts = (f"{each.rates['duplicates_avoided']:.0f}", f"{each.rates['distinct_architectures']:.0f}")
+        table.add_row(str(each.generation), *spent, *counts, ", ".join(f"{count} {name}" for name, count in each.outcomes.items()))
     console.print(table)

@@ -17,7 +17,7 @@ from star_search.runs.directory import RunDirectory
 from star_search.runs.records import CandidateRecord, GenerationRecord, Outcome
 
 if TYPE_CHECKING:
-    from star_search.training.trainer import Progress
+    from star_search.training.progress import Progress
 
 
 class QuietReporter:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ class Archive:
 
     def add(self, record: CandidateRecord) -> None:
         """Take in a record."""
-        self.records[record.id] = replace(record, details={}, lineage={}, measured={})
+        self.records[record.id] = replace(record, details=_raced(record), lineage={}, measured={})
         self.tokens += record.tokens
 
     def settle(self, ids: Iterable[int]) -> None:
@@ -49,14 +50,18 @@ class Archive:
         return np.array(values, dtype=float) / np.where(worst > 0, worst, 1.0)
 
     def constraint_array(self, ids: Iterable[int]) -> FloatArray:
-        """Return violations [n, 1 + constraints]: the first is 1 for a candidate that is not `ok`, -1 otherwise."""
+        """Return violations [n, 1 + constraints]: the first is 1 for a failure, 0.5 for a candidate stopped in a race, -1 for `ok`."""
         return np.array([self._violations(self.records[number]) for number in ids], dtype=float)
 
     def _violations(self, record: CandidateRecord) -> list[float]:
-        failed = 1.0 if record.outcome != Outcome.ok else -1.0
+        failed = {Outcome.ok: -1.0, Outcome.stopped: 0.5}.get(record.outcome, 1.0)
         values = ((constraint, record.objectives.get(constraint.objective.name)) for constraint in self.criteria.constraints)
         return [failed, *(0.0 if value is None else constraint.violation(value) for constraint, value in values)]
 
     def front(self) -> list[int]:
         """Return the ids of the settled candidates that are `ok`, keep every constraint and are not dominated, in order."""
         return list(self._front)
+
+
+def _raced(record: CandidateRecord) -> dict[str, Any]:
+    return {key: record.details[key] for key in ("rungs", "validation_loss") if "rungs" in record.details and key in record.details}

@@ -48,6 +48,8 @@ def initial_genomes(config: AlgorithmConfig, space: SearchSpace) -> list[Genome]
         genome = Genome.parse(text)
         if genome.depth != space.depth:
             raise InputError(f"{_KEY}: genome {text} has {genome.depth} LIVs, space.depth is {space.depth}")
+        if genome.layout != space.layout:
+            raise InputError(f"{_KEY}: genome {text} has {genome.layout.size} genes, genomes of this space have {space.size}")
         try:
             space.rules.check(genome)
         except InputError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from pymoo.core.individual import Individual
@@ -17,12 +18,14 @@ from star_search.evolution.archive import Archive
 from star_search.evolution.operators import MatingStatistics
 from star_search.genome.encoding import Genome
 from star_search.objectives.assignment import Assessed, Assignment
+from star_search.objectives.racing import Standings
 from star_search.objectives.registry import Criteria, account_of
+from star_search.runs.atomic import patiently
 from star_search.runs.directory import RunDirectory
 from star_search.runs.records import CandidateRecord, GenerationRecord, Outcome
 
 if TYPE_CHECKING:
-    from star_search.training.trainer import Progress
+    from star_search.training.progress import Progress
 
 Record = TypeVar("Record", CandidateRecord, GenerationRecord)
 
@@ -67,6 +70,7 @@ class Ledger:
         self.archive = Archive(criteria, run.provenance["reference_point"])
         self.recorded = {record.id: record for record in _intact(run.read_candidates(), "the candidate assessed")}
         self._generations = {record.generation: record for record in _intact(run.read_generations(), "it written")}
+        self.standings = Standings(config)
         self._highest = max(self.recorded, default=-1)
         self._statistics: dict[int, MatingStatistics] = defaultdict(MatingStatistics)
         self.asked = 0
@@ -109,6 +113,7 @@ class Ledger:
             canonical=individual.get("canonical"),
             weights_path=str(self.run.weights_path(number)),
             lineage=individual.get("lineage") or {},
+            rivals=self.standings.rivals([self._values(number) for number in self.archive.front()]),
         )
         return None if self._rejected(assignment) else assignment
 
@@ -122,16 +127,25 @@ class Ledger:
             self._finish(assignment.record(self.config.algorithm.seed, Outcome.rejected, reason, values))
         return bool(reason)
 
+    def _values(self, number: int) -> list[float]:
+        return [self.archive.records[number].objectives[name] for name in self.criteria.names]
+
+    def settle(self, ids: list[int]) -> None:
+        """Let told candidates count towards the front and the standings."""
+        self.archive.settle(ids)
+        for number in ids:
+            self.standings.learn(self.archive.records[number])
+
     def finish(self, assessed: Assessed) -> None:
         """Record a candidate that was assessed."""
         if assessed.traceback:
-            self.run.write_traceback(assessed.record.id, assessed.traceback)
+            patiently(partial(self.run.write_traceback, assessed.record.id, assessed.traceback))
         self._finish(assessed.record)
 
     def _finish(self, record: CandidateRecord) -> None:
-        self.run.write_candidate(record)
+        patiently(partial(self.run.write_candidate, record))
         self.archive.add(record)
-        self.run.append_event("candidate", id=record.id, outcome=record.outcome.value)
+        patiently(partial(self.run.append_event, "candidate", id=record.id, outcome=record.outcome.value))
         self.reporter.candidate_finished(record)
 
     def close_generation(self, generation: int, population: Population, seconds: float) -> None:
@@ -161,7 +175,7 @@ class Ledger:
     def _keep(self, record: GenerationRecord) -> None:
         before = self._generations.pop(record.generation, None)
         if before is None:
-            self.run.write_generation(record)
+            patiently(partial(self.run.write_generation, record))
         elif before.comparable() != record.comparable():
             raise StarSearchError(
                 f"generation {record.generation} of {self.run.path} came out otherwise than recorded: "

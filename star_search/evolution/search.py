@@ -139,7 +139,7 @@ class Search:
         ids, archive = [int(individual.get("candidate")) for individual in asked], self.ledger.archive
         Evaluator().eval(StaticProblem(self.problem, F=archive.objective_array(ids), G=archive.constraint_array(ids)), asked)
         self.algorithm.tell(infills=asked)
-        archive.settle(ids)
+        self.ledger.settle(ids)
         self._told += len(asked)
 
     def _close(self, generation: int) -> None:

@@ -9,8 +9,9 @@ import signal
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Protocol
@@ -21,10 +22,10 @@ from star_search.genome.encoding import Genome
 from star_search.objectives.assignment import Assessed, Assignment
 from star_search.objectives.registry import Criteria, account_of
 from star_search.processes import end_with, interrupts_ignored
-from star_search.runs.records import CandidateRecord, Outcome
+from star_search.runs.records import Outcome
 
 if TYPE_CHECKING:
-    from star_search.training.trainer import Progress
+    from star_search.training.progress import Progress
 
 POLL_SECONDS = 0.2
 RETRIES = 1
@@ -42,6 +43,30 @@ class Lost:
     outcome: Outcome
     reason: str
     seconds: float
+
+
+class Retries:
+    """Candidates whose worker died and that get another try: one each, and none for those that were out of time."""
+
+    def __init__(self, config: SearchConfig) -> None:
+        self.config = config
+        self.waiting = deque[Assignment]()
+        self._tries = Counter[int]()
+
+    def next(self) -> Assignment | None:
+        """Return the next candidate to be tried again."""
+        return self.waiting.popleft() if self.waiting else None
+
+    def lost(self, lost: Lost) -> Iterator[Assessed]:
+        """Keep a candidate for another try, or yield its record where it has had it."""
+        if lost.outcome != Outcome.timeout and self._tries[lost.assignment.id] < RETRIES:
+            self._tries[lost.assignment.id] += 1
+            self.waiting.append(lost.assignment)
+            return
+        account = account_of(self.config, Genome.parse(lost.assignment.canonical))
+        objectives = Criteria.from_config(self.config).exact_values(account)
+        measured = {"seconds": lost.seconds}
+        yield Assessed(lost.assignment.record(self.config.algorithm.seed, lost.outcome, lost.reason, objectives, measured=measured))
 
 
 class Workers(Protocol):
@@ -110,23 +135,20 @@ class Processes:
         Raises:
             StarSearchError: when a worker cannot start.
         """
-        again, tries = deque[Assignment](), Counter[int]()
+        retries = Retries(self.config)
         while True:
             for worker in self._workers:
                 if worker.assignment is None:
-                    assignment = again.popleft() if again else source()
+                    assignment = retries.next() or source()
                     if assignment is not None:
                         self._give(worker, assignment)
             if all(worker.assignment is None for worker in self._workers):
                 return
             for event in self._events(report):
-                if not isinstance(event, Lost):
-                    yield event
-                elif event.outcome != Outcome.timeout and tries[event.assignment.id] < RETRIES:
-                    tries[event.assignment.id] += 1
-                    again.append(event.assignment)
+                if isinstance(event, Lost):
+                    yield from retries.lost(event)
                 else:
-                    yield Assessed(self._record(event))
+                    yield event
 
     @staticmethod
     def _give(worker: _Worker, assignment: Assignment) -> None:
@@ -157,6 +179,8 @@ class Processes:
                     report(worker.assignment.id, value)
                 elif kind == "ready":
                     worker.ready, worker.started = True, time.monotonic()
+                elif kind == "failed":
+                    raise StarSearchError(value)
                 elif kind == "result":
                     worker.assignment = None
                     yield value
@@ -187,12 +211,6 @@ class Processes:
         if assignment is not None:
             yield Lost(assignment, Outcome.crashed, _cause_of_death(code), seconds)
 
-    def _record(self, lost: Lost) -> CandidateRecord:
-        account = account_of(self.config, Genome.parse(lost.assignment.canonical))
-        objectives = Criteria.from_config(self.config).exact_values(account)
-        measured = {"seconds": lost.seconds}
-        return lost.assignment.record(self.config.algorithm.seed, lost.outcome, lost.reason, objectives, measured=measured)
-
     def close(self) -> None:
         """Kill the workers; nothing they hold is worth waiting for."""
         for worker in self._workers:
@@ -209,16 +227,28 @@ def _cause_of_death(exit_code: int) -> str:
 
 
 def build_workers(config: SearchConfig) -> Workers:
-    """Return the workers that the configuration asks for; `workers.count: 0` assesses in this process."""
-    return InProcess(config) if config.workers.count == 0 else Processes(config)
+    """Return the workers that the configuration asks for; `workers.count: 0` assesses in this process.
+
+    Raises:
+        InputError: where Dask is asked for and not there, or its scheduler is not.
+    """
+    if config.workers.count == 0:
+        return InProcess(config)
+    if config.workers.backend == "processes" and config.workers.scheduler is None:
+        return Processes(config)
+    if find_spec("distributed") is None:
+        raise InputError("workers on Dask need distributed: pip install 'star-search[distributed]'")
+    from star_search.evolution.cluster import DaskWorkers
+
+    return DaskWorkers(config)
 
 
 def worker_count(config: SearchConfig, available: list[str]) -> int:
-    """Return how many worker processes there will be: as asked, or one per GPU, or as many as the cores allow."""
+    """Return how many worker processes there will be: as asked, or `per_device` per GPU, or as many as the cores allow."""
     if config.workers.count != "auto":
         return config.workers.count
     if available[0] != "cpu":
-        return len(available)
+        return len(available) * config.workers.per_device
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(cores // config.workers.threads, config.algorithm.population))
 
@@ -258,6 +288,9 @@ def _serve(pipe: Connection, parent: int, config: SearchConfig, device: str) -> 
             assignment = pipe.recv()
         except EOFError:
             return
-        assessed = assessor(assignment, lambda progress: pipe.send(("progress", progress)))
-        measured = {**assessed.record.measured, "worker": os.getpid()}
-        pipe.send(("result", replace(assessed, record=replace(assessed.record, measured=measured))))
+        try:
+            assessed = assessor(assignment, lambda progress: pipe.send(("progress", progress)))
+        except StarSearchError as error:
+            pipe.send(("failed", str(error)))
+        else:
+            pipe.send(("result", assessed.measured_by(os.getpid())))

@@ -13,7 +13,7 @@ from star_search.objectives.assignment import Assignment
 from star_search.runs.records import CandidateRecord, Outcome
 
 if TYPE_CHECKING:
-    from star_search.training.trainer import Progress
+    from star_search.training.progress import Progress
 
 
 def retrain(view: RunView, record: CandidateRecord, device: str, weights: Path, report: Callable[[Progress], None]) -> CandidateRecord:

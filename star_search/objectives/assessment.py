@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import resource
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +18,17 @@ from star_search.config import SearchConfig
 from star_search.data.store import prepare
 from star_search.data.stream import TokenStream
 from star_search.data.unigram import unigram_loss
+from star_search.genome.catalogue import load_catalogue
 from star_search.genome.encoding import Genome
 from star_search.model.language_model import LanguageModel
 from star_search.objectives.assignment import Assessed, Assignment
+from star_search.objectives.racing import Race
 from star_search.objectives.registry import Criteria, account_of
-from star_search.runs.atomic import write_bytes
+from star_search.runs.atomic import patiently, write_bytes
 from star_search.runs.records import Outcome
+from star_search.training.progress import Progress
 from star_search.training.stability import Unhealthy
-from star_search.training.trainer import Progress, TrainingResult, ValidationResult, evaluate, train
+from star_search.training.trainer import TrainingResult, ValidationResult, evaluate, train
 
 EVALUATION_ROWS = 16
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
@@ -41,16 +46,20 @@ class Assessor:
         self.store = prepare(config.data)
         self.stream = TokenStream(self.store, training.sequence_length, training.rows, config.data.seed)
         self.validation = self.stream.validation_batches(config.data.validation_tokens, EVALUATION_ROWS)
+        self._bits_per_nat = self.validation.count_tokens / (math.log(2) * self.validation.count_bytes)
         self.unigram_loss = unigram_loss(self.validation.targets, self.store.vocabulary_size)
 
     def __call__(self, assignment: Assignment, report: Report = lambda progress: None) -> Assessed:
-        """Assess one candidate; raises nothing but KeyboardInterrupt and SystemExit."""
+        """Assess one candidate; raises nothing but KeyboardInterrupt, SystemExit, and StarSearchError where its weights cannot be kept."""
         exact = self.criteria.exact_values(account_of(self.config, Genome.parse(assignment.canonical)))
         start, began, seen = time.perf_counter(), time.time(), [0]
+
+        race = Race(self.config, self.criteria, exact, assignment.rivals, self._bits_per_nat)
 
         def watch(progress: Progress) -> None:
             seen[0] = progress.step * self.config.training.batch_tokens
             report(progress)
+            race.observe(progress)
 
         try:
             model, training, validation = self._train(assignment, watch)
@@ -64,8 +73,10 @@ class Assessor:
         seed = self.config.algorithm.seed
         if outcome != Outcome.ok:
             measured = {"seconds": seconds, "busy": busy}
-            return Assessed(assignment.record(seed, outcome, reason, exact, tokens=seen[0], measured=measured), trace)
-        write_bytes(Path(assignment.weights_path), save(model.state_dict()))
+            return Assessed(
+                assignment.record(seed, outcome, reason, exact, tokens=seen[0], details=race.details(), measured=measured), trace
+            )
+        patiently(partial(write_bytes, Path(assignment.weights_path), save(model.state_dict())))
         objectives = exact | {"perplexity": validation.perplexity, "bits_per_byte": validation.bits_per_byte}
         record = assignment.record(
             seed,
@@ -73,7 +84,7 @@ class Assessor:
             reason,
             objectives,
             tokens=training.tokens,
-            details=_details(training, validation),
+            details=_details(training, validation) | race.details(validation.loss),
             measured={"seconds": seconds, "busy": busy} | self._measured(training),
         )
         return Assessed(record)
@@ -85,7 +96,7 @@ class Assessor:
             assignment.canonical,
             space.width,
             self.store.vocabulary_size,
-            space.catalogue,
+            load_catalogue(space.catalogue),
             backbone.residual,
             self.config.training.dropout,
             backbone.initialisation,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
+from star_search.objectives.racing import Rivals
 from star_search.runs.records import CandidateRecord, Outcome
 
 
@@ -19,6 +20,7 @@ class Assignment:
     canonical: str
     weights_path: str
     lineage: dict[str, Any] = field(default_factory=dict)
+    rivals: Rivals | None = None
 
     def seed(self, run_seed: int) -> int:
         """Return the candidate's seed, drawn from its architecture and the run's seed alone."""
@@ -47,3 +49,7 @@ class Assessed:
 
     record: CandidateRecord
     traceback: str = ""
+
+    def measured_by(self, worker: int | str) -> Assessed:
+        """Return the same with the worker that did it."""
+        return replace(self, record=replace(self.record, measured=self.record.measured | {"worker": worker}))

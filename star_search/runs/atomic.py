@@ -1,15 +1,37 @@
 """Writes that a kill or a full disk leaves either undone or complete."""
 
+import errno
 import json
 import os
 import re
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
 from star_search.errors import StarSearchError
 
+FULL_DISK_SECONDS = 60.0
+_RETRY_SECONDS = 0.5
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _LEFTOVER = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
+
+
+def patiently(write: Callable[[], None]) -> None:
+    """Write again for up to a minute while the disk is full; a search of a week must not end because a disk was full for a moment.
+
+    Raises:
+        StarSearchError: the disk stays full, or the write fails for another reason.
+    """
+    end = time.monotonic() + FULL_DISK_SECONDS
+    while True:
+        try:
+            return write()
+        except StarSearchError as error:
+            if getattr(error.__cause__, "errno", None) not in _FULL or time.monotonic() >= end:
+                raise
+        time.sleep(_RETRY_SECONDS)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

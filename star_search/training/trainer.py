@@ -19,21 +19,12 @@ from star_search.config import TrainingConfig
 from star_search.data.stream import EvaluationBatches, TokenStream
 from star_search.model.language_model import LanguageModel
 from star_search.runs.records import Outcome
+from star_search.training.progress import Progress
 from star_search.training.schedule import learning_rate
 from star_search.training.stability import HealthMonitor, Unhealthy
 
 READ_INTERVAL = 10
 CURVE_POINTS = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a training is; losses in nats a token."""
-
-    step: int
-    steps: int
-    loss: float
-    tokens_per_second: float
 
 
 @dataclass(frozen=True, slots=True)

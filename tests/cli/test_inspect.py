@@ -142,3 +142,22 @@ def test_a_damaged_configuration_is_one_sentence(command, copy, text):
     ended = command("inspect", copy.path)
     assert ended.code == 2
     assert len(ended.err.strip().splitlines()) == 1 and str(copy.path / "config.yaml") in ended.err
+
+
+class TestOtherObjectives:
+    def test_the_run_is_shown_under_them_without_training(self, command, finished):
+        values = json.loads(command("inspect", finished.path, "--objectives", "parameters,cache_bytes@8192", "--json").out)
+        best = {number: candidate["objectives"] for number, candidate in enumerate(values["candidates"])}
+        assert all({"parameters", "cache_bytes@8192"} <= objectives.keys() for objectives in best.values())
+        assert min(each["parameters"] for each in best.values()) in [best[number]["parameters"] for number in values["front"]]
+        assert len(values["hypervolume"]) == 3
+
+    def test_an_unknown_one_is_refused(self, command, finished):
+        assert command("inspect", finished.path, "--objectives", "size").sentence().startswith("unknown objective 'size'")
+
+
+def test_the_account_tells_what_every_generation_spent(command, finished):
+    out = command("inspect", finished.path).out
+    account = out[out.index("Account: ") :].splitlines()[2:5]
+    assert [line.split()[:2] for line in account] == [[str(number), "8,192"] for number in range(3)]
+    assert all(line.endswith(" ok") or "," in line for line in account)

@@ -12,22 +12,38 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from hashlib import sha256
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 PLAN = "STAR_TEST_PLAN"
 MARK = "STAR_TEST_MARK"
 
+_patched = False
 
-def faulty_train(train: Callable[..., Any], folder: Path, plan: dict[str, str]) -> Callable[..., Any]:
-    """Return `train` with the faults of the plan, {canonical genome: fault}."""
+
+def fault_by_chance(shares: dict[str, float], canonical: str) -> str:
+    """Return the fault that a share of all architectures gets, empty for the rest; the architecture alone decides."""
+    drawn = int.from_bytes(sha256(canonical.encode()).digest()[:4]) / 2**32
+    for fault, share in shares.items():
+        if drawn < share:
+            return fault
+        drawn -= share
+    return ""
+
+
+def faulty_train(
+    train: Callable[..., Any], folder: Path, plan: dict[str, str], shares: dict[str, float] | None = None
+) -> Callable[..., Any]:
+    """Return `train` with the faults of the plan, {canonical genome: fault}, and of shares of all architectures."""
 
     def wrapped(model: Any, stream: Any, config: Any, unigram_loss: float, report: Callable[[Any], None]) -> Any:
         canonical = model.backbone.genome.format()
         with (folder / "trained.txt").open("a") as file:
             file.write(canonical + "\n")
         tries = trained(folder).count(canonical)
-        fault = plan.get(canonical, "")
+        fault = plan.get(canonical) or fault_by_chance(shares or {}, canonical)
         if fault == "raise":
             raise ValueError("on purpose")
         if fault == "memory":
@@ -63,6 +79,17 @@ def serve(pipe: Any, parent: int, config: Any, device: str) -> None:
     workers._serve(pipe, parent, config, device)
 
 
+def assess(assignment: Any, config: Any) -> Any:
+    """Assess as a Dask worker does, with what the environment asks for."""
+    global _patched
+    from star_search.evolution import cluster
+
+    if not _patched:
+        patch()
+        _patched = True
+    return cluster._assess(assignment, config)
+
+
 def end_at_once(pipe: Any, parent: int, config: Any, device: str) -> None:
     """Serve as a worker that cannot start."""
     sys.exit(3)
@@ -75,7 +102,7 @@ def patch() -> None:
 
     if PLAN in os.environ:
         values = json.loads(os.environ[PLAN])
-        assessment.train = faulty_train(assessment.train, Path(values["folder"]), values["plan"])
+        assessment.train = faulty_train(assessment.train, Path(values["folder"]), values["plan"], values.get("shares"))
     if MARK in os.environ:
         trainer._step = _marked(trainer._step, Path(os.environ[MARK]))
 
@@ -100,6 +127,10 @@ def main() -> None:
     from star_search.evolution import workers
 
     workers._serve = serve
+    if find_spec("distributed") is not None:
+        from star_search.evolution import cluster
+
+        cluster._assess = assess
     # With worker processes the driver trains nothing, and need not load torch before they do.
     if "--workers=0" in sys.argv:
         patch()

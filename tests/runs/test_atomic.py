@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from star_search.errors import StarSearchError
-from star_search.runs.atomic import is_leftover, remove_leftovers, write_bytes, write_json, write_text
+from star_search.runs import atomic
+from star_search.runs.atomic import is_leftover, patiently, remove_leftovers, write_bytes, write_json, write_text
 
 
 def names(folder):
@@ -88,3 +89,37 @@ def test_only_our_own_leftovers_are_removed(tmp_path):
     assert [is_leftover(name) for name in [ours, *others]] == [True, False, False, False]
     remove_leftovers(tmp_path)
     assert names(tmp_path) == sorted(others)
+
+
+class TestPatience:
+    def failing(self, times, number):
+        """Return a write that fails so often with an error number, and the list of its tries."""
+        tries = []
+
+        def write():
+            tries.append(len(tries))
+            if len(tries) <= times:
+                raise StarSearchError("cannot be written") from OSError(number, "reason")
+
+        return write, tries
+
+    @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+    def test_a_disk_that_is_full_for_a_moment_costs_that_moment(self, monkeypatch, number):
+        monkeypatch.setattr(atomic, "_RETRY_SECONDS", 0.001)
+        write, tries = self.failing(3, number)
+        patiently(write)
+        assert len(tries) == 4
+
+    def test_one_that_stays_full_is_an_error_after_a_while(self, monkeypatch):
+        monkeypatch.setattr(atomic, "_RETRY_SECONDS", 0.001)
+        monkeypatch.setattr(atomic, "FULL_DISK_SECONDS", 0.01)
+        write, tries = self.failing(10**9, errno.ENOSPC)
+        with pytest.raises(StarSearchError, match="cannot be written"):
+            patiently(write)
+        assert len(tries) > 1
+
+    def test_another_failure_is_told_at_once(self):
+        write, tries = self.failing(1, errno.EROFS)
+        with pytest.raises(StarSearchError):
+            patiently(write)
+        assert len(tries) == 1

@@ -1,0 +1,15 @@
+"""How far a training is; without torch, so that the driver stays light."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Steps done and asked for, the recent loss in nats a token, and speed."""
+
+    step: int
+    steps: int
+    loss: float
+    tokens_per_second: float
