@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -23,6 +24,7 @@ _REQUIREMENTS = {
     "bool_type": "true or false",
     "list_type": "a list",
     "tuple_type": "a list",
+    "dict_type": "values by name",
     "model_type": "a section of keys and values",
     "model_attributes_type": "a section of keys and values",
     "finite_number": "finite",
@@ -66,7 +68,7 @@ class SpaceConfig(Section):
 
     depth: Positive = 8
     width: Annotated[Integer, Field(ge=4)] = 64
-    catalogue: str = "star"
+    catalogue: str | dict[str, Any] = "star"
     classes: list[int | str] | None = None
     minimum_mixers: Count = 1
     groups: Positive | None = None
@@ -188,7 +190,17 @@ class TrainingConfig(Section):
 
 
 Policy = Literal["refuse", "skip"]
-Share = Annotated[float, Field(gt=0)]
+
+
+def _weights(value: object) -> object:
+    """Name the subset whose weight is none; a union would name the first of its members instead."""
+    for name, weight in value.items() if isinstance(value, dict) else ():
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < math.inf:
+            raise ValueError(f"data.subsets.{name} must be a finite number greater than 0, got {weight!r}")
+    return value
+
+
+Subsets = Annotated[str | list[str] | dict[str, float], BeforeValidator(_weights)]
 
 
 class DamageConfig(Section):
@@ -214,7 +226,7 @@ class DataConfig(Section):
     source: str = "embedded"
     held_out_source: str | None = None
     text_field: str = "text"
-    subsets: str | list[str] | dict[str, Share] | None = None
+    subsets: Subsets | None = None
     tokens: Positive | None = None
     tokenizer: str = "bytes"
     store: str | None = None
@@ -328,7 +340,12 @@ def _is_file_source(text: str) -> bool:
     return text != "embedded" and "://" not in text
 
 
+def _is_catalogue_file(text: str) -> bool:
+    return text.endswith((".yaml", ".yml")) or Path(text).name != text
+
+
 _PATHS: dict[tuple[str, str], Callable[[str], bool]] = {
+    ("space", "catalogue"): _is_catalogue_file,
     ("data", "source"): _is_file_source,
     ("data", "held_out_source"): _is_file_source,
     ("data", "tokenizer"): lambda text: text.endswith(".json") or text.startswith((".", "/", "~")),
@@ -338,7 +355,7 @@ _PATHS: dict[tuple[str, str], Callable[[str], bool]] = {
 
 
 def _anchor_paths(values: dict[str, Any], folder: Path) -> None:
-    """Make paths to text, tokenizers and genomes absolute: those of a file count from its folder, those of the command line from here."""
+    """Make paths to files absolute: those of a file count from its folder, those of the command line from here."""
     for (section, key), is_path in _PATHS.items():
         inner = values.get(section)
         text = inner.get(key) if isinstance(inner, dict) else None

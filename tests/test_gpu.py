@@ -1,6 +1,7 @@
 """What only a GPU can show: every class there as on the CPU, and a small search from end to end."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -15,28 +16,31 @@ def gpu():
         pytest.skip("no NVIDIA GPU here")
 
 
-def classes():
+def catalogue():
+    """Return the shipped classes and those of the grid's tests."""
     from star_search.genome.catalogue import load_catalogue
 
-    return load_catalogue("star").ids
+    return load_catalogue(str(Path(__file__).parent / "liv" / "grid.yaml"))
 
 
-@pytest.mark.parametrize("class_id", classes())
+@pytest.mark.parametrize("class_id", catalogue().ids)
 def test_a_model_on_the_gpu_computes_what_it_computes_on_the_cpu(class_id):
     import torch
 
     from star_search import LanguageModel
 
     torch.backends.cuda.matmul.allow_tf32 = False
-    model = LanguageModel.from_genome(f"({class_id})1111-91111", 64, 64, seed=0)
-    tokens = torch.randint(0, 64, (2, 100))
+    model = LanguageModel.from_genome(f"({class_id})1111-91111", 64, 64, catalogue(), seed=0)
+    tokens = torch.randint(0, 64, (2, 150))
     expected = model(tokens).detach()
     model.cuda()
     logits = model(tokens.cuda())
     assert float((logits.cpu() - expected).norm() / expected.norm()) < 1e-5
     logits.square().mean().backward()
+    with torch.autocast("cuda", torch.bfloat16):
+        model(tokens.cuda()).square().mean().backward()
     assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters())
-    cache, steps = model.init_cache(2, 100), []
+    cache, steps = model.init_cache(2, 150), []
     for token in tokens.cuda().unbind(1):
         out, cache = model.step(token, cache)
         steps.append(out)

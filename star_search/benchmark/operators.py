@@ -84,6 +84,11 @@ class ClassCost:
     points: tuple[Point, ...]
 
     @property
+    def spread(self) -> float:
+        """Half the distance of the quartiles over the median, at the length where it is largest."""
+        return max((point.total.high - point.total.low) / (2 * point.total.median) for point in self.points)
+
+    @property
     def time_exponent(self) -> float:
         """Exponent of forward and backward together."""
         return exponent([point.length for point in self.points], [point.total.median for point in self.points])
@@ -95,7 +100,7 @@ class ClassCost:
 
     def as_json(self) -> dict[str, Any]:
         """Return plain data."""
-        return {**asdict(self), "time_exponent": self.time_exponent, "memory_exponent": self.memory_exponent}
+        return {**asdict(self), "spread": self.spread, "time_exponent": self.time_exponent, "memory_exponent": self.memory_exponent}
 
 
 def exponent(lengths: Sequence[int], costs: Sequence[float]) -> float:

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
@@ -19,6 +20,10 @@ from star_search.benchmark.operators import LINEAR_EXPONENT, ClassCost, Point, S
 from star_search.errors import InputError
 from star_search.runs.atomic import write_bytes, write_json, write_text
 
+QUIET_SPREAD = 0.2
+LEGEND = (
+    "Spread: half the distance of the quartiles over the median, at the length where it is largest. Time and memory: exponents of growth."
+)
 FILES = ("operators.json", "operators.md", "operators.svg")
 # Okabe and Ito's colours, which colour-blind readers tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -46,7 +51,8 @@ def write(setting: Setting, costs: Sequence[ClassCost], folder: Path) -> list[Pa
     """
     check_target(folder)
     buffer = io.BytesIO()
-    draw(setting, costs).savefig(buffer, format="svg")
+    with rc_context({"svg.fonttype": "none"}):
+        draw(setting, costs).savefig(buffer, format="svg")
     json_path, markdown_path, figure_path = (folder / name for name in FILES)
     write_json(json_path, as_json(setting, costs))
     write_text(markdown_path, markdown(setting, costs))
@@ -72,30 +78,41 @@ def device_name(setting: Setting) -> str:
 
 def headings(setting: Setting) -> list[str]:
     """Return the headings of the table."""
-    times = [f"{length:,}" for length in setting.lengths]
-    return ["class", "claim", *(f"ms at {each}" for each in times), "exponent", f"MB at {times[-1]}", "exponent"]
+    return [
+        "class",
+        "claim",
+        *(f"ms at {length}" for length in setting.lengths),
+        "spread",
+        "time",
+        f"MB at {setting.lengths[-1]}",
+        "memory",
+    ]
 
 
 def cells(cost: ClassCost) -> list[str]:
-    """Return one row: median milliseconds forward and backward with half the distance of the quartiles, memory, exponents of both."""
-    times = [f"{1e3 * point.total.median:.1f} ± {500 * (point.total.high - point.total.low):.1f}" for point in cost.points]
-    claim, memory = "linear" if cost.linear else "quadratic", f"{cost.points[-1].peak_bytes / 1e6:.0f}"
-    return [cost.name, claim, *times, f"{cost.time_exponent:.2f}", memory, f"{cost.memory_exponent:.2f}"]
+    """Return one row: median milliseconds forward and backward, their largest spread, exponent of time, memory, its exponent."""
+    times = [f"{1e3 * point.total.median:.1f}" for point in cost.points]
+    memory = f"{cost.points[-1].peak_bytes / 1e6:.0f}"
+    claim = "T" if cost.linear else "T^2"
+    return [cost.name, claim, *times, f"{cost.spread:.0%}", f"{cost.time_exponent:.2f}", memory, f"{cost.memory_exponent:.2f}"]
 
 
 def verdict(costs: Sequence[ClassCost]) -> str:
-    """Return a sentence on the classes that claim linear time."""
+    """Return what the table says of the classes that claim linear time, and whether the machine was quiet enough to say it."""
     linear = [cost for cost in costs if cost.linear]
     over = [f"{cost.name} ({cost.time_exponent:.2f})" for cost in linear if cost.time_exponent > LINEAR_EXPONENT]
     kept = f"{len(linear) - len(over)} of {len(linear)} classes that claim linear time grow with an exponent of at most {LINEAR_EXPONENT}"
-    return f"{kept}; above it: {', '.join(over) or 'none'}."
+    lines = [f"{kept}; above it: {', '.join(over) or 'none'}."]
+    if restless := [cost.name for cost in costs if cost.spread > QUIET_SPREAD]:
+        lines.append(f"Spread above {QUIET_SPREAD:.0%} in {', '.join(restless)}: the machine was not quiet, measure again.")
+    return "\n".join(lines)
 
 
 def markdown(setting: Setting, costs: Sequence[ClassCost]) -> str:
     """Return the table as Markdown."""
     rows = [headings(setting), ["---"] * len(headings(setting)), *map(cells, costs)]
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    return f"{table}\n\n{verdict(costs)}\n"
+    return f"{table}\n\n{LEGEND}\n{verdict(costs)}\n"
 
 
 def draw(setting: Setting, costs: Sequence[ClassCost]) -> Figure:

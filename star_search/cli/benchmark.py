@@ -93,8 +93,8 @@ def _print(setting: Setting, costs: list[ClassCost]) -> None:
     title = f"Forward and backward, width {setting.width}, batch {setting.batch}, {report.device_name(setting)}, {threads}, fp32"
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
     for index, heading in enumerate(report.headings(setting)):
-        table.add_column(heading, justify="right" if index else "left")
+        table.add_column(heading, justify="right" if index > 1 else "left", no_wrap=True)
     for cost in costs:
         table.add_row(*report.cells(cost))
     console.print(table)
-    console.print(report.verdict(costs))
+    console.print(f"{report.LEGEND}\n{report.verdict(costs)}", markup=False)

@@ -17,7 +17,7 @@ def decode(
     width: Annotated[int, typer.Option(help="Width of the residual stream.")] = 768,
     depth: Annotated[int | None, typer.Option(help="Number of LIVs that the genome must have.")] = None,
     length: Annotated[int, typer.Option(help="Tokens for which the cache is counted.")] = 4096,
-    catalogue: Annotated[str, typer.Option(help="Name of the catalogue.")] = "star",
+    catalogue: Annotated[str, typer.Option(help="Name of a catalogue, or the YAML file of one.")] = "star",
     explain: Annotated[bool, typer.Option("--explain", help="Say per gene why the genome would be repaired, and how.")] = False,
     graph: Annotated[str | None, typer.Option(metavar="dot", help="Print the genome as a graph: dot.")] = None,
     matrices: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the token-mixing matrices as .png, .pdf, .svg.")] = None,

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def genes(
-    catalogue: Annotated[str, typer.Option(help="Name of the catalogue.")] = "star",
+    catalogue: Annotated[str, typer.Option(help="Name of a catalogue, or the YAML file of one.")] = "star",
     json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print the gene table: every integer, its allowed values per class, and what it means."""

@@ -153,13 +153,16 @@ def check_search(config: SearchConfig) -> tuple[SearchSpace, Criteria]:
 
 
 def resolved(config: SearchConfig) -> SearchConfig:
-    """Return the configuration with all that its space and algorithm come to, so that later classes and defaults do not change a run."""
+    """Return the configuration with all that its space and algorithm come to, which later catalogues and defaults leave alone."""
     from star_search.evolution.initial import read_initial_genomes
     from star_search.evolution.kinds import complete
+    from star_search.genome.catalogue import load_catalogue
     from star_search.genome.space import SearchSpace
 
     space = SearchSpace.from_config(config.space)
-    section = config.space.model_copy(update={"classes": list(space.rules.classes), "groups": space.rules.groups})
+    # A catalogue of the user's is kept whole: its file may change or go, and the configuration goes where the run does.
+    whole = {"catalogue": load_catalogue(config.space.catalogue).source, "classes": list(space.rules.classes)}
+    section = config.space.model_copy(update={**whole, "groups": space.rules.groups})
     initial = {"initial_genomes": read_initial_genomes(config.algorithm) or None}
     algorithm = complete(config.algorithm, space, len(config.objectives)).model_copy(update=initial)
     return config.model_copy(update={"space": section, "algorithm": algorithm})
@@ -187,11 +190,11 @@ def _find_existing(run_dir: Path | None, name: str) -> RunDirectory | None:
 
 def _check_changes(run: RunDirectory, stored: SearchConfig, requested: SearchConfig) -> None:
     before, after = dict(_leaves(stored.model_dump(mode="json"))), dict(_leaves(requested.model_dump(mode="json")))
-    for key, value in after.items():
-        if before[key] != value and key not in CHANGEABLE:
+    for key in before | after:
+        old, new = before.get(key, "absent"), after.get(key, "absent")
+        if old != new and key not in CHANGEABLE:
             raise InputError(
-                f"{key} of {run.path} is {before[key]} and cannot become {value}; "
-                f"what may change when a run resumes: {', '.join(CHANGEABLE)}"
+                f"{key} of {run.path} is {old} and cannot become {new}; what may change when a run resumes: {', '.join(CHANGEABLE)}"
             )
     done = max(run.generation_numbers(), default=0)
     if requested.algorithm.generations < done:

@@ -36,10 +36,11 @@ def print_store(store: TokenStore, samples: list[dict[str, Any]], as_json: bool)
         names = (
             "fingerprint",
             "source",
+            "commits",
             "tokenizer",
             "splits",
             "duplicates_dropped",
-            "left_out_for_the_shares",
+            "left_out",
             "skipped",
             "skipped_first",
         )
@@ -57,19 +58,16 @@ def print_store(store: TokenStore, samples: list[dict[str, Any]], as_json: bool)
 
 def _table(index: dict[str, Any]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("split")
     table.add_column("subset")
+    for heading in ("documents", "tokens", "bytes", "share of tokens"):
+        table.add_column(heading, justify="right")
     for split in SPLITS:
-        table.add_column(f"{split}: documents", justify="right")
-        table.add_column("tokens", justify="right")
-        table.add_column("share", justify="right")
-    for subset in (*index["subsets"], "all"):
-        cells = []
-        for split in SPLITS:
-            whole = index["splits"][split]
-            part = whole if subset == "all" else whole["subsets"].get(subset, {"documents": 0, "tokens": 0})
-            share = part["tokens"] / whole["tokens"] if whole["tokens"] else 0.0
-            cells += [f"{part['documents']:,}", f"{part['tokens']:,}", f"{share:.1%}"]
-        table.add_row(escape(subset), *cells)
+        whole = index["splits"][split]
+        for subset, counts in (*whole["subsets"].items(), ("all", whole)):
+            share = counts["tokens"] / whole["tokens"] if whole["tokens"] else 0.0
+            figures = (f"{counts[name]:,}" for name in ("documents", "tokens", "bytes"))
+            table.add_row(split, escape(subset), *figures, f"{share:.1%}", end_section=subset == "all")
     return table
 
 
@@ -77,11 +75,12 @@ def _lines(store: TokenStore) -> list[str]:
     index = store.index
     size = sum(counts["bytes"] for counts in index["splits"].values())
     skipped = ", ".join(f"{count:,} {kind}" for kind, count in index["skipped"].items()) or "none"
+    at = "".join(f" at commit {commit[:12]}" for commit in index["commits"])
     lines = [
-        f"{format_bytes(size)} of text from {index['source']}, tokenizer {index['tokenizer']} ({store.vocabulary_size:,} entries)",
+        f"{format_bytes(size)} of text from {index['source']}{at}, tokenizer {index['tokenizer']} ({store.vocabulary_size:,} entries)",
         f"duplicates dropped: {index['duplicates_dropped']:,}; damaged or empty, skipped: {skipped}",
         *(f"  {sentence}" for sentence in index["skipped_first"]),
     ]
-    if index["determines"]["shares"] is not None:
-        lines.append(f"left out for the shares: {index['left_out_for_the_shares']:,} documents")
+    if index["left_out"]:
+        lines.append(f"left out for the shares of data.subsets or the budget data.tokens: {index['left_out']:,} documents")
     return [*lines, f"fingerprint {store.fingerprint}", str(store.folder)]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 import datasets
 import pyarrow
@@ -40,5 +40,18 @@ class Bytes(datasets.ArrowBasedBuilder):
                 if self.config.whole:
                     yield [stream.read()]
                 else:
-                    while lines := stream.readlines(_BATCH_BYTES):
-                        yield [line.rstrip(b"\r\n") for line in lines]
+                    yield from _lines(stream)
+
+
+def _lines(stream: IO[bytes]) -> Iterator[list[bytes]]:
+    """Yield the lines of each piece read; by `read` alone, which `datasets` tries again where a connection drops."""
+    begun: list[bytes] = []
+    while piece := stream.read(_BATCH_BYTES):
+        first, *rest = piece.split(b"\n")
+        begun.append(first)
+        if rest:
+            *whole, last = rest
+            yield [line.removesuffix(b"\r") for line in (b"".join(begun), *whole)]
+            begun = [last]
+    if line := b"".join(begun):
+        yield [line]

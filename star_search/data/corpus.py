@@ -125,8 +125,7 @@ def _document(chunk: Chunk, index: int, row: bytes | None, config: DataConfig) -
         content = row.decode()
     except UnicodeDecodeError as error:
         raise Damaged("not_utf8", f"is not UTF-8 text (byte {error.start})") from None
-    named: Any = None if chunk.subsets is None else chunk.subsets[index]
-    text, named = _fields(content, config.text_field) if chunk.file.layout == "lines" else (content, named)
+    text, named = _fields(content, config.text_field) if chunk.file.layout == "lines" else (content, chunk.subsets[index])
     size = len(row) if text is content else len(text.encode())
     if size > config.longest_document_bytes:
         raise Damaged("too_long", f"has a text of {size:,} bytes, above data.longest_document_bytes ({config.longest_document_bytes:,})")

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from star_search.config import DataConfig
 from star_search.data.mixture import Mixture
 from star_search.data.split import SPLITS
 from star_search.data.tokenise import ROW, Part, read_rows
@@ -33,9 +34,10 @@ class Layout:
     part_folder: Path
     folder: Path
     dtype: np.dtype[np.unsignedinteger[Any]]
-    mixture: Mixture
+    config: DataConfig
 
     def __post_init__(self) -> None:
+        self._mixture = Mixture.from_config(self.config)
         self.subsets = sorted({subset for part in self.parts for subset in part.subsets})
         tokens = sum(sum(part.tokens.values()) for part in self.parts)
         self._bucket_bits = (tokens // _BUCKET_TOKENS).bit_length()
@@ -45,16 +47,24 @@ class Layout:
         """Write shards and tables of documents, and return the counts that the index holds."""
         self._distribute()
         duplicates = self._keep(_firsts)
-        quotas = {split: self.mixture.quotas({name: counts["tokens"] for name, counts in self._counts(split).items()}) for split in SPLITS}
-        surplus = 0 if self.mixture.shares is None else self._keep(_Quotas(quotas, self.subsets))
+        surplus = self._keep(_Quotas(self._quotas(), self.subsets))
         splits = {split: self._write_split(split) for split in SPLITS}
         return {
             "subsets": self.subsets,
             "shard_tokens": SHARD_TOKENS,
             "duplicates_dropped": duplicates,
-            "left_out_for_the_shares": surplus,
+            "left_out": surplus,
             "splits": splits,
         }
+
+    def _quotas(self) -> dict[str, dict[str, int]]:
+        """Return the tokens that each subset is to have in each split; a budget is divided as the tokens there are."""
+        available = {split: {name: counts["tokens"] for name, counts in self._counts(split).items()} for split in SPLITS}
+        totals = {split: sum(counts.values()) for split, counts in available.items()}
+        budgeted = sum(totals.values()) if not self.config.held_out_source else totals["train"]
+        scale = 1.0 if self.config.tokens is None else min(1.0, self.config.tokens / max(1, budgeted))
+        scales = {split: scale if split == "train" or not self.config.held_out_source else 1.0 for split in SPLITS}
+        return {split: self._mixture.quotas(available[split], int(totals[split] * scales[split])) for split in SPLITS}
 
     def _distribute(self) -> None:
         """Write each bucket's rows into a file of its own."""
@@ -148,7 +158,7 @@ def _firsts(rows: NDArray[Any]) -> NDArray[Any]:
 
 
 class _Quotas:
-    """Takes of each subset the first documents, in the order of keys, that its quota of tokens holds."""
+    """Takes of each subset the first documents, in the order of keys, until its quota of tokens is there: the last may go beyond it."""
 
     def __init__(self, quotas: dict[str, dict[str, int]], subsets: list[str]) -> None:
         self._left = np.array([[quotas[split].get(subset, 0) for subset in subsets] for split in SPLITS], np.int64)
@@ -157,9 +167,7 @@ class _Quotas:
         keep = np.zeros(len(rows), bool)
         for split, subset in np.ndindex(self._left.shape):
             mine = np.flatnonzero((rows["split"] == split) & (rows["subset"] == subset))
-            fits = np.cumsum(rows["tokens"][mine], dtype=np.int64) <= self._left[split, subset]
-            keep[mine] = fits
-            used = rows["tokens"][mine[fits]].sum(dtype=np.int64)
-            # What the first that does not fit leaves stays empty: later ones are not tried.
-            self._left[split, subset] = self._left[split, subset] - used if fits.all() else 0
+            tokens = rows["tokens"][mine].astype(np.int64)
+            keep[mine] = np.cumsum(tokens) - tokens < self._left[split, subset]
+            self._left[split, subset] -= tokens[keep[mine]].sum()
         return rows[keep]

@@ -71,9 +71,8 @@ class Mixture:
             wanted = f"names {missing[0]}, which {source} does not have" if missing else "is empty"
             raise InputError(f"data.subsets {wanted}; present: {', '.join(sorted(present))}")
 
-    def quotas(self, available: dict[str, int]) -> dict[str, int]:
-        """Return how many tokens of each subset make the largest mixture in these shares that repeats no document."""
-        if self.shares is None:
-            return dict(available)
-        total = min(available.get(name, 0) / share for name, share in self.shares.items())
-        return {name: min(available.get(name, 0), round(total * share)) for name, share in self.shares.items()}
+    def quotas(self, available: dict[str, int], most: int) -> dict[str, int]:
+        """Return how many tokens of each subset make the largest mixture of at most so many that repeats no document."""
+        shares = self.shares or {name: count / max(1, sum(available.values())) for name, count in available.items()}
+        total = min([most, *(available.get(name, 0) / share for name, share in shares.items() if share)])
+        return {name: min(available.get(name, 0), round(total * share)) for name, share in shares.items()}

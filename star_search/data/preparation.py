@@ -20,6 +20,7 @@ from star_search.data.tokenise import ChunkTokeniser, Part, part_name, read_part
 
 # Of one byte of rows, how much lies on disk; for the progress bar.
 _PACKED = {"": 1.0, ".gz": 0.35, ".zst": 0.27}
+_STRETCHES = 8
 
 Report: TypeAlias = Callable[[float, int], None]
 
@@ -72,6 +73,7 @@ class Preparation:
     def __post_init__(self) -> None:
         self.damages, self._mixture = Damages(self.config), Mixture.from_config(self.config)
         self._bytes = sum(file.size for file in self.files) or 1
+        self._ends: list[_FileEnd] = []
         self._tokens = 0
         self._groups = self._group_files()
 
@@ -86,25 +88,35 @@ class Preparation:
             StarSearchError: when the hub or a process fails.
         """
         waiting: deque[tuple[_Group, _Event]] = deque()
+        ahead = 2 * self.processes if self.processes > 1 else 0
         with tokenising(self.tokeniser, self.processes) as submit:
             for pair in self._events(submit):
                 waiting.append(pair)
-                while len(waiting) > 2 * self.processes:
+                while len(waiting) > ahead:
                     self._accept(*waiting.popleft())
             while waiting:
                 self._accept(*waiting.popleft())
+        self.report(1.0, self._tokens)
         self._mixture.check_present(self.present, self.config.source)
         self.parts.sort(key=lambda part: part.name)
+        for part in self.parts:
+            self.damages.merge(part.skipped, part.named)
+        for end in sorted(self._ends, key=lambda end: end.file):
+            if end.damage:
+                self.damages.add(*end.damage)
 
     def _group_files(self) -> list[_Group]:
-        files: dict[tuple[bool, str | None], list[tuple[int, SourceFile]]] = {}
+        """Return the files by the subset that their path declares; under a budget, other files in stretches, to be read side by side."""
+        stretches = _STRETCHES if self.config.tokens is not None and self._mixture.shares is None else 1
+        files: dict[tuple[bool, str | None, int], list[tuple[int, SourceFile]]] = {}
         for number, file in enumerate(self.files):
             subset = file.declared_subset
             if subset is None or self._mixture.takes(subset):
-                files.setdefault((file.held_out, subset), []).append((number, file))
+                stretch = number * stretches // len(self.files) if subset is None else 0
+                files.setdefault((file.held_out, subset, stretch), []).append((number, file))
             else:
                 self.present.add(subset)
-        return [self._group(held_out, subset, members) for (held_out, subset), members in files.items()]
+        return [self._group(held_out, subset, members) for (held_out, subset, _), members in files.items()]
 
     def _group(self, held_out: bool, subset: str | None, files: list[tuple[int, SourceFile]]) -> _Group:
         share = max(1, sum(file.size for _, file in files)) / self._bytes
@@ -161,11 +173,11 @@ class Preparation:
             self.parts.append(part)
             group.tokens.update(part.tokens)
             self.present.update(part.present)
-            self.damages.merge(part.skipped, part.named)
             self._tokens += sum(part.tokens.values())
         elif isinstance(event, _FileEnd):
             if event.damage:
-                self.damages.add(*event.damage)
+                Damages(self.config).add(*event.damage)
+            self._ends.append(event)
             write_json(self.tokeniser.folder / f"{event.file:06d}.json", asdict(event))
         self.report(self._done(), self._tokens)
 

@@ -6,9 +6,9 @@ import io
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from tempfile import TemporaryDirectory
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 import zstandard
 
@@ -21,23 +21,30 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 4 << 20
 _ROWS = 16
+_Row: TypeAlias = tuple[bytes | None, str | None]
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Chunk:
-    """Some rows of a file, about `CHUNK_BYTES` of them: JSON lines or texts as bytes, with their subsets where a table names them."""
+    """Some rows of a file, about `CHUNK_BYTES` of them: JSON lines or texts as bytes, and the subset where a table names it."""
 
     file: SourceFile
-    number: int
-    first_row: int
-    rows: list[bytes | None]
-    subsets: list[str | None] | None = None
+    number: int = 0
+    first_row: int = 0
+    rows: list[bytes | None] = field(default_factory=list)
+    subsets: list[str | None] = field(default_factory=list)
+    size: int = 0
 
-    @property
-    def size(self) -> int:
-        """Bytes of its rows."""
-        return sum(len(row or b"") for row in self.rows)
+    def add(self, row: bytes | None, subset: str | None) -> None:
+        """Append a row."""
+        self.rows.append(row)
+        self.subsets.append(subset)
+        self.size += len(row or b"")
+
+    def next(self) -> Chunk:
+        """Return the empty chunk that follows."""
+        return Chunk(self.file, self.number + 1, self.first_row + len(self.rows))
 
 
 class Unreadable(Exception):
@@ -55,50 +62,49 @@ def read_chunks(file: SourceFile, text_field: str) -> Iterator[Chunk]:
         Unreadable: when the file is cut off, damaged, of another schema or without rows; what was read before is yielded first.
         StarSearchError: when the hub does not give the file.
     """
-    rows: list[bytes | None] = []
-    subsets: list[str | None] = []
-    number = first = size = 0
-    reader, damage = _rows(file, text_field), None
-    while True:
-        try:
-            row, subset = next(reader)
-        except StopIteration:
-            break
-        except _damages() as error:
-            damage = error
-            break
-        rows.append(row)
-        subsets.append(subset)
-        size += len(row or b"")
-        if size >= CHUNK_BYTES:
-            yield Chunk(file, number, first, rows, subsets if file.layout == "table" else None)
-            number, first, size, rows, subsets = number + 1, first + len(rows), 0, [], []
-    if rows:
-        yield Chunk(file, number, first, rows, subsets if file.layout == "table" else None)
+    chunk, damage = Chunk(file), None
+    for row in _rows_or_damage(file, text_field):
+        if isinstance(row, Unreadable):
+            damage = row
+        else:
+            chunk.add(*row)
+        if chunk.size >= CHUNK_BYTES:
+            yield chunk
+            chunk = chunk.next()
+    if chunk.rows:
+        yield chunk
     if damage is not None:
-        raise _named(damage, first + len(rows)) from None
-    if not first + len(rows):
-        raise Unreadable("unreadable", "holds no documents", 0)
+        raise damage
+
+
+def _rows_or_damage(file: SourceFile, text_field: str) -> Iterator[_Row | Unreadable]:
+    """Yield a file's rows, and at the end what is wrong with it."""
+    count = 0
+    try:
+        for row in _rows(file, text_field):
+            yield row
+            count += 1
+    except Unreadable as damage:
+        yield damage
+    except _damages() as error:
+        yield Unreadable("unreadable", f"cannot be read: {getattr(error, 'strerror', None) or _first_line(error)}", count)
+    else:
+        if not count:
+            yield Unreadable("unreadable", "holds no documents", 0)
 
 
 def _damages() -> tuple[type[Exception], ...]:
     import pyarrow
 
     # gzip reports a bad header and a bad checksum as an OSError; those of the hub are StarSearchErrors by now.
-    return (Unreadable, EOFError, OSError, zlib.error, zstandard.ZstdError, pyarrow.ArrowException)
-
-
-def _named(damage: Exception, row: int) -> Unreadable:
-    if isinstance(damage, Unreadable):
-        return damage
-    return Unreadable("unreadable", f"cannot be read: {getattr(damage, 'strerror', None) or _first_line(damage)}", row)
+    return (EOFError, OSError, zlib.error, zstandard.ZstdError, pyarrow.ArrowException)
 
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def _rows(file: SourceFile, text_field: str) -> Iterator[tuple[bytes | None, str | None]]:
+def _rows(file: SourceFile, text_field: str) -> Iterator[_Row]:
     """Yield each row's bytes, without a byte order mark, and its subset where a table has the column."""
     if file.is_remote:
         with hub_errors(file.address):
@@ -107,7 +113,7 @@ def _rows(file: SourceFile, text_field: str) -> Iterator[tuple[bytes | None, str
         yield from _table_rows(file, text_field) if file.layout == "table" else _byte_rows(file)
 
 
-def _byte_rows(file: SourceFile) -> Iterator[tuple[bytes | None, str | None]]:
+def _byte_rows(file: SourceFile) -> Iterator[_Row]:
     from star_search.data.builder import Bytes
 
     with _silence(), _temporary_cache() as cache:
@@ -119,7 +125,7 @@ def _byte_rows(file: SourceFile) -> Iterator[tuple[bytes | None, str | None]]:
             at_start = False
 
 
-def _table_rows(file: SourceFile, text_field: str) -> Iterator[tuple[bytes | None, str | None]]:
+def _table_rows(file: SourceFile, text_field: str) -> Iterator[_Row]:
     import pyarrow
 
     features = _table(file).features

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from glob import escape, glob
-from hashlib import file_digest
 from pathlib import Path, PurePosixPath
 
 from star_search.data.mixture import KNOWN_SUBSETS
@@ -42,6 +41,11 @@ class SourceFile:
     def is_remote(self) -> bool:
         """Whether it lies on the hub."""
         return self.address.startswith(HUB_SCHEME)
+
+    @property
+    def commit(self) -> str:
+        """The commit that it is read at, empty on disk."""
+        return self.address.partition("@")[2].partition("/")[0] if self.is_remote else ""
 
     @property
     def pattern(self) -> str:
@@ -111,21 +115,6 @@ def one_kind(files: list[SourceFile]) -> list[SourceFile]:
         if kind := [file for file in files if PurePosixPath(file.plain_name).suffix == suffix]:
             return kind
     return []
-
-
-def content_identity(file: SourceFile) -> str:
-    """Return what a file's content is known by: on the hub its object id there, on disk its sha256.
-
-    Raises:
-        InputError: when it cannot be read.
-    """
-    if file.identity:
-        return file.identity
-    try:
-        with Path(file.address).open("rb") as stream:
-            return file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"{file.address} cannot be read: {error.strerror or error}") from None
 
 
 def _below(folder: Path) -> Iterable[Path]:

@@ -2,6 +2,8 @@
 
 from hashlib import sha256
 
+from star_search.config import DataConfig
+
 SPLIT_VERSION = 2
 SPLITS = ("train", "validation", "test")
 
@@ -11,18 +13,21 @@ def document_digest(text: str) -> bytes:
     return sha256(text.encode()).digest()
 
 
-def split_of(digest: bytes, validation_fraction: float, test_fraction: float, held_out: bool = False) -> str:
+def split_of(digest: bytes, config: DataConfig, held_out: bool = False) -> str:
     """Return a document's split; adding documents or changing the seed moves none.
 
-    Hashes from 0 up to the validation fraction of their range validate, the test fraction after it tests. Documents of a source
-    that is all held out go to those two alone, in the same proportion.
+    Hashes from 0 up to the validation fraction of their range validate, the test fraction after it tests. With a held-out source,
+    its documents go to those two alone, in the same proportion, and all others train.
     """
+    validation, test = config.validation_fraction, config.test_fraction
     place = int.from_bytes(digest[:8], "big") / 2**64
-    if held_out:
-        place *= validation_fraction + test_fraction
-    if place < validation_fraction:
+    if config.held_out_source is not None:
+        if not held_out:
+            return "train"
+        place *= validation + test
+    if place < validation:
         return "validation"
-    return "test" if held_out or place < validation_fraction + test_fraction else "train"
+    return "test" if place < validation + test else "train"
 
 
 def order_key(digest: bytes, seed: int) -> bytes:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from star_search.config import DataConfig
+from star_search.data.building import build, read_index, remove_parts
 from star_search.data.corpus import source_files
-from star_search.data.files import write_json
-from star_search.data.layout import Layout
-from star_search.data.mixture import Mixture
-from star_search.data.preparation import Preparation, Report
-from star_search.data.sources import SourceFile, content_identity
-from star_search.data.split import SPLIT_VERSION
-from star_search.data.tokenise import ChunkTokeniser
+from star_search.data.fingerprint import content_identity, determines_of, fingerprint_of
+from star_search.data.preparation import Report
+from star_search.data.sources import SourceFile
 from star_search.data.tokenizer import Tokenizer, load_tokenizer
 from star_search.data.tokens import SplitTokens
 from star_search.errors import InputError, StarSearchError
-
-SCHEMA_VERSION = 2
-_INDEX = "index.json"
-# Below this many bytes on disk a second process takes longer to start than it saves.
-_BYTES_PER_PROCESS = 4_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,11 +96,6 @@ def default_cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "star-search"
 
 
-def fingerprint_of(determines: dict[str, Any]) -> str:
-    """Return the fingerprint of what determines a store."""
-    return sha256(json.dumps(determines).encode()).hexdigest()
-
-
 @dataclass(frozen=True)
 class _Place:
     """Where the store of a configuration lies, or is to lie, and what determines it."""
@@ -125,15 +110,15 @@ class _Place:
     def of(cls, config: DataConfig, cache_folder: Path, refresh: bool) -> _Place:
         """Look up the source's files; a store that `data.store` names can do without them."""
         tokenizer = load_tokenizer(config.tokenizer)
-        recorded = None if config.store is None else _read_index(Path(config.store))
+        recorded = None if config.store is None else read_index(Path(config.store))
         try:
             files = source_files(config, cache_folder, refresh)
-            named = [[file.name, content_identity(file), file.held_out] for file in files]
+            named = [[file.name, content_identity(file, cache_folder), file.held_out] for file in files]
         except StarSearchError:
             if recorded is None:
                 raise
             files, named = [], recorded["determines"]["files"]
-        determines = _determines(config, tokenizer, named)
+        determines = determines_of(config, tokenizer, named)
         folder = cache_folder / fingerprint_of(determines) if config.store is None else Path(config.store)
         return cls(folder, config, tokenizer, files, determines)
 
@@ -152,7 +137,7 @@ class _Place:
         Raises:
             InputError: when what lies there is no store, a damaged one that `data.store` names, or another's.
         """
-        index = _read_index(self.folder)
+        index = read_index(self.folder)
         try:
             if index is None:
                 self._refuse_foreign()
@@ -211,42 +196,20 @@ class _Place:
             shutil.rmtree(self._building, ignore_errors=True)
 
     def build(self, processes: int | None, report: Report) -> TokenStore:
-        """Make the store; parts that a killed process left are used."""
-        parts = self._building / "parts"
-        parts.mkdir(exist_ok=True)
-        count = processes or self._processes()
-        preparation = Preparation(self.config, self.files, ChunkTokeniser(self.config, self.tokenizer, parts), count, report)
-        try:
-            preparation.run()
-        except InputError:
-            # Whatever mends it changes the fingerprint: nobody would come back to these parts.
-            shutil.rmtree(self._building, ignore_errors=True)
-            raise
-        layout = Layout(preparation.parts, parts, self._building, self.tokenizer.dtype, Mixture.from_config(self.config))
-        index = self._header() | layout.write()
-        index |= {"skipped": dict(sorted(preparation.damages.counts.items())), "skipped_first": preparation.damages.named}
-        write_json(self._building / _INDEX, index)
-        shutil.rmtree(parts)
+        """Make the store; what a killed process left is used."""
+        if read_index(self._building) is None:
+            try:
+                build(self._building, self.config, self.tokenizer, self.files, self.determines, processes, report)
+            except InputError:
+                # Whatever mends it changes the fingerprint: nobody would come back to these parts.
+                shutil.rmtree(self._building, ignore_errors=True)
+                raise
+        remove_parts(self._building)
         self._publish()
         store = self.open()
         if store is None:
             raise StarSearchError(f"the token store {self.folder} was damaged while it was written; run the command again")
         return store
-
-    def _processes(self) -> int:
-        if self.tokenizer.name == "bytes":
-            return 1
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return max(1, min(cores, sum(file.size for file in self.files) // _BYTES_PER_PROCESS))
-
-    def _header(self) -> dict[str, Any]:
-        return {
-            "fingerprint": self.fingerprint,
-            "source": self.config.source,
-            "tokenizer": self.tokenizer.name,
-            "token_bytes": self.tokenizer.dtype.itemsize,
-            "determines": self.determines,
-        }
 
     def _publish(self) -> None:
         if self.folder.exists() and any(self.folder.iterdir()):
@@ -256,33 +219,6 @@ class _Place:
             shutil.rmtree(damaged)
         self._building.rename(self.folder)
         (self.folder / "lock").unlink()
-
-
-def _determines(config: DataConfig, tokenizer: Tokenizer, files: list[list[Any]]) -> dict[str, Any]:
-    mixture = Mixture.from_config(config)
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "split_version": SPLIT_VERSION,
-        "files": files,
-        "text_field": config.text_field,
-        "subsets": None if mixture.names is None else list(mixture.names),
-        "shares": mixture.shares,
-        "tokens": config.tokens,
-        "tokenizer": tokenizer.fingerprint,
-        "validation_fraction": config.validation_fraction,
-        "test_fraction": config.test_fraction,
-        "longest_document_bytes": config.longest_document_bytes,
-        "damaged": config.damaged.model_dump(),
-        "seed": config.seed,
-    }
-
-
-def _read_index(folder: Path) -> dict[str, Any] | None:
-    try:
-        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return index if isinstance(index, dict) and isinstance(index.get("determines"), dict) else None
 
 
 def _open_split(folder: Path, split: str, index: dict[str, Any], tokenizer: Tokenizer) -> SplitTokens:

@@ -118,9 +118,9 @@ class ChunkTokeniser:
     def _row(
         self, document: Document, held_out: bool, read: int, start: int, count_tokens: int, subsets: dict[str, int]
     ) -> tuple[Any, ...]:
-        digest, config = document_digest(document.text), self.config
-        split = split_of(digest, config.validation_fraction, config.test_fraction, held_out)
-        key = struct.unpack(">2Q", order_key(digest, config.seed)[:16])
+        digest = document_digest(document.text)
+        split = split_of(digest, self.config, held_out)
+        key = struct.unpack(">2Q", order_key(digest, self.config.seed)[:16])
         subset = subsets.setdefault(document.subset, len(subsets))
         return key, read, start, 0, count_tokens, len(document.text.encode()), subset, SPLITS.index(split)
 

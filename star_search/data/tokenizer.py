@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -15,15 +15,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from star_search.data.pieces import batches, cut
 from star_search.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     import tokenizers
 
 END_OF_TEXT = "<|endoftext|>"
-_PIECE_CHARACTERS = 1_000_000
-_CUT_WINDOW = 10_000
-_WORD_END = re.compile(r"(?<=[^\W_])\s")
 _FILE = "tokenizer.json"
 _HUB_NAME = re.compile(r"(?P<repository>[A-Za-z0-9][\w.-]*/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 TOKENIZER_FOLDER = Path(__file__).parent / "tokenizers"
@@ -101,9 +99,9 @@ class FileTokenizer(Tokenizer):
         return counts
 
     def encode_batch(self, texts: Sequence[str]) -> list[TokenArray]:
-        pieces = [(number, piece) for number, text in enumerate(texts) for piece in _pieces(text)]
+        pieces = [(number, piece) for number, text in enumerate(texts) for piece in cut(text)]
         ids: list[list[TokenArray]] = [[] for _ in texts]
-        for batch in _batches_of(pieces):
+        for batch in batches(pieces):
             encodings = self._backend.encode_batch_fast([piece for _, piece in batch], add_special_tokens=False)
             for (number, _), encoding in zip(batch, encodings, strict=True):
                 ids[number].append(np.array(encoding.ids, dtype=self.dtype))
@@ -111,37 +109,6 @@ class FileTokenizer(Tokenizer):
 
     def decode(self, ids: Iterable[int]) -> str:
         return str(self._backend.decode([int(token) for token in ids], skip_special_tokens=False))
-
-
-def _pieces(text: str) -> Iterator[str]:
-    """Cut a long text, for an encoding takes some hundred times the memory of its text.
-
-    A cut falls before white space that follows a letter or digit: there the usual patterns of byte-level tokenizers divide words
-    anyway, so that the tokens are those of the whole. Only a stretch of a million characters without such a place is cut elsewhere.
-    """
-    start = 0
-    while len(text) - start > _PIECE_CHARACTERS:
-        end = start + _PIECE_CHARACTERS
-        places = [match.start() for match in _WORD_END.finditer(text, end - _CUT_WINDOW, end)]
-        if not places:
-            places = [match.start() for match in _WORD_END.finditer(text, start + 1, end)]
-        end = places[-1] if places else end
-        yield text[start:end]
-        start = end
-    yield text[start:]
-
-
-def _batches_of(pieces: list[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]:
-    """Yield the pieces in order, about a million characters at a time."""
-    batch, size = [], 0
-    for number, piece in pieces:
-        batch.append((number, piece))
-        size += len(piece)
-        if size >= _PIECE_CHARACTERS:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
 
 
 def load_tokenizer(name: str) -> Tokenizer:

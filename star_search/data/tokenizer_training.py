@@ -21,8 +21,7 @@ SMALLEST_VOCABULARY = 257
 def training_texts(config: DataConfig, cache_folder: Path) -> Iterator[str]:
     """Yield the texts that a tokenizer may see: no validation or test document is among them."""
     for document, held_out in read_documents(config, cache_folder):
-        digest = document_digest(document.text)
-        if split_of(digest, config.validation_fraction, config.test_fraction, held_out) == "train":
+        if split_of(document_digest(document.text), config, held_out) == "train":
             yield document.text
 
 

@@ -16,13 +16,14 @@ def provenance(
     config: SearchConfig, store: TokenStore, devices: list[str], unigram_loss: float, reference_point: list[float]
 ) -> dict[str, Any]:
     """Return versions, machine, seeds, threads, data fingerprint, and the point that hypervolumes are measured from."""
+    catalogue = load_catalogue(config.space.catalogue)
     return {
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
         "machine": {"system": platform.system(), "architecture": platform.machine(), "cores": os.cpu_count()},
         "devices": devices,
         "threads_per_candidate": config.workers.threads,
         "seed": config.algorithm.seed,
-        "catalogue": {"name": config.space.catalogue, "version": load_catalogue(config.space.catalogue).version},
+        "catalogue": {"name": catalogue.name, "version": catalogue.version},
         "data": {
             "fingerprint": store.fingerprint,
             "tokenizer": store.tokenizer.name,

@@ -118,7 +118,7 @@ def _weights(exported: Exported, tokenizer: Tokenizer) -> dict[str, Tensor]:
     with torch.device("meta"):
         space = config.space
         model = LanguageModel.from_genome(
-            exported.record.canonical, space.width, tokenizer.vocabulary_size, space.catalogue, config.backbone.residual
+            exported.record.canonical, space.width, tokenizer.vocabulary_size, exported.view.catalogue, config.backbone.residual
         )
     expected, found = ({name: tuple(tensor.shape) for name, tensor in tensors.items()} for tensors in (model.state_dict(), state))
     wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
@@ -138,7 +138,7 @@ def _config(exported: Exported, tokenizer: Tokenizer) -> dict[str, Any]:
         "model_type": "star",
         "dtype": "float32",
         "genome": exported.record.canonical,
-        "catalogue": catalogue.name,
+        "catalogue": catalogue.source,
         "catalogue_version": catalogue.version,
         "width": config.space.width,
         "depth": config.space.depth,

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from star_search.genome.catalogue import load_catalogue
+from star_search.genome.catalogue import Catalogue, load_catalogue
 from star_search.model.cache import DecodingCache
 from star_search.model.language_model import LanguageModel
 
@@ -36,7 +36,7 @@ class StarConfig(PretrainedConfig):
     def __init__(
         self,
         genome: str = "11111-91111",
-        catalogue: str = "star",
+        catalogue: str | dict[str, Any] = "star",
         catalogue_version: int = 1,
         width: int = 64,
         residual: Literal["plain", "scaled"] = "plain",
@@ -111,9 +111,9 @@ class StarForCausalLM(PreTrainedModel, GenerationMixin):
 
     def __init__(self, config: StarConfig) -> None:
         super().__init__(config)
-        _check_catalogue(config)
+        catalogue = _catalogue(config)
         self.model = LanguageModel.from_genome(
-            config.genome, config.width, config.vocab_size, config.catalogue, config.residual, router_top_k=config.router_top_k
+            config.genome, config.width, config.vocab_size, catalogue, config.residual, router_top_k=config.router_top_k
         )
         self.post_init()
 
@@ -158,14 +158,15 @@ class StarForCausalLM(PreTrainedModel, GenerationMixin):
         return output if as_dictionary else output.to_tuple()
 
 
-def _check_catalogue(config: StarConfig) -> None:
-    """Refuse a catalogue older than the one that the genome was written with; ids are only ever added."""
-    installed = load_catalogue(config.catalogue).version
-    if installed < config.catalogue_version:
+def _catalogue(config: StarConfig) -> Catalogue:
+    """Return the catalogue; refuse one older than that the genome was written with; ids are only ever added."""
+    catalogue = load_catalogue(config.catalogue)
+    if catalogue.version < config.catalogue_version:
         raise ValueError(
-            f"the model needs version {config.catalogue_version} of catalogue {config.catalogue} and the installed star-search has "
-            f"version {installed}: upgrade star-search"
+            f"the model needs version {config.catalogue_version} of catalogue {catalogue.name} and the installed star-search has "
+            f"version {catalogue.version}: upgrade star-search"
         )
+    return catalogue
 
 
 def _refuse_padding(attention_mask: Tensor | None, while_decoding: bool) -> None:

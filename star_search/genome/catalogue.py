@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -43,7 +44,12 @@ class Catalogue:
     @property
     def is_shipped(self) -> bool:
         """Whether its name alone says what it holds."""
-        return self.name in shipped_catalogues() and load_catalogue(self.name).classes == self.classes
+        return self.name in shipped_catalogues() and load_catalogue(self.name) == self
+
+    @property
+    def source(self) -> str | dict[str, Any]:
+        """What `load_catalogue` reads it from again anywhere, plain as JSON: the name of a shipped one, all of one of the user's."""
+        return self.name if self.is_shipped else json.loads(json.dumps(self.data))
 
     def span(self) -> str:
         """Return the ids as a short text."""
@@ -78,13 +84,15 @@ def as_catalogue(catalogue: Catalogue | str) -> Catalogue:
     return load_catalogue(catalogue) if isinstance(catalogue, str) else catalogue
 
 
-def load_catalogue(name: str) -> Catalogue:
-    """Return a shipped catalogue by name, or one of the user's by the path of its YAML file.
+def load_catalogue(source: str | Mapping[str, Any]) -> Catalogue:
+    """Return a shipped catalogue by name, or one of the user's by the path of its YAML file or by what stands in it.
 
     Raises:
-        InputError: for an unknown name, or naming the class and gene that is wrong in the file.
+        InputError: for an unknown name, or naming the class and gene that is wrong.
     """
-    return _shipped(name) if name in shipped_catalogues() else _from_file(name)
+    if isinstance(source, Mapping):
+        return catalogue_from(source, f"catalogue {source.get('name')}")
+    return _shipped(source) if source in shipped_catalogues() else _from_file(source)
 
 
 @cache
@@ -95,10 +103,19 @@ def _shipped(name: str) -> Catalogue:
 def _from_file(name: str) -> Catalogue:
     path = Path(name).expanduser()
     if path.is_file():
-        return catalogue_from(read_yaml_mapping(path), f"catalogue {name}")
+        return catalogue_from(_self_contained(read_yaml_mapping(path), path.parent), f"catalogue {name}")
     if path.suffix in (".yaml", ".yml") or path.name != name:
         raise InputError(f"catalogue file {name} does not exist")
     raise InputError(f"unknown catalogue '{name}'{did_you_mean(name, shipped_catalogues())}")
+
+
+def _self_contained(data: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+    """Return what stands in a file with another file that it builds on, found from its folder, in place of that one's path."""
+    for key in ("base", "extends"):
+        other = data.get(key)
+        if isinstance(other, str) and other not in shipped_catalogues() and (folder / other).is_file():
+            data = {**data, key: dict(_from_file(str(folder / other)).data)}
+    return data
 
 
 def catalogue_from(data: Mapping[str, Any], where: str) -> Catalogue:
@@ -114,15 +131,21 @@ def catalogue_from(data: Mapping[str, Any], where: str) -> Catalogue:
     rows = data.get("classes")
     if not isinstance(rows, Mapping) or not rows:
         raise InputError(f"{where}: classes must map ids to classes, got {rows!r}")
+    # Keys of JSON are text.
+    rows = {int(key) if isinstance(key, str) and key.isdecimal() else key: row for key, row in rows.items()}
     for class_id in rows:
         check_whole(class_id, f"{where}: class id", 1, HIGHEST_ID)
     if "base" in data:
-        base = load_catalogue(check_text(data["base"], f"{where}: base"))
+        base = _other(data["base"], f"{where}: base")
         chosen = {new: replace(base[check_whole(old, f"{where}: class {new}", 1)], id=new) for new, old in rows.items()}
         return Catalogue(name, version, chosen, dict(data))
-    classes = dict(load_catalogue(check_text(data["extends"], f"{where}: extends")).classes) if "extends" in data else {}
+    classes = dict(_other(data["extends"], f"{where}: extends").classes) if "extends" in data else {}
     for class_id, row in rows.items():
         if class_id in classes:
             raise InputError(f"{where}: class {class_id} is {classes[class_id].name} already; ids keep their meaning, take a new one")
         classes[class_id] = read_class(class_id, row, classes, where)
     return Catalogue(name, version, classes, dict(data))
+
+
+def _other(source: Any, where: str) -> Catalogue:
+    return load_catalogue(source if isinstance(source, Mapping) else check_text(source, where))

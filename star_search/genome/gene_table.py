@@ -6,7 +6,15 @@ from typing import Any
 
 from star_search.genome.catalogue import Catalogue
 from star_search.genome.encoding import format_digit
-from star_search.genome.genes import CHANNEL_MIXING, NONLINEARITY, PARAMETRISATION, SPARSITY, TOKEN_MIXING
+from star_search.genome.genes import (
+    CHANNEL_MIXING,
+    FEATURIZER_CHANNEL_MIXING,
+    FEATURIZER_TOKEN_MIXING,
+    NONLINEARITY,
+    PARAMETRISATION,
+    SPARSITY,
+    TOKEN_MIXING,
+)
 from star_search.genome.liv_class import LIVClass
 
 
@@ -32,8 +40,8 @@ def gene_table(catalogue: Catalogue) -> dict[str, Any]:
             {"gene": "channel mixing", "values": _texts(CHANNEL_MIXING)},
         ],
         "featurizer": [
-            {"gene": "token mixing", "values": {"1": "each token alone", "3": "causal depthwise convolution of length 3, or a kernel"}},
-            {"gene": "channel mixing", "values": _texts(CHANNEL_MIXING)},
+            {"gene": "token mixing", "values": _texts(FEATURIZER_TOKEN_MIXING)},
+            {"gene": "channel mixing", "values": _texts(FEATURIZER_CHANNEL_MIXING)},
             {"gene": "expansion factor", "meaning": "features per channel or head, for example the state size"},
             {"gene": "repeat factor", "meaning": "how many heads read the same features"},
             {"gene": "parametrisation", "values": _texts(PARAMETRISATION)},

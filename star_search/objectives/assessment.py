@@ -18,6 +18,7 @@ from star_search.config import SearchConfig
 from star_search.data.store import prepare
 from star_search.data.stream import TokenStream
 from star_search.data.unigram import unigram_loss
+from star_search.genome.catalogue import load_catalogue
 from star_search.genome.encoding import Genome
 from star_search.model.language_model import LanguageModel
 from star_search.objectives.assignment import Assessed, Assignment
@@ -95,7 +96,7 @@ class Assessor:
             assignment.canonical,
             space.width,
             self.store.vocabulary_size,
-            space.catalogue,
+            load_catalogue(space.catalogue),
             backbone.residual,
             self.config.training.dropout,
             backbone.initialisation,

@@ -217,3 +217,30 @@ def test_on_a_terminal_bars_are_drawn_and_failures_stay(tmp_path, longer):
     assert "candidate 0" in text
     assert "generation 0: front of " in text
     assert "Traceback" not in text
+
+
+@pytest.mark.slow
+def test_killed_while_the_text_is_prepared_and_while_candidates_train_it_ends_with_the_same_archive(evolve, tmp_path, monkeypatch):
+    """On two workers, with a text of 8 MB that two processes tokenise."""
+    source = tmp_path / "long.jsonl"
+    lines = (json.dumps({"text": f"{number} " + "the cat sat on the mat. " * 200}) for number in range(1750))
+    source.write_text("\n".join(lines) + "\n")
+    changes = {"source": str(source), "validation_fraction": 0.1, "tokenizer": "embedded-bpe-4096"}
+    configuration = write_configuration(tmp_path, source, algorithm={"generations": 1}, training={"tokens": 8192}, data=changes)
+    arguments = ("--config", configuration, "--workers=2", "--quiet", "--resume", "--run-dir")
+    expected = evolve(*arguments, tmp_path / "expected", STAR_SEARCH_CACHE=str(tmp_path / "cache 0"))
+    assert expected.process.communicate() == ("", "")
+
+    cache = tmp_path / "cache 1"
+    search = evolve(*arguments, tmp_path / "run", STAR_SEARCH_CACHE=str(cache))
+    search.wait_until(lambda: any(cache.glob(".*.building/parts/*.tokens")))
+    search.kill()
+    assert not (tmp_path / "run").exists()
+    assert [path.name for path in cache.iterdir() if not path.name.startswith(".")] == []
+    search = evolve(*arguments, tmp_path / "run", STAR_SEARCH_CACHE=str(cache))
+    search.wait_for_training()
+    search.kill()
+    assert len(list((tmp_path / "run" / "candidates").glob("*.json"))) < 8
+    last = evolve(*arguments, tmp_path / "run", STAR_SEARCH_CACHE=str(cache))
+    assert last.process.communicate() == ("", "")
+    assert_equal(tmp_path / "run", RunDirectory.open(tmp_path / "expected"))

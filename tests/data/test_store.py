@@ -109,7 +109,7 @@ def test_the_fingerprint_ignores_where_the_source_lies_and_what_is_not_data(conf
 
 def _count_builds(monkeypatch):
     builds = []
-    monkeypatch.setattr("star_search.data.store.Preparation", lambda *arguments: builds.append(1) or Preparation(*arguments))
+    monkeypatch.setattr("star_search.data.building.Preparation", lambda *arguments: builds.append(1) or Preparation(*arguments))
     return builds
 
 
@@ -173,12 +173,12 @@ def test_processes_that_start_together_agree(config, cache_folder):
 KILLED = """
 import os, signal, sys
 from star_search.config import DataConfig
-from star_search.data import store
+from star_search.data import building, store
 from pathlib import Path
 place = sys.argv[2]
 def die(*_, **__): os.kill(os.getpid(), signal.SIGKILL)
-if place == "in the layout": store.Layout.write = die
-if place == "before the index": store.write_json = die
+if place == "in the layout": building.Layout.write = die
+if place == "before the index": building.write_json = die
 if place == "before the rename": Path.rename = die
 if place == "after the rename":
     rename = Path.rename
@@ -248,6 +248,21 @@ def test_a_store_of_another_fingerprint_is_refused_with_both_shown(config, cache
     index.write_text(index.read_text().replace(second.fingerprint, first.fingerprint))
     with pytest.raises(InputError, match=f"says that its fingerprint is {shown[0]}, and what it records comes to {shown[1]}"):
         find(config)
+
+
+def test_a_large_file_is_hashed_once_until_it_changes(config, corpus, cache_folder, monkeypatch):
+    monkeypatch.setattr("star_search.data.fingerprint._LARGE_BYTES", 1)
+    first = prepare(config).fingerprint
+    hashed = []
+    monkeypatch.setattr("star_search.data.fingerprint._sha256", lambda address: hashed.append(address) or "0" * 64)
+    assert prepare(config).fingerprint == first and hashed == []
+    with (corpus / "z.jsonl").open("a") as stream:
+        stream.write('{"text": "new"}\n')
+    assert find(config) is None and hashed == [str(corpus / "z.jsonl")]
+    for path in (cache_folder / "hashes").iterdir():
+        path.write_text("[")
+    hashed.clear()
+    assert find(config) is None and len(hashed) == 2
 
 
 class TestChosenFolder:

@@ -3,6 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from star_search.config import DataConfig
+from star_search.data.store import prepare
 from star_search.data.stream import TokenStream, _order
 from star_search.errors import InputError
 
@@ -93,3 +95,47 @@ def test_refuses_a_split_shorter_than_a_sequence(store, split):
 def test_exactly_one_sequence_is_enough(store):
     stream = TokenStream(store, len(store.validation) - 1, rows=2, seed=0)
     assert stream.validation_batches(10**9, rows=2).count_tokens == len(store.validation) - 1
+
+
+def test_every_target_has_the_subset_of_its_document(corpus):
+    store = prepare(DataConfig(source=str(corpus), validation_fraction=0.3, test_fraction=0.2))
+    stream = TokenStream(store, T, rows=1, seed=0)
+    for batches in (stream.validation_batches(10**9, rows=4), stream.test_batches(10**9, rows=4)):
+        tokens, subset = store.split(batches.split)[1:], 0
+        # Alpha's documents begin with d, beta's with o; the end of text, 256, belongs to the document that it ends.
+        names, start = [], True
+        for token in store.split(batches.split)[:].tolist():
+            subset = {ord("d"): "alpha", ord("o"): "beta"}[token] if start else subset
+            names.append(subset)
+            start = token == 256
+        expected = names[1 : len(batches.targets) + 1]
+        assert [store.subsets[number] for number in batches.subsets] == expected
+        assert batches.targets.tolist() == tokens[: len(expected)].tolist()
+
+
+def test_losses_are_summed_by_subset(corpus):
+    store = prepare(DataConfig(source=str(corpus), validation_fraction=0.3, test_fraction=0.2))
+    batches = TokenStream(store, T, rows=1, seed=0).validation_batches(10**9, rows=4)
+    losses = np.where(batches.subsets == store.subsets.index("beta"), 3.0, 1.0)
+    found = batches.by_subset(losses)
+    assert {name: loss for name, (loss, _, _) in found.items()} == {"alpha": 1.0, "beta": 3.0}
+    assert sum(count for _, count, _ in found.values()) == batches.count_tokens
+    assert sum(size for _, _, size in found.values()) == batches.count_bytes
+
+
+def test_a_search_does_not_read_the_test_split(corpus):
+    config = DataConfig(source=str(corpus), validation_fraction=0.3, test_fraction=0.2)
+    for path in prepare(config).folder.glob("test-*"):
+        path.unlink()
+    store = prepare(config)
+    stream = TokenStream(store, T, rows=1, seed=0)
+    assert stream.batch(0)[0].shape == (1, T) and stream.validation_batches(T, rows=1).count_tokens == T
+    with pytest.raises(OSError, match=r"test-00000\.npy"):
+        stream.test_batches(T, rows=1)
+
+
+def test_refuses_a_test_split_that_is_not_there(corpus):
+    store = prepare(DataConfig(source=str(corpus), validation_fraction=0.3, test_fraction=0.0))
+    with pytest.raises(InputError) as caught:
+        TokenStream(store, T, rows=1, seed=0).test_batches(T, rows=1)
+    assert str(caught.value) == "the test split has 0 tokens, and one sequence of training.sequence_length 16 needs 17"

@@ -9,9 +9,11 @@ import tokenizers
 from hypothesis import given
 from hypothesis import strategies as st
 
+from star_search.data.pieces import cut
 from star_search.data.tokenizer import END_OF_TEXT, TOKENIZER_FOLDER, load_tokenizer
 from star_search.errors import InputError
 
+ROOT = Path(__file__).parents[2]
 BYTES = load_tokenizer("bytes")
 BPE = load_tokenizer("embedded-bpe-4096")
 BYTES_BY_LIBRARY = tokenizers.Tokenizer.from_str(BYTES.to_json())
@@ -118,9 +120,33 @@ def test_refuses_a_tokenizer_that_is_not_byte_level(tmp_path: Path):
     assert _refusal(str(path)) == f"data.tokenizer {path} is not byte-level, so the bytes of its tokens cannot be counted"
 
 
+def test_a_folder_stands_for_the_file_in_it(tmp_path: Path):
+    (tmp_path / "tokenizer.json").write_text(BPE.to_json(), encoding="utf-8")
+    assert load_tokenizer(str(tmp_path)).fingerprint == BPE.fingerprint
+    assert _refusal(str(tmp_path.parent)) == f"data.tokenizer {tmp_path.parent}/tokenizer.json cannot be read: No such file or directory"
+
+
+TEXT = "".join(f"Line {k}: some_words(x) = {k * 7};\n\n  indented, naïve 第{k}行 \t'quoted' and don't\r\n" for k in range(3000))
+
+
+@pytest.mark.parametrize("piece", [100, 1000, 50_000])
+def test_a_long_text_is_cut_without_a_trace(monkeypatch, piece):
+    whole = BPE.encode_batch([TEXT, "short"])
+    monkeypatch.setattr("star_search.data.pieces.PIECE_CHARACTERS", piece)
+    monkeypatch.setattr("star_search.data.pieces._CUT_WINDOW", piece // 10)
+    pieces = BPE.encode_batch([TEXT, "short", ""])
+    assert len(list(cut(TEXT))) > len(TEXT) // piece
+    assert [ids.tolist() for ids in pieces] == [*(ids.tolist() for ids in whole), []]
+
+
+def test_a_text_without_a_place_to_cut_is_kept_whole_all_the_same(monkeypatch):
+    monkeypatch.setattr("star_search.data.pieces.PIECE_CHARACTERS", 100)
+    assert BPE.decode(BPE.encode_batch(["x" * 950])[0]) == "x" * 950
+
+
 @pytest.mark.slow
-def test_the_script_reproduces_the_shipped_tokenizer(tmp_path: Path):
-    script = Path(__file__).parents[2] / "scripts" / "train_tokenizer.py"
+def test_the_command_reproduces_the_shipped_tokenizer(tmp_path: Path):
     output = tmp_path / "again.json"
-    subprocess.run([sys.executable, script, "--output", output], check=True, env={"PYTHONPATH": str(script.parents[1])})
+    main = "from star_search.cli import main; main()"
+    subprocess.run([sys.executable, "-c", main, "data", "train-tokenizer", "--output", output], check=True, env={"PYTHONPATH": str(ROOT)})
     assert output.read_bytes() == (TOKENIZER_FOLDER / "embedded-bpe-4096.json").read_bytes()

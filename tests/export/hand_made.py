@@ -8,6 +8,7 @@ import torch
 
 from star_search.config import SearchConfig, parse_configuration
 from star_search.data.tokenizer import load_tokenizer
+from star_search.genome.catalogue import load_catalogue
 from star_search.genome.encoding import Genome
 from star_search.model.language_model import LanguageModel
 from star_search.objectives.assignment import Assignment
@@ -49,7 +50,7 @@ def provenance(fingerprint: str = "0" * 64) -> dict[str, Any]:
 def lively_model(genome: str, config: SearchConfig, seed: int = 0) -> LanguageModel:
     """Return a model whose every weight is far from what it starts with, so that a lost one shows."""
     space, size = config.space, load_tokenizer(config.data.tokenizer).vocabulary_size
-    model = LanguageModel.from_genome(genome, space.width, size, space.catalogue, config.backbone.residual, seed=seed)
+    model = LanguageModel.from_genome(genome, space.width, size, load_catalogue(space.catalogue), config.backbone.residual, seed=seed)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -60,7 +61,7 @@ def lively_model(genome: str, config: SearchConfig, seed: int = 0) -> LanguageMo
 
 
 def record_of(number: int, genome: str, config: SearchConfig, perplexity: float, outcome: Outcome = Outcome.ok) -> CandidateRecord:
-    canonical = Genome.parse(genome).canonical(config.space.catalogue).format()
+    canonical = Genome.parse(genome).canonical(load_catalogue(config.space.catalogue)).format()
     exact = Criteria.from_config(config).exact_values(account_of(config, Genome.parse(canonical)))
     objectives = exact | ({"perplexity": perplexity, "bits_per_byte": perplexity / 4} if outcome == Outcome.ok else {})
     assignment = Assignment(number, 0, genome, canonical, "")

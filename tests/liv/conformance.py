@@ -13,6 +13,8 @@ from star_search.liv.operator import LIV
 from star_search.model.backbone import Backbone
 from star_search.model.cache import DecodingCache
 
+VOCABULARY, LENGTH, ROWS = 64, 32, 8
+
 
 def outputs_and_gradients(module: LIV | Backbone, x: Tensor, weights: Tensor, use_reference: bool) -> dict[str, Tensor]:
     """Return the output, the input's gradient and every parameter's, in fp64."""
@@ -115,6 +117,28 @@ def assert_past_unchanged(before: Tensor, after: Tensor, token: int, tolerance: 
 
 def perturbed(x_BTD: Tensor, token: int) -> Tensor:
     return torch.cat((x_BTD[:, :token], x_BTD[:, token : token + 1] + 3, x_BTD[:, token + 1 :]), dim=1)
+
+
+def uniform_tokens(generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    tokens = torch.randint(VOCABULARY, (ROWS, LENGTH + 1), generator=generator)
+    return tokens[:, :-1], tokens[:, 1:]
+
+
+def fresh_loss(model: LanguageModel, steps: int = 100) -> float:
+    """Train on fresh independent uniform tokens and return the mean loss on 8,192 more of them."""
+    generator = torch.Generator().manual_seed(1)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+
+    def loss() -> Tensor:
+        inputs, targets = uniform_tokens(generator)
+        return functional.cross_entropy(model(inputs).flatten(0, 1), targets.flatten())
+
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss().backward()
+        optimizer.step()
+    with torch.no_grad():
+        return sum(float(loss()) for _ in range(32)) / 32
 
 
 def worst_token(value_BTD: Tensor, truth_BTD: Tensor) -> float:

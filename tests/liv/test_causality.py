@@ -8,11 +8,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from helpers import STAR, class_parameters, lively_backbone, lively_liv, lone, noise, sharing_genomes, uses_fft
-from liv.conformance import assert_past_unchanged, perturbed
+from liv.conformance import VOCABULARY, assert_past_unchanged, fresh_loss, perturbed
 from star_search import LanguageModel
 
 CLASSES = class_parameters()
-VOCABULARY, LENGTH, ROWS = 64, 32, 8
 
 
 @pytest.mark.parametrize("class_id", CLASSES)
@@ -52,28 +51,6 @@ class ShiftLeak(LanguageModel):
     def _embed(self, tokens: Tensor) -> Tensor:
         embedded = super()._embed(tokens)
         return embedded + functional.pad(embedded[:, 1:], (0, 0, 0, 1)) @ torch.eye(embedded.shape[-1]).roll(1, 0)
-
-
-def uniform_tokens(generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    tokens = torch.randint(VOCABULARY, (ROWS, LENGTH + 1), generator=generator)
-    return tokens[:, :-1], tokens[:, 1:]
-
-
-def fresh_loss(model: LanguageModel, steps: int = 100) -> float:
-    """Train on fresh independent uniform tokens and return the mean loss on 8,192 more of them."""
-    generator = torch.Generator().manual_seed(1)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
-
-    def loss() -> Tensor:
-        inputs, targets = uniform_tokens(generator)
-        return functional.cross_entropy(model(inputs).flatten(0, 1), targets.flatten())
-
-    for _ in range(steps):
-        optimizer.zero_grad()
-        loss().backward()
-        optimizer.step()
-    with torch.no_grad():
-        return sum(float(loss()) for _ in range(32)) / 32
 
 
 @pytest.mark.parametrize("class_id", CLASSES)

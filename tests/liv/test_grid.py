@@ -1,5 +1,6 @@
 """Classes that no shipped catalogue has: those of grid.yaml and drawn ones are held to what must always hold (DESIGN 6.1 to 6.6)."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from helpers import class_parameters, lively_backbone, lone, noise, relative, uses_fft
 from liv.conformance import (
+    VOCABULARY,
     assert_bounded,
     assert_is_operator,
     assert_no_parameter_is_dead,
@@ -18,6 +20,7 @@ from liv.conformance import (
     decoded,
     errors,
     first_row,
+    fresh_loss,
     in_precision,
     liv_gradient_norms,
     outputs_and_gradients,
@@ -39,6 +42,7 @@ from star_search.genome.genes import (
     TOKEN_MIXING,
 )
 from star_search.genome.liv_class import LIVClass
+from star_search.liv.attention import QUERY_CHUNK
 from star_search.model.backbone import Backbone
 
 GRID = load_catalogue(str(Path(__file__).with_name("grid.yaml")))
@@ -109,6 +113,13 @@ def test_no_output_sees_a_later_token(class_id: int) -> None:
     assert_causal(lively_backbone(lone(class_id), dtype=torch.float64, catalogue=GRID), 130, GRID)
 
 
+@pytest.mark.slow
+def test_independent_uniform_tokens_cannot_be_predicted_by_a_stack_of_all() -> None:
+    genome = "-".join(lone(class_id) for class_id in GRID.ids if class_id > 27)
+    model = LanguageModel.from_genome(genome, 32, VOCABULARY, GRID, seed=0)
+    assert math.log(VOCABULARY) - 0.02 <= fresh_loss(model, steps=40) < math.log(VOCABULARY) + 1
+
+
 @pytest.mark.parametrize("class_id", CLASSES)
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-10)], ids=["fp32", "fp64"])
 def test_fast_form_is_the_reference_form(class_id: int, dtype: torch.dtype, tolerance: float) -> None:
@@ -176,6 +187,21 @@ def test_every_parameter_is_drawn_from_the_generator(scheme: str) -> None:
 
 def test_gradients_are_bounded_in_a_stack_of_all() -> None:
     assert_bounded(liv_gradient_norms("-".join(lone(class_id) for class_id in GRID.ids if class_id > 27), GRID), 1000)
+
+
+@pytest.mark.parametrize("class_id", [41, 43, 44], ids=lambda each: GRID[each].name)
+def test_no_scores_are_kept_for_the_backward_pass(class_id: int) -> None:
+    """Beyond a chunk of queries: what autograd keeps is as long as the sequence, not as its square."""
+    length, kept = 600, []
+    liv, x = lively_backbone(lone(class_id), catalogue=GRID).livs[0], noise(1, length, 64)
+
+    def pack(tensor: Tensor) -> Tensor:
+        kept.append(tensor.numel())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        liv(x)[0].sum().backward()
+    assert max(kept) <= 2 * length * 64 < 4 * QUERY_CHUNK * length < 4 * length * length
 
 
 @pytest.mark.parametrize("genome", SHARED)

@@ -76,6 +76,13 @@ ACTIVATIONS = {
 }
 
 
+def gain(nonlinearity: int) -> float:
+    """Return what gives an activation of standard normal numbers a mean square of 1, by quadrature."""
+    z = np.linspace(-12, 12, 40001)
+    density = np.exp(-z * z / 2) / (2 * np.pi) ** 0.5 * (z[1] - z[0])
+    return float((density * ACTIVATIONS[nonlinearity](z) ** 2).sum() ** -0.5)
+
+
 @pytest.mark.parametrize("class_id", [41, 42, 46, 43, 44], ids=lambda each: GRID[each].name)
 def test_attention_weighs_each_score_or_divides_by_their_sum(class_id: int) -> None:
     """`act(q_i k_j / sqrt P) / n` over the n tokens seen; `phi(q_i) phi(k_j) / sum`; key heads are read by several heads."""
@@ -93,7 +100,7 @@ def test_attention_weighs_each_score_or_divides_by_their_sum(class_id: int) -> N
                 mixed[i, head] = keys @ query @ values / (keys @ query).sum()
             else:
                 scores = ACTIVATIONS[operator.nonlinearity](keys @ q[i, head] / liv.sizes.key_width**0.5)
-                mixed[i, head] = scores @ values / len(values)
+                mixed[i, head] = gain(operator.nonlinearity) * scores @ values / len(values)
     assert_is(liv, x, mixed.reshape(LENGTH, -1))
 
 

@@ -52,6 +52,9 @@ class TestOk:
         assert record.objectives["perplexity"] == pytest.approx(math.exp(record.details["validation_loss"]))
         assert record.details["steps"] == 32 == record.details["curve"][-1][0]
         assert record.details["validation_tokens"] == 256
+        assert record.details["subsets"] == {
+            "sentences": {"tokens": 256, **{name: record.objectives[name] for name in ("perplexity", "bits_per_byte")}}
+        }
         assert record.measured["seconds"] >= record.measured["training_seconds"] > 0
         assert record.measured["tokens_per_second"] == pytest.approx(2048 / record.measured["training_seconds"])
 

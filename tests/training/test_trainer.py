@@ -1,6 +1,7 @@
 """The trainer on a text of one sentence: it learns, repeats itself, and counts right."""
 
 import copy
+import json
 import math
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from evolution.small_search import small_config, write_text_source
+from star_search.config import DataConfig
 from star_search.data.store import prepare
 from star_search.data.stream import TokenStream
 from star_search.data.unigram import unigram_loss
@@ -180,6 +182,19 @@ class TestEvaluate:
         for result in results:
             assert (result.tokens, result.text_bytes) == (targets.size, batches.count_bytes)
             assert result.loss == pytest.approx(losses.item(), rel=1e-5)
+
+    def test_subsets_add_up_to_the_whole(self, tmp_path):
+        path = tmp_path / "two.jsonl"
+        records = [{"text": f"{k} " + ("ab" if k % 2 else "xyz") * 30, "red_pajama_subset": "odd" if k % 2 else "even"} for k in range(60)]
+        path.write_text("".join(json.dumps(record) + "\n" for record in records))
+        store = prepare(DataConfig(source=str(path), validation_fraction=0.3))
+        stream = TokenStream(store, 32, 2, 0)
+        result = evaluate(model_of(stream), stream.validation_batches(10_000, 4))
+        assert set(result.subsets) == {"even", "odd"}
+        parts = result.subsets.values()
+        assert (sum(each.tokens for each in parts), sum(each.text_bytes for each in parts)) == (result.tokens, result.text_bytes)
+        assert sum(each.loss * each.tokens for each in parts) / result.tokens == pytest.approx(result.loss, rel=1e-12)
+        assert result.subsets["even"].perplexity != result.subsets["odd"].perplexity
 
     def test_the_same_logits_everywhere_are_degenerate(self):
         table = Table(torch.zeros(4, 4))
