@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from star_search.config import SearchConfig
 from star_search.data.tokenizer import load_tokenizer
 from star_search.errors import InputError
+from star_search.genome.catalogue import load_catalogue
 from star_search.genome.space import SearchSpace
 from star_search.model.language_model import LanguageModel
 from star_search.objectives.registry import account_of
@@ -87,7 +88,7 @@ def probe(config: SearchConfig, device: str, workers: int, seconds: float) -> Pr
 def _step_seconds(config: SearchConfig, genome: str, device: str, seconds: float) -> float:
     """Return the seconds of one training step, from as many as fit the time; the first ones do not count."""
     vocabulary = load_tokenizer(config.data.tokenizer).vocabulary_size
-    model = LanguageModel.from_genome(genome, config.space.width, vocabulary, config.space.catalogue).to(device)
+    model = LanguageModel.from_genome(genome, config.space.width, vocabulary, load_catalogue(config.space.catalogue)).to(device)
     training = config.training
     stream: Any = _RandomTokens(training.rows, training.sequence_length, vocabulary)
 
