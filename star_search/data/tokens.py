@@ -37,6 +37,11 @@ class SplitTokens:
     def __len__(self) -> int:
         return self._count
 
+    @property
+    def nbytes(self) -> int:
+        """How many bytes the tokens take."""
+        return self._count * self.dtype.itemsize
+
     def __getitem__(self, places: slice | NDArray[np.integer[Any]]) -> TokenArray:
         """Return the tokens at these places, any shape, or of a slice."""
         if len(self._shards) == 1:
@@ -56,6 +61,17 @@ class SplitTokens:
     def documents(self) -> NDArray[Any]:
         """Return the table of documents, `DOCUMENT` each, in the order of the tokens."""
         return np.load(self._documents_path, mmap_mode="r" if self._count else None)
+
+
+class HeldTokens(SplitTokens):
+    """Tokens in memory as a split of one document, for text that is on no disk."""
+
+    def __init__(self, tokens: TokenArray) -> None:
+        self.dtype, self._count, self._shard_tokens, self._shards = tokens.dtype, len(tokens), len(tokens), [tokens]
+
+    def documents(self) -> NDArray[Any]:
+        """Return the table of the one document."""
+        return np.array([(len(self), (0, 0), 0)], DOCUMENT)
 
 
 def shard_path(folder: Path, split: str, number: int) -> Path:
