@@ -165,6 +165,8 @@ class TrainingConfig(Section):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     precision: Literal["float32", "bfloat16"] = "float32"
     unigram_deadline_tokens: Positive | None = None
+    engine: Literal["auto", "eager", "compiled", "graph"] = "auto"
+    micro_batch_rows: Positive | None = None
 
     @property
     def steps(self) -> int:

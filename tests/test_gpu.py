@@ -1,9 +1,11 @@
-"""What only a GPU can show: every class there as on the CPU, and a small search from end to end."""
+"""What only a GPU can show: every class there as on the CPU, its kernels, engines and micro-batches, and a small search."""
 
 import json
-from pathlib import Path
 
 import pytest
+
+from engines import CATALOGUE, Job, compare_all
+from helpers import lone, whole_space_genome
 
 pytestmark = pytest.mark.gpu
 
@@ -20,7 +22,35 @@ def catalogue():
     """Return the shipped classes and those of the grid's tests."""
     from star_search.genome.catalogue import load_catalogue
 
-    return load_catalogue(str(Path(__file__).parent / "liv" / "grid.yaml"))
+    return load_catalogue(str(CATALOGUE))
+
+
+# LIVs in parallel by weights and by routers, features shared within a block and across; classes of the genome's own.
+COMPOSED = [
+    "11112-71111-11112-91111|1213",
+    "51112-71211-51112-71211|1313",
+    "21111-61111-i1111-91111-f1111|12223",
+    *(whole_space_genome(4, seed).format() for seed in range(3)),
+]
+JOBS = [Job(genome, precision) for genome in [*COMPOSED, *map(lone, catalogue().ids)] for precision in ("float32", "bfloat16")]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def comparisons(request):
+    """Begin the comparisons that were asked for; the other tests run meanwhile."""
+    import torch
+
+    asked = [item.callspec.params["job"] for item in request.session.items if "job" in getattr(item, "fixturenames", ())]
+    if not asked or not torch.cuda.is_available():
+        yield {}
+        return
+    from star_search.config import DataConfig
+    from star_search.data.store import prepare
+
+    prepare(DataConfig())
+    pool, futures = compare_all(asked)
+    yield futures
+    pool.shutdown(cancel_futures=True)
 
 
 @pytest.mark.parametrize("class_id", catalogue().ids)
@@ -40,18 +70,26 @@ def test_a_model_on_the_gpu_computes_what_it_computes_on_the_cpu(class_id):
     with torch.autocast("cuda", torch.bfloat16):
         model(tokens.cuda()).square().mean().backward()
     assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters())
-    cache, steps = model.init_cache(2, 150), []
-    for token in tokens.cuda().unbind(1):
+    cache, steps, decoded = model.init_cache(2, 150), [], expected[:, :70]
+    for token in tokens[:, :70].cuda().unbind(1):
         out, cache = model.step(token, cache)
         steps.append(out)
-    assert float((torch.stack(steps, 1).cpu() - expected).norm() / expected.norm()) < 1e-4
+    assert float((torch.stack(steps, 1).cpu() - decoded).norm() / decoded.norm()) < 1e-4
 
 
 def test_a_search_on_the_gpu_ends_with_a_front(tmp_path, monkeypatch, capsys):
     from star_search.cli import main
 
     monkeypatch.chdir(tmp_path)
-    arguments = ["evolve", "--device", "cuda", "--set", "algorithm.generations=1", "--set", "algorithm.population=4"]
+    # Few kinds of LIV: each is compiled for seconds when the cache is empty.
+    small = [
+        "algorithm.generations=1",
+        "algorithm.population=4",
+        "space.classes=[1, 5, 7, 9]",
+        "space.sharing=false",
+        "training.tokens=65536",
+    ]
+    arguments = ["evolve", "--device", "cuda", *(word for each in small for word in ("--set", each))]
     for command in (arguments, ["inspect", "--json"]):
         capsys.readouterr()
         monkeypatch.setattr("sys.argv", ["star-search", *command])
@@ -61,3 +99,183 @@ def test_a_search_on_the_gpu_ends_with_a_front(tmp_path, monkeypatch, capsys):
     shown = json.loads(capsys.readouterr().out)
     assert len(shown["candidates"]) == 8 and shown["front"]
     assert all(each["outcome"] == "ok" for each in shown["candidates"])
+
+
+def relative(value, truth):
+    return float((value.detach().double() - truth.detach().double()).norm() / truth.detach().double().norm())
+
+
+def holds(fast, plain, inputs, tolerance):
+    """Hold a fast form against a plain one in fp64, output and all gradients."""
+    import torch
+
+    precise = [each.detach().double().requires_grad_() for each in inputs]
+    expected, value = plain(*precise), fast(*inputs)
+    noise = torch.randn_like(expected)
+    there = torch.autograd.grad(expected, precise, noise)
+    here = torch.autograd.grad(value, inputs, noise.to(value.dtype))
+    assert relative(value, expected) < tolerance
+    for mine, other in zip(here, there, strict=True):
+        assert relative(mine, other) < tolerance
+
+
+def leaves(*shapes):
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(*shape, generator=generator).cuda().requires_grad_() for shape in shapes]
+
+
+class TestKernels:
+    """Kernels against the reference forms, at lengths that are no multiple of a tile."""
+
+    @pytest.mark.parametrize(("decay", "values"), [((1, 40), (3, 40)), ((5, 40), (5, 40)), ((4, 1, 1), (4, 3, 5)), ((33,), (33,))])
+    def test_scan(self, decay, values):
+        from star_search.liv import reference
+        from star_search.liv.kernels.scan import scan
+
+        a, v = leaves((2, 130, *decay), (2, 130, *values))
+        holds(lambda a, v: scan(a.sigmoid(), v), lambda a, v: reference.scan(a.sigmoid().expand_as(v), v), [a, v], 1e-5)
+
+    @pytest.mark.parametrize(("length", "heads", "state", "width"), [(70, 3, 16, 16), (130, 2, 8, 48), (64, 1, 16, 64), (2, 1, 4, 8)])
+    def test_head_scan(self, length, heads, state, width):
+        from star_search.liv import reference
+        from star_search.liv.kernels.head_scan import head_scan
+
+        inputs = leaves((2, length, heads), (2, length, heads, state), (2, length, heads, state), (2, length, heads, width))
+        holds(
+            lambda a, B, C, u: head_scan(-a.square(), B, C, u)[0],
+            lambda a, B, C, u: reference.head_recurrence((-a.square()).exp(), B, C, u),
+            inputs,
+            1e-5,
+        )
+
+    @pytest.mark.parametrize(("rows", "length", "channels"), [(2, 200, 2), (3, 64, 1), (1, 1, 1), (5, 130, 2), (9, 1030, 3)])
+    def test_toeplitz(self, rows, length, channels):
+        from star_search.liv import reference
+        from star_search.liv.kernels.toeplitz import toeplitz
+
+        inputs = leaves((rows, channels, length), (channels, length))
+        holds(toeplitz, lambda x, kernel: reference.convolution(kernel, x.transpose(1, 2)).transpose(1, 2), inputs, 1e-5)
+
+    def test_windowed_attention(self):
+        import torch
+
+        from star_search.liv import reference
+        from star_search.liv.kernels.window import windowed_attention
+
+        inputs = [each.detach().bfloat16().requires_grad_() for each in leaves((2, 4, 700, 64), (2, 2, 700, 64), (2, 2, 700, 64))]
+        assert torch.cuda.is_bf16_supported()
+        holds(
+            lambda q, k, v: windowed_attention(q, k, None, v, 100),
+            lambda q, k, v: reference.softmax_attention(q, k, v, window=100),
+            inputs,
+            1e-2,
+        )
+
+    @pytest.mark.parametrize(("width", "widths", "turned"), [(8, [16, 16, 32], [1, 0, 1]), (12, [24, 12], [1, 1]), (64, [128], [0])])
+    def test_rotated_parts(self, width, widths, turned):
+        import torch
+
+        from star_search.liv.attention import rotary_table, rotate
+        from star_search.liv.kernels.rotary import rotated_parts
+
+        (whole,) = leaves((2, 37, sum(widths)))
+
+        def plain(x):
+            parts = zip(x.split(widths, -1), turned, strict=True)
+            return torch.cat([rotate(part, width) if turn else part for part, turn in parts], -1)
+
+        table = rotary_table(37, width, whole)
+        holds(lambda x: torch.cat(rotated_parts(x, widths, [bool(turn) for turn in turned], table), -1), plain, [whole], 1e-5)
+
+    @pytest.mark.parametrize("vocabulary", [97, 4096, 50_304])
+    def test_chunked_loss(self, vocabulary):
+        import torch
+
+        from star_search.training.loss import chunked_cross_entropy
+
+        hidden, weight = leaves((2, 50, 32), (vocabulary, 32))
+        targets = torch.randint(vocabulary, (2, 50)).cuda()
+        torch.backends.cuda.matmul.allow_tf32 = False
+        holds(
+            lambda h, w: chunked_cross_entropy(h, w, targets),
+            lambda h, w: torch.nn.functional.cross_entropy((h @ w.T).flatten(0, 1), targets.flatten()),
+            [hidden, weight],
+            1e-5,
+        )
+
+
+@pytest.fixture(scope="module")
+def stream():
+    from star_search.config import DataConfig
+    from star_search.data.store import prepare
+    from star_search.data.stream import TokenStream
+
+    return TokenStream(prepare(DataConfig()), 256, 8, 0)
+
+
+class TestEngines:
+    """Graphs and compiled blocks train as eager steps do."""
+
+    GENOME = "11212-91111-51111-91111-71111-61111-11212-81111"
+
+    def curve(self, stream, **changes):
+        from star_search import LanguageModel
+        from star_search.config import TrainingConfig
+        from star_search.training.trainer import train
+
+        values = {"tokens": 2048 * 50, "sequence_length": 256, "batch_tokens": 2048, "warmup_steps": 10, **changes}
+        model = LanguageModel.from_genome(self.GENOME, 128, stream.store.vocabulary_size, seed=0).cuda()
+        return [loss for _, loss in train(model, stream, TrainingConfig(**values), 9.0).curve]
+
+    @pytest.mark.parametrize("engine", ["compiled", "graph"])
+    def test_losses_are_those_of_eager_steps(self, stream, engine):
+        expected = self.curve(stream, engine="eager")
+        assert expected[-1] < expected[0] - 1
+        assert self.curve(stream, engine=engine) == pytest.approx(expected, abs=5e-3)
+
+    def test_half_precision_stays_within_its_noise(self, stream):
+        expected = self.curve(stream, engine="eager", precision="bfloat16")
+        assert self.curve(stream, engine="graph", precision="bfloat16") == pytest.approx(expected, abs=5e-2)
+
+    def test_micro_batches_change_nothing_beyond_rounding(self, stream):
+        assert self.curve(stream, micro_batch_rows=2) == pytest.approx(self.curve(stream), abs=5e-3)
+
+    def test_a_captured_training_that_diverges_is_unstable(self, stream):
+        from star_search.runs.records import Outcome
+        from star_search.training.stability import Unhealthy
+
+        with pytest.raises(Unhealthy) as error:
+            self.curve(stream, learning_rate=1e6, gradient_clip=1e9)
+        assert error.value.outcome == Outcome.unstable
+        assert error.value.tokens <= 2048 * 50
+
+    def test_rows_are_halved_when_a_capture_runs_out_of_memory(self, stream):
+        import torch
+
+        from star_search import LanguageModel
+        from star_search.config import TrainingConfig
+        from star_search.training.engine import _graph_steps
+        from star_search.training.loss import cross_entropy
+
+        model = LanguageModel.from_genome("11111-91111", 128, stream.store.vocabulary_size, seed=0).cuda().train()
+
+        def loss_of(inputs, targets):
+            if len(inputs) > 2:
+                torch.empty(2**45, dtype=torch.uint8, device="cuda")
+            return cross_entropy(model, inputs, targets, "float32")
+
+        training = TrainingConfig(tokens=4096, sequence_length=256, batch_tokens=2048)
+        steps = _graph_steps(model, stream, training, loss_of, 8)
+        assert steps.at_once == 2
+        steps.run(0)
+        (loss, norm), *_ = steps.mark()()
+        assert 4 < loss < 8 and norm > 0
+
+
+@pytest.mark.parametrize("job", JOBS, ids="-".join)
+def test_a_graph_trains_as_eager_steps_do(comparisons, job):
+    problem = comparisons[job].result()
+    if problem:
+        pytest.fail(problem, pytrace=False)

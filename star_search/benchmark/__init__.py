@@ -1,1 +1,1 @@
-"""Measurements of speed and memory: operators class by class."""
+"""Measurements of speed and memory: operators class by class, models as they are trained."""

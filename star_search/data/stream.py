@@ -93,11 +93,16 @@ class TokenStream:
 
     def batch(self, step: int) -> Batch:
         """Return inputs and targets [rows, T] of a training step, counted from 0."""
-        positions = np.arange(step * self.rows, (step + 1) * self.rows)
+        return _cut(self.store.train, self.sequences(step, step + 1)[0], self.sequence_length)
+
+    def sequences(self, start: int, stop: int) -> NDArray[np.int64]:
+        """Return which sequences the training steps from `start` until `stop` see, [steps, rows]; sequence k begins at token k T."""
+        positions = np.arange(start * self.rows, stop * self.rows)
         epochs, places = np.divmod(positions, self.sequence_count)
-        orders = {epoch: _order(self.sequence_count, self.seed, epoch) for epoch in np.unique(epochs).tolist()}
-        sequences = np.array([orders[epoch][place] for epoch, place in zip(epochs.tolist(), places.tolist(), strict=True)])
-        return _cut(self.store.train, sequences, self.sequence_length)
+        sequences = np.empty_like(positions)
+        for epoch in np.unique(epochs).tolist():
+            sequences[epochs == epoch] = _order(self.sequence_count, self.seed, epoch)[places[epochs == epoch]]
+        return sequences.reshape(stop - start, self.rows)
 
     def validation_batches(self, count_tokens: int, rows: int) -> EvaluationBatches:
         """Return `count_tokens` validation targets, or all there are, in whole sequences spread evenly over the split.

@@ -23,7 +23,7 @@ class SplitTokens:
     Opening maps files and reads none of them, so that any number of processes share one copy in memory.
 
     Raises:
-        ValueError: when a file is missing, cut off or of another type than the index says.
+        OSError, ValueError: when a file is missing, cut off or of another type than the index says.
     """
 
     def __init__(self, folder: Path, split: str, count_tokens: int, dtype: np.dtype[np.unsignedinteger[Any]], shard_tokens: int) -> None:
@@ -36,6 +36,11 @@ class SplitTokens:
 
     def __len__(self) -> int:
         return self._count
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes the tokens take."""
+        return self._count * self.dtype.itemsize
 
     def __getitem__(self, places: slice | NDArray[np.integer[Any]]) -> TokenArray:
         """Return the tokens at these places, any shape, or of a slice."""
@@ -56,6 +61,17 @@ class SplitTokens:
     def documents(self) -> NDArray[Any]:
         """Return the table of documents, `DOCUMENT` each, in the order of the tokens."""
         return np.load(self._documents_path, mmap_mode="r" if self._count else None)
+
+
+class HeldTokens(SplitTokens):
+    """Tokens in memory as a split of one document, for text that is on no disk."""
+
+    def __init__(self, tokens: TokenArray) -> None:
+        self.dtype, self._count, self._shard_tokens, self._shards = tokens.dtype, len(tokens), len(tokens), [tokens]
+
+    def documents(self) -> NDArray[Any]:
+        """Return the table of the one document."""
+        return np.array([(len(self), (0, 0), 0)], DOCUMENT)
 
 
 def shard_path(folder: Path, split: str, number: int) -> Path:

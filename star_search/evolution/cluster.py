@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 from star_search.config import SearchConfig
 from star_search.errors import InputError, StarSearchError
-from star_search.evolution.workers import Lost, ProgressReport, Retries, Source, devices, interrupts_ignored, worker_count
+from star_search.evolution.workers import Lost, ProgressReport, Retries, Source, devices, worker_count
 from star_search.objectives.assignment import Assessed, Assignment
-from star_search.processes import end_with
+from star_search.processes import end_with, interrupts_ignored
 from star_search.runs.records import Outcome
 from star_search.training.progress import Progress
 

@@ -6,6 +6,7 @@ Shapes: B batch, T tokens, D width, H heads, K key and value heads, R = H / K, P
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 from star_search.genome.genes import BANDED, BLOCK_DIAGONAL, GELU, LINEAR, RELU, SILU
 from star_search.liv import reference
+from star_search.liv.kernels.window import has_windows, windowed_attention
 from star_search.liv.memoryless import ACTIVATIONS
 from star_search.liv.token_mixing import Allocate, Features, State, TokenMixing
 
@@ -86,6 +88,8 @@ class SoftmaxAttention(HistoryAttention):
 
     def _local(self, q: Tensor, k: Tensor, v: Tensor, span: int) -> Tensor:
         length = q.shape[2]
+        if self.sizes.liv_class.operator.sparsity == BANDED and has_windows(q, v):
+            return windowed_attention(*_widened(q, k, v), v, span)
         q, k, v = (functional.pad(x, (0, 0, 0, -length % span)).unflatten(2, (-1, span)).transpose(1, 2) for x in (q, k, v))
         if self.sizes.liv_class.operator.sparsity == BLOCK_DIAGONAL:
             out = _attend(q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1), is_causal=True)
@@ -107,7 +111,16 @@ class SoftmaxAttention(HistoryAttention):
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, is_causal: bool = False, attn_mask: Tensor | None = None) -> Tensor:
     grouped = k.shape[1] != q.shape[1]
-    return functional.scaled_dot_product_attention(q, k, v, attn_mask, is_causal=is_causal, enable_gqa=grouped)
+    q, k, scale = _widened(q, k, v)
+    return functional.scaled_dot_product_attention(q, k, v, attn_mask, is_causal=is_causal, scale=scale, enable_gqa=grouped)
+
+
+def _widened(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, float | None]:
+    """Return q, k and their scale for kernels of a GPU, which want heads of one width: zeros change no product."""
+    if not q.is_cuda or q.shape[-1] >= v.shape[-1]:
+        return q, k, None
+    padding = (0, v.shape[-1] - q.shape[-1])
+    return functional.pad(q, padding), functional.pad(k, padding), q.shape[-1] ** -0.5
 
 
 def _band(span: int, chunks: int, device: torch.device) -> Tensor:
@@ -270,11 +283,36 @@ def _merge(x_BHTP: Tensor) -> Tensor:
     return x_BHTP.transpose(1, 2).flatten(2)
 
 
-def rotate(x_BTD: Tensor, head_width: int, start: int = 0) -> Tensor:
-    """Apply rotary position embedding to every head (Su et al. 2021), halves paired as in Llama; positions count from `start`."""
-    length, half = x_BTD.shape[1], head_width // 2
-    frequencies = ROTARY_BASE ** (-torch.arange(half, device=x_BTD.device, dtype=torch.float64) / half)
-    angles = torch.arange(start, start + length, device=x_BTD.device, dtype=torch.float64)[:, None] * frequencies
-    cosine, sine = angles.cos().to(x_BTD.dtype)[:, None], angles.sin().to(x_BTD.dtype)[:, None]
-    first, second = x_BTD.unflatten(-1, (-1, head_width)).chunk(2, dim=-1)
-    return torch.cat((first * cosine - second * sine, second * cosine + first * sine), dim=-1).flatten(-2)
+def rotary_table(length: int, head_width: int, like: Tensor, start: int = 0) -> Tensor:
+    """Return what `rotate` multiplies pairs with, [2, T, 2, P / 2] in the dtype and on the device of `like`; positions from `start`.
+
+    The first part is the cosines, twice; the second the sines, negative for the first half of a head.
+    """
+    half = head_width // 2
+    frequencies = ROTARY_BASE ** (-torch.arange(half, device=like.device, dtype=torch.float64) / half)
+    angles = torch.arange(start, start + length, device=like.device, dtype=torch.float64)[:, None] * frequencies
+    cosine, sine = angles.cos(), angles.sin()
+    return torch.stack((torch.stack((cosine, cosine), 1), torch.stack((-sine, sine), 1))).to(like.dtype)
+
+
+def rotate(x_BTD: Tensor, head_width: int, start: int = 0, table: Tensor | None = None) -> Tensor:
+    """Apply rotary position embedding to every head (Su et al. 2021), halves paired as in Llama; positions count from `start`.
+
+    `table` is a `rotary_table` that is there already.
+    """
+    if table is None:
+        length = x_BTD.shape[1]
+        table = (
+            _whole_table(length, head_width, x_BTD.dtype, x_BTD.device) if start == 0 else rotary_table(length, head_width, x_BTD, start)
+        )
+    cosine, sine = table.unsqueeze(2)
+    # The other half by a flip, not by slices and a concatenation: compiled, those are many masked loads, in the backward pass above all.
+    halves = x_BTD.unflatten(-1, (-1, 2, head_width // 2))
+    return (halves * cosine + halves.flip(-2) * sine).flatten(-3)
+
+
+@lru_cache(maxsize=8)
+@torch.inference_mode(False)
+def _whole_table(length: int, head_width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return the table from position 0: every LIV of every step asks for the same one."""
+    return rotary_table(length, head_width, torch.empty(0, dtype=dtype, device=device))

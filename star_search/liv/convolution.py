@@ -9,9 +9,12 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from star_search.liv import reference
 from star_search.liv.featurizers import convolve_window, keep_last, short_convolution
+from star_search.liv.kernels import has_kernels, lowered
+from star_search.liv.kernels.toeplitz import toeplitz
 from star_search.liv.token_mixing import Allocate, Features, State, TokenMixing
 
 LONGEST_SHIFTED = 32
@@ -99,7 +102,14 @@ class LongConvolution(GatedConvolution):
 
 
 def causal_fft_convolution(x_BTD: Tensor, kernel_DL: Tensor) -> Tensor:
-    """Return the causal convolution [B, T, D] with a kernel of any length, by FFT over twice the length of x, in fp32 at least."""
+    """Return the causal convolution [B, T, D] with a kernel of any length, by FFT over twice the length of x, in fp32 at least.
+
+    In half precision on a GPU, by products with the Toeplitz matrix in tiles: there the FFT, in fp32, is bound by memory.
+    """
+    if has_kernels(x_BTD) and lowered(x_BTD).dtype != torch.float32:
+        x_BDT = lowered(x_BTD).transpose(1, 2)
+        kernel_DT = functional.pad(kernel_DL, (0, x_BDT.shape[2] - kernel_DL.shape[1]))
+        return toeplitz(x_BDT, kernel_DT.to(x_BDT.dtype)).transpose(1, 2)
     length, precise = x_BTD.shape[1], torch.promote_types(x_BTD.dtype, torch.float32)
     x = torch.fft.rfft(x_BTD.transpose(1, 2).to(precise), 2 * length)
     mixed = torch.fft.irfft(x * torch.fft.rfft(kernel_DL[:, :length].to(precise), 2 * length), 2 * length)

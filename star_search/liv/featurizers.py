@@ -26,6 +26,14 @@ class FeatureGroup(nn.Module):
         """Return the group's features for a whole sequence."""
         raise NotImplementedError
 
+    def dense_weight(self) -> Tensor | None:
+        """Return the weight [G, D] of the dense projection of x that the features are made from, if they are."""
+        return None
+
+    def finish(self, projected_BTG: Tensor) -> Tensor:
+        """Return the features from the dense projection of x by `dense_weight`."""
+        raise NotImplementedError
+
     def step(self, x_BD: Tensor, tail: Tensor | None) -> Tensor:
         """Return the features of one token, advancing `tail` in place when the group has one."""
         return self.forward(x_BD.unsqueeze(1)).squeeze(1)
@@ -53,6 +61,19 @@ class Projection(FeatureGroup):
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Return [..., G]."""
         return map_channels(x_BTD, self.weight)
+
+    def dense_weight(self) -> Tensor | None:
+        """Return the weight, where it is a matrix."""
+        return _matrix(self.weight)
+
+    def finish(self, projected_BTG: Tensor) -> Tensor:
+        """Return the projection as it is."""
+        return projected_BTG
+
+
+def _matrix(weight: Tensor) -> Tensor | None:
+    """Return weights that map all channels to all: those per head or per channel join no common product."""
+    return weight if weight.dim() == 2 else None
 
 
 def map_channels(x_BTD: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -95,7 +116,11 @@ class Convolved(FeatureGroup):
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Return [B, T, G]."""
-        return self._activate(short_convolution(super().forward(x_BTD), self.kernel))
+        return self.finish(super().forward(x_BTD))
+
+    def finish(self, projected_BTG: Tensor) -> Tensor:
+        """Convolve and activate."""
+        return self._activate(short_convolution(projected_BTG, self.kernel))
 
     def step(self, x_BD: Tensor, tail: Tensor | None) -> Tensor:
         """Return [B, G]; `tail` [B, 2, G] holds the last two tokens, mapped."""
@@ -137,7 +162,18 @@ class Decay(FeatureGroup):
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Return [B, T, 1 + modes, G]: the step, and the logarithm of the decay of every mode."""
-        step = functional.softplus(map_channels(x_BTD, self.weight, self.bias)).unsqueeze(-2)
+        return self._decay(map_channels(x_BTD, self.weight, self.bias))
+
+    def dense_weight(self) -> Tensor | None:
+        """Return the projection's weight, where it is a matrix."""
+        return _matrix(self.weight)
+
+    def finish(self, projected_BTG: Tensor) -> Tensor:
+        """Add the bias and return [B, T, 1 + modes, G]."""
+        return self._decay(projected_BTG + self.bias)
+
+    def _decay(self, biased_BTG: Tensor) -> Tensor:
+        step = functional.softplus(biased_BTG).unsqueeze(-2)
         return torch.cat((step, -step * self.rate.exp()), dim=-2)
 
 
@@ -154,7 +190,18 @@ class LiquidDecay(FeatureGroup):
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Return [B, T, modes, G], the logarithm of the decay."""
-        speed = functional.softplus(map_channels(x_BTD, self.weight, self.bias)).unsqueeze(-2) + torch.exp(-self.log_tau)
+        return self._decay(map_channels(x_BTD, self.weight, self.bias))
+
+    def dense_weight(self) -> Tensor | None:
+        """Return the projection's weight, where it is a matrix."""
+        return _matrix(self.weight)
+
+    def finish(self, projected_BTG: Tensor) -> Tensor:
+        """Add the bias and return [B, T, modes, G]."""
+        return self._decay(projected_BTG + self.bias)
+
+    def _decay(self, biased_BTG: Tensor) -> Tensor:
+        speed = functional.softplus(biased_BTG).unsqueeze(-2) + torch.exp(-self.log_tau)
         return -self.log_delta.exp() * speed
 
 
@@ -245,8 +292,11 @@ class ImplicitKernel(FeatureGroup):
 
 
 def short_convolution(x_BTG: Tensor, kernel_GL: Tensor) -> Tensor:
-    """Return the causal depthwise convolution of x with a short kernel; kernel[:, j] weighs the token j steps back."""
-    return _ShortConvolution.apply(x_BTG, kernel_GL)  # type: ignore[no-untyped-call]
+    """Return the causal depthwise convolution of x with a short kernel; kernel[:, j] weighs the token j steps back.
+
+    On a GPU it is in x's dtype: an fp32 kernel would make whatever follows work on fp32 tiles.
+    """
+    return _ShortConvolution.apply(x_BTG, kernel_GL.to(x_BTG.dtype) if x_BTG.is_cuda else kernel_GL)  # type: ignore[no-untyped-call]
 
 
 class _ShortConvolution(torch.autograd.Function):

@@ -19,6 +19,8 @@ from star_search.liv.attention import LinearAttention, ScoredAttention, SoftmaxA
 from star_search.liv.convolution import LongConvolution, ShortConvolution
 from star_search.liv.differential import Differential, initial_lambda
 from star_search.liv.featurizers import FeatureGroup, MonarchMap, Projection, build_group
+from star_search.liv.kernels import has_kernels
+from star_search.liv.kernels.rotary import rotated_parts
 from star_search.liv.memoryless import Memoryless
 from star_search.liv.recurrence import ChannelRecurrence, HeadRecurrence
 from star_search.liv.state_space import DiagonalStateSpace
@@ -88,6 +90,10 @@ class LIV(nn.Module):
     def __init__(self, sizes: Dimensions, sources: LIVSources, position: int, earlier: list[LIV], dropout: float = 0.0) -> None:
         super().__init__()
         self.sizes, self.sources, self.position, self.dropout = sizes, sources, position, dropout
+        # A functional LIV puts tensors in place of these three (liv/functional.py).
+        self.initial_lambda: float | Tensor = initial_lambda(position)
+        self.rotary: Tensor | None = None
+        self.fuses_projections = False
         self.computed = list(sources.weights_from)
         owned = {name: build_group(sizes, name) for name, owner in sources.weights_from.items() if owner == position}
         self.featurizer = nn.ModuleDict(owned)
@@ -100,6 +106,16 @@ class LIV(nn.Module):
 
     def _is_recurrent(self) -> bool:
         return "A" in self.sizes.liv_class.groups
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return every weight used here, whoever owns it, by the name it would have if this LIV owned it."""
+        groups = {f"featurizer.{name}": self.group(name) for name in self.computed}
+        modules: dict[str, nn.Module] = {**groups, "output": self.output}
+        found: dict[str, Tensor] = {
+            f"{path}.{name}": weight for path, module in modules.items() for name, weight in module.named_parameters()
+        }
+        own = {"norm": self.norm, "lambda_vectors": self.lambda_vectors}
+        return found | {name: weight for name, weight in own.items() if weight is not None}
 
     def group(self, name: str) -> FeatureGroup:
         """Return the module that computes a feature group here, whoever owns it."""
@@ -119,16 +135,43 @@ class LIV(nn.Module):
             ValueError: when a group that another LIV computes is missing from `shared`.
         """
         features = self._taken(shared) | self._lambda()
+        if self.fuses_projections:
+            return features | self._featurize_together(x_BTD)
         for name in self.computed:
             features[name] = self._rotated(name, self.group(name)(x_BTD))
         return features
+
+    def _featurize_together(self, x_BTD: Tensor) -> dict[str, Tensor]:
+        """Return the groups computed here, all dense projections of x by one product."""
+        found = {name: self.group(name).dense_weight() for name in self.computed}
+        weights = {name: weight for name, weight in found.items() if weight is not None}
+        features = {name: self._rotated(name, self.group(name)(x_BTD)) for name in found.keys() - weights.keys()}
+        if not weights:
+            return features
+        widths = [len(weight) for weight in weights.values()]
+        # Rows of 16 bytes: products of other widths take a GPU's slow kernels.
+        padding = x_BTD.new_zeros(-sum(widths) % 8, x_BTD.shape[-1])
+        together = functional.linear(x_BTD, torch.cat([*weights.values(), padding]))
+        if self._rotates_in_parts(together, weights):
+            assert self.rotary is not None
+            return features | dict(
+                zip(weights, rotated_parts(together, widths, [name in "qk" for name in weights], self.rotary), strict=True)
+            )
+        parts = dict(zip(weights, together.split([*widths, len(padding)], dim=-1), strict=False))
+        return features | {name: self._rotated(name, self.group(name).finish(part)) for name, part in parts.items()}
+
+    def _rotates_in_parts(self, together: Tensor, weights: dict[str, Tensor]) -> bool:
+        """Whether `rotated_parts` serves the projections: nothing follows them, and each is whole rotated widths."""
+        if self.rotary is None or not has_kernels(together):
+            return False
+        return all(type(self.group(name)) is Projection and len(weight) % self.rotary_width == 0 for name, weight in weights.items())
 
     def _lambda(self) -> dict[str, Tensor]:
         """Return lambda of a differential operator: `exp(q1 k1) - exp(q2 k2)` and its constant part (Ye et al. 2024, equation 2)."""
         if self.lambda_vectors is None:
             return {}
         q1, k1, q2, k2 = self.lambda_vectors
-        return {"lambda": (q1 @ k1).exp() - (q2 @ k2).exp() + initial_lambda(self.position)}
+        return {"lambda": (q1 @ k1).exp() - (q2 @ k2).exp() + self.initial_lambda}
 
     def _taken(self, shared: Features | None) -> dict[str, Tensor]:
         names = [name for name in self.sources.features_from if name not in self.computed]
@@ -139,8 +182,13 @@ class LIV(nn.Module):
 
     def _rotated(self, name: str, features: Tensor, start: int = 0) -> Tensor:
         if name in ("q", "k") and self.sizes.liv_class.fields.get("rotary"):
-            return rotate(features, self.sizes.key_width // self.sizes.liv_class.branches, start)
+            return rotate(features, self.rotary_width, start, self.rotary)
         return features
+
+    @property
+    def rotary_width(self) -> int:
+        """Channels that rotate together: those of a key head, or of half of one in a differential operator."""
+        return self.sizes.key_width // self.sizes.liv_class.branches
 
     def forward(self, x_BTD: Tensor, shared: Features | None = None, use_reference: bool = False) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the output [B, T, D] and the features, for LIVs that share them."""
@@ -152,7 +200,7 @@ class LIV(nn.Module):
     def _readout(self, mixed_BTE: Tensor, features: Features, statistics: Callable[[Callable[[], Tensor]], Tensor] = _now) -> Tensor:
         if self.sizes.liv_class.differential:
             heads = mixed_BTE.unflatten(-1, (self.sizes.heads, -1))
-            scale = 1 - initial_lambda(self.position)
+            scale = 1 - self.initial_lambda
             mixed_BTE = (heads * statistics(lambda: self._inverse_rms(heads)) * scale).flatten(-2)
         if self.norm is not None:
             gated = mixed_BTE * functional.silu(features["gate"])

@@ -12,6 +12,8 @@ from torch.nn import functional
 from star_search.genome.accounting import Dimensions
 from star_search.genome.genes import INPUT_DEPENDENT
 from star_search.liv import reference
+from star_search.liv.kernels import lowered
+from star_search.liv.kernels.head_scan import has_head_scan, head_scan
 from star_search.liv.scan import linear_scan
 from star_search.liv.token_mixing import Allocate, Features, State, TokenMixing
 
@@ -27,7 +29,9 @@ class HeadRecurrence(TokenMixing):
     repeated = ("A",)
 
     def mix(self, features: Features) -> Tensor:
-        """Return [B, T, D]: masked products within chunks, a scan of states between them."""
+        """Return [B, T, D]: masked products within chunks, a scan of states between them; on a GPU by kernels that do the same."""
+        if has_head_scan(features["v"], self.state_size(), self.sizes.head_width):
+            return self._by_kernels(features)
         length = features["v"].shape[1]
         precise = torch.promote_types(features["v"].dtype, torch.float32)
         weight, log_decay = (self._chunk(part.to(precise).unsqueeze(-1)).squeeze(-1) for part in self._decay(features))
@@ -40,6 +44,12 @@ class HeadRecurrence(TokenMixing):
         before = torch.cat((torch.zeros_like(carried[:, :1]), carried[:, :-1]), dim=1)
         out = (C @ B.transpose(-1, -2) * weights) @ v + (C * total.exp().unsqueeze(-1)) @ before
         return out.transpose(2, 3).flatten(3).flatten(1, 2)[:, :length].to(features["v"].dtype)
+
+    def _by_kernels(self, features: Features) -> Tensor:
+        weight, log_decay = (part.float() for part in self._decay(features))
+        v = self._by_head(lowered(features["v"]))
+        B, C = (self._by_head(features[name]).to(v.dtype) for name in "BC")
+        return head_scan(log_decay, B, C, (v * weight.unsqueeze(-1)).to(v.dtype))[0].flatten(2)
 
     def reference(self, features: Features) -> Tensor:
         """Return [B, T, D] by a loop over tokens."""

@@ -1,4 +1,4 @@
-"""The parallel scan behind every recurrence: `h_t = a_t h_{t-1} + b_t` along the second dimension.
+"""The parallel scan behind every recurrence: `h_t = a_t h_{t-1} + b_t` along the second dimension; on a GPU by a kernel.
 
 Shapes: B batch, T tokens, then any trailing dimensions, of which those of `a` may be 1.
 """
@@ -10,6 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from star_search.liv.kernels import has_kernels, lowered
+from star_search.liv.kernels.scan import scan
+
 CHUNK = 16
 
 
@@ -17,7 +20,10 @@ def linear_scan(decay: Tensor, values: Tensor) -> Tensor:
     """Return all states of `h_t = decay_t * h_{t-1} + values_t`, h_{-1} = 0, in time linear in T.
 
     Only decay and states are kept for the backward pass, which is the same scan in reverse (Martin & Cundy 2018, section 2.2).
+    Under autocast on a GPU, values and states are held in the lower precision and summed in fp32.
     """
+    if has_kernels(values):
+        return scan(decay, lowered(values))
     return _LinearScan.apply(decay, values)  # type: ignore[no-untyped-call]
 
 

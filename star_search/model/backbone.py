@@ -85,7 +85,7 @@ class Backbone(nn.Module):
                 if position in self.sources:
                     shared[position] = features
                 outputs.append(self._scaled(position, y_BTD))
-            x_BTD = x_BTD + self._combined(block, x_BTD, outputs)
+            x_BTD = x_BTD + self.combined(block, x_BTD, outputs)
         return self._norm(-1, x_BTD)
 
     def _liv(self, position: int) -> LIV:
@@ -103,7 +103,8 @@ class Backbone(nn.Module):
     def _router(self, block: Block) -> LiquidRouter:
         return self.combinations[str(block.start)]  # type: ignore[return-value]
 
-    def _combined(self, block: Block, x: Tensor, outputs: Sequence[Tensor]) -> Tensor:
+    def combined(self, block: Block, x: Tensor, outputs: Sequence[Tensor]) -> Tensor:
+        """Return what a block adds to its input x, from the outputs of its LIVs."""
         return outputs[0] if block.size == 1 else _weighted(self._combination(block)(self._direction(x)), outputs)
 
     def _direction(self, x: Tensor) -> Tensor:
@@ -139,7 +140,7 @@ class Backbone(nn.Module):
             if block.is_routed:
                 states_BTM = self._router(block).states(self._direction(x_BTD))
                 cache.states[self.router_places[block.start]]["router"].copy_(states_BTM[:, -1])
-            x_BTD = x_BTD + self._combined(block, x_BTD, outputs)
+            x_BTD = x_BTD + self.combined(block, x_BTD, outputs)
         return self._norm(-1, x_BTD)
 
     @torch.no_grad()

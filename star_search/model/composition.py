@@ -85,8 +85,10 @@ class LiquidRouter(Combination):
         return log_decay.exp(), -torch.expm1(log_decay) * functional.linear(x, self.target_weight, self.target_bias)
 
     def states(self, x_BTD: Tensor) -> Tensor:
-        """Return h [B, T, M]."""
-        return linear_scan(*self._scan_inputs(x_BTD))
+        """Return h [B, T, M]; kernels would hold it in the precision of autocast."""
+        decay, added = self._scan_inputs(x_BTD)
+        with torch.autocast(x_BTD.device.type, enabled=False):
+            return linear_scan(decay, added)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Return the factors [B, T, M]."""

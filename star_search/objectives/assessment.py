@@ -16,7 +16,7 @@ from safetensors.torch import save
 
 from star_search.config import SearchConfig
 from star_search.data.store import prepare
-from star_search.data.stream import TokenStream
+from star_search.data.stream import EvaluationBatches, TokenStream
 from star_search.data.unigram import unigram_loss
 from star_search.genome.catalogue import load_catalogue
 from star_search.genome.encoding import Genome
@@ -26,12 +26,13 @@ from star_search.objectives.racing import Race
 from star_search.objectives.registry import Criteria, account_of
 from star_search.runs.atomic import patiently, write_bytes
 from star_search.runs.records import Outcome
+from star_search.training.batch_size import is_out_of_memory
+from star_search.training.engine import engine_of
 from star_search.training.progress import Progress
 from star_search.training.stability import Unhealthy
-from star_search.training.trainer import TrainingResult, ValidationResult, evaluate, train
+from star_search.training.trainer import TrainingResult, ValidationResult, compiled_judge, evaluate, train
 
 EVALUATION_ROWS = 16
-_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 Report = Callable[[Progress], None]
 
@@ -45,7 +46,8 @@ class Assessor:
         training = config.training
         self.store = prepare(config.data)
         self.stream = TokenStream(self.store, training.sequence_length, training.rows, config.data.seed)
-        self.validation = self.stream.validation_batches(config.data.validation_tokens, EVALUATION_ROWS)
+        self.engine = engine_of(training, self.device)
+        self.validation = self._validation(EVALUATION_ROWS)
         self._bits_per_nat = self.validation.count_tokens / (math.log(2) * self.validation.count_bytes)
         self.unigram_loss = unigram_loss(self.validation.targets, self.store.vocabulary_size)
 
@@ -53,6 +55,8 @@ class Assessor:
         """Assess one candidate; raises nothing but KeyboardInterrupt, SystemExit, and StarSearchError where its weights cannot be kept."""
         exact = self.criteria.exact_values(account_of(self.config, Genome.parse(assignment.canonical)))
         start, began, seen = time.perf_counter(), time.time(), [0]
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
 
         race = Race(self.config, self.criteria, exact, assignment.rivals, self._bits_per_nat)
 
@@ -104,7 +108,7 @@ class Assessor:
             backbone.router_top_k,
         ).to(self.device)
         training = train(model, self.stream, self.config.training, self.unigram_loss, report)
-        validation = evaluate(model, self.validation, self.config.training.precision)
+        validation = self._evaluate(model, training.rows_at_once)
         if validation.loss >= self.unigram_loss:
             raise Unhealthy(
                 Outcome.degenerate,
@@ -113,9 +117,18 @@ class Assessor:
             )
         return model, training, validation
 
+    def _validation(self, rows: int) -> EvaluationBatches:
+        return self.stream.validation_batches(self.config.data.validation_tokens, rows)
+
+    def _evaluate(self, model: LanguageModel, rows: int) -> ValidationResult:
+        if self.engine == "eager":
+            return evaluate(model, self.validation, self.config.training.precision)
+        judge = compiled_judge(model, self.config.training, rows)
+        return evaluate(model, self._validation(rows), self.config.training.precision, judge)
+
     def _measured(self, training: TrainingResult) -> dict[str, float]:
         on_gpu = self.device.type == "cuda"
-        peak = torch.cuda.max_memory_allocated() if on_gpu else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        peak = torch.cuda.max_memory_allocated(self.device) if on_gpu else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         return {
             "training_seconds": training.seconds,
             "tokens_per_second": training.tokens / training.seconds,
@@ -138,7 +151,6 @@ def _details(training: TrainingResult, validation: ValidationResult) -> dict[str
 
 def _failure(error: Exception) -> tuple[Outcome, str, str]:
     text = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
-    out_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError) or any(mark in str(error).lower() for mark in _OUT_OF_MEMORY)
-    if out_of_memory:
+    if is_out_of_memory(error):
         return Outcome.out_of_memory, text, ""
     return Outcome.crashed, f"{type(error).__name__}: {text}", "".join(traceback.format_exception(error))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from star_search.config import SearchConfig
 from star_search.data.tokenizer import load_tokenizer
 from star_search.errors import InputError
+from star_search.genome.catalogue import load_catalogue
 from star_search.genome.space import SearchSpace
 from star_search.model.language_model import LanguageModel
 from star_search.objectives.registry import account_of
@@ -76,7 +77,7 @@ def probe(config: SearchConfig, device: str, workers: int, seconds: float) -> Pr
         share = (end - time.perf_counter()) / (GENOMES - index)
         if share <= 0:
             break
-        times.append(_step_seconds(config, space, space.sample(rng).genome.format(), device, share))
+        times.append(_step_seconds(config, space.sample(rng).genome.format(), device, share))
     mean = sum(times) / len(times)
     evaluation = EVALUATION_SHARE * mean * config.data.validation_tokens / config.training.batch_tokens
     candidate = mean * config.training.steps + evaluation
@@ -84,10 +85,10 @@ def probe(config: SearchConfig, device: str, workers: int, seconds: float) -> Pr
     return Prediction(len(times), mean, candidate * rounds / 3600, workers, _peak_bytes(device))
 
 
-def _step_seconds(config: SearchConfig, space: SearchSpace, genome: str, device: str, seconds: float) -> float:
+def _step_seconds(config: SearchConfig, genome: str, device: str, seconds: float) -> float:
     """Return the seconds of one training step, from as many as fit the time; the first ones do not count."""
     vocabulary = load_tokenizer(config.data.tokenizer).vocabulary_size
-    model = LanguageModel.from_genome(genome, config.space.width, vocabulary, space.rules.catalogue).to(device)
+    model = LanguageModel.from_genome(genome, config.space.width, vocabulary, load_catalogue(config.space.catalogue)).to(device)
     training = config.training
     stream: Any = _RandomTokens(training.rows, training.sequence_length, vocabulary)
 

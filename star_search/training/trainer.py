@@ -1,27 +1,31 @@
 """The proxy training: a fixed token budget, and the loss on validation text after it.
 
-Shapes: B rows, T tokens, V vocabulary.
+Shapes: B rows, T tokens, N = B T, D width, V vocabulary.
 """
 
 from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from star_search.config import TrainingConfig
 from star_search.data.stream import EvaluationBatches, TokenStream
 from star_search.model.language_model import LanguageModel
 from star_search.runs.records import Outcome
+from star_search.training.compilation import CompiledModel
+from star_search.training.engine import BACKEND, autocast, build_steps, dtype_of
+from star_search.training.loss import chunks
 from star_search.training.progress import Progress
-from star_search.training.schedule import learning_rate
 from star_search.training.stability import HealthMonitor, Unhealthy
+from star_search.training.steps import GraphSteps, Readings
 
 READ_INTERVAL = 10
 CURVE_POINTS = 50
@@ -29,12 +33,13 @@ CURVE_POINTS = 50
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """What a finished training leaves: steps, tokens, and the loss curve as (step, mean loss since the point before)."""
+    """What a finished training leaves: steps, tokens, the loss curve as (step, mean loss since the point before), the micro-batch."""
 
     steps: int
     tokens: int
     curve: list[list[float]]
     seconds: float
+    rows_at_once: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,77 +74,55 @@ def train(
     Raises:
         Unhealthy: when the training diverges or does not learn.
     """
-    device = model.embedding.device
-    optimizer = build_optimizer(model, config)
-    monitor = HealthMonitor(config, unigram_loss)
-    unread: list[tuple[Tensor, Tensor]] = []
     start = time.perf_counter()
     model.train()
+    steps, monitor = build_steps(model, stream, config), HealthMonitor(config, unigram_loss)
+    # A GPU is given its next steps before the losses of the last are waited for; a CPU has done a step when it is called.
+    lag = 1 if isinstance(steps, GraphSteps) else 0
+    waiting: deque[tuple[int, Callable[[], Readings]]] = deque()
     for step in range(config.steps):
-        inputs_BT, targets_BT = (torch.from_numpy(array).to(device) for array in stream.batch(step))
-        unread.append(_step(model, optimizer, config, step, inputs_BT, targets_BT))
-        if len(unread) == READ_INTERVAL or step + 1 == config.steps:
-            _read(unread, monitor, (step + 1) * config.batch_tokens)
-            speed = (step + 1) * config.batch_tokens / (time.perf_counter() - start)
-            report(Progress(step + 1, config.steps, monitor.recent_loss(), speed))
+        steps.run(step)
+        done = step + 1
+        if done % READ_INTERVAL == 0 or done == config.steps:
+            waiting.append((done, steps.mark()))
+            while len(waiting) > (lag if done < config.steps else 0):
+                marked, read = waiting.popleft()
+                _observe(read(), monitor, done * config.batch_tokens)
+                speed = marked * config.batch_tokens / (time.perf_counter() - start)
+                report(Progress(marked, config.steps, monitor.recent_loss(), speed))
     curve = loss_curve(monitor.losses)
-    return TrainingResult(config.steps, config.steps * config.batch_tokens, curve, time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    return TrainingResult(config.steps, config.steps * config.batch_tokens, curve, seconds, steps.at_once)
 
 
-def _read(unread: list[tuple[Tensor, Tensor]], monitor: HealthMonitor, tokens: int) -> None:
-    """Hand the losses and gradient norms of the last steps to the monitor; `tokens` are spent by now."""
+def _observe(readings: Readings, monitor: HealthMonitor, tokens: int) -> None:
+    """Hand losses and gradient norms to the monitor; `tokens` are spent by now."""
     try:
-        for loss, gradient_norm in unread:
-            monitor.observe(loss.item(), gradient_norm.item())
+        for loss, gradient_norm in readings:
+            monitor.observe(loss, gradient_norm)
     except Unhealthy as error:
         error.tokens = tokens
         raise
-    unread.clear()
 
 
-def _step(
-    model: LanguageModel, optimizer: torch.optim.Optimizer, config: TrainingConfig, step: int, inputs_BT: Tensor, targets_BT: Tensor
-) -> tuple[Tensor, Tensor]:
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate(config, step)
-    optimizer.zero_grad(set_to_none=True)
-    loss = cross_entropy(model, inputs_BT, targets_BT, config.precision)
-    loss.backward()
-    gradient_norm = nn.utils.clip_grad_norm_(model.parameters(), config.gradient_clip)
-    optimizer.step()
-    return loss.detach(), gradient_norm
-
-
-def cross_entropy(model: LanguageModel, inputs_BT: Tensor, targets_BT: Tensor, precision: str) -> Tensor:
-    """Return the mean loss in nats a token, computed in fp32."""
-    with torch.autocast(inputs_BT.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-        logits_BTV = model(inputs_BT)
-    return functional.cross_entropy(logits_BTV.flatten(0, 1).float(), targets_BT.flatten())
-
-
-def build_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
-    """Return AdamW; weight decay acts on matrices alone, not on norms, biases, decay rates and scales."""
-    matrices = [parameter for parameter in model.parameters() if parameter.dim() >= 2]
-    others = [parameter for parameter in model.parameters() if parameter.dim() < 2]
-    groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, fused=True)
+# (inputs, targets) -> loss of every target in fp32, [N]; whether the logits are the same at every position
+Judge = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 @torch.no_grad()
-def evaluate(model: LanguageModel, batches: EvaluationBatches, precision: str = "float32") -> ValidationResult:
-    """Return the loss on validation batches.
+def evaluate(model: LanguageModel, batches: EvaluationBatches, precision: str = "float32", judge: Judge | None = None) -> ValidationResult:
+    """Return the loss on validation batches, by whole logits unless `judge` knows another way.
 
     Raises:
         Unhealthy: when the loss is not finite or the logits are the same at every position.
     """
     model.eval()
+    judge = judge or (lambda inputs_BT, targets_BT: _judge(model, inputs_BT, targets_BT, precision))
     pieces, constant = [], True
     for inputs_BT, targets_BT in _on_device(model, batches):
-        with torch.autocast(inputs_BT.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-            logits_BTV = model(inputs_BT).float()
-        losses_BT = functional.cross_entropy(logits_BTV.flatten(0, 1), targets_BT.flatten(), reduction="none")
-        pieces.append(losses_BT.double().cpu().numpy())
-        constant = constant and bool((logits_BTV == logits_BTV[:1, :1]).all())
+        losses_N, same = judge(inputs_BT, targets_BT)
+        pieces.append(losses_N.double().cpu().numpy())
+        constant = constant and bool(same)
     losses = np.concatenate(pieces)
     loss = float(losses.mean())
     if not math.isfinite(loss):
@@ -148,6 +131,39 @@ def evaluate(model: LanguageModel, batches: EvaluationBatches, precision: str = 
         raise Unhealthy(Outcome.degenerate, "the logits are the same at every position")
     subsets = {name: ValidationResult(*figures) for name, figures in batches.by_subset(losses).items()}
     return ValidationResult(loss, len(losses), batches.count_bytes, subsets)
+
+
+def _judge(model: LanguageModel, inputs_BT: Tensor, targets_BT: Tensor, precision: str) -> tuple[Tensor, Tensor]:
+    with torch.autocast(inputs_BT.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        logits_BTV = model(inputs_BT).float()
+    losses_N = functional.cross_entropy(logits_BTV.flatten(0, 1), targets_BT.flatten(), reduction="none")
+    return losses_N, (logits_BTV == logits_BTV[:1, :1]).all()
+
+
+def compiled_judge(model: LanguageModel, config: TrainingConfig, rows: int, backend: str = BACKEND) -> Judge:
+    """Return a judge by the compiled blocks that trained `rows` rows at once; batches of other shapes are judged by whole logits."""
+    model.eval()
+    blocks = CompiledModel(model, config.sequence_length, dtype_of(config), backend)
+
+    def judge(inputs_BT: Tensor, targets_BT: Tensor) -> tuple[Tensor, Tensor]:
+        if inputs_BT.shape != (rows, config.sequence_length):
+            return _judge(model, inputs_BT, targets_BT, config.precision)
+        # Without gradients the blocks would be compiled a second time.
+        with torch.enable_grad(), autocast(inputs_BT.device, config):
+            hidden_ND = blocks.hidden(inputs_BT).detach().flatten(0, 1)
+        return _judge_in_chunks(hidden_ND, model.embedding.to(hidden_ND.dtype), targets_BT.flatten())
+
+    return judge
+
+
+def _judge_in_chunks(hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor) -> tuple[Tensor, Tensor]:
+    first_V = hidden_ND[0] @ weight_VD.T
+    losses, same = [], []
+    for part in chunks(hidden_ND, weight_VD):
+        logits_NV = hidden_ND[part] @ weight_VD.T
+        losses.append(functional.cross_entropy(logits_NV.float(), targets_N[part], reduction="none"))
+        same.append((logits_NV == first_V).all())
+    return torch.cat(losses), torch.stack(same).all()
 
 
 def _on_device(model: LanguageModel, batches: EvaluationBatches) -> Iterator[tuple[Tensor, Tensor]]:

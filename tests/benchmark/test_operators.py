@@ -52,7 +52,7 @@ def test_the_peak_memory_is_that_of_the_tensors_held() -> None:
     assert 5 * tensor < cost.points[0].peak_bytes < 50 * tensor
 
 
-@pytest.mark.parametrize("class_id", STAR.built)
+@pytest.mark.parametrize("class_id", STAR.ids)
 def test_every_class_may_be_timed(class_id: int) -> None:
     assert form_error(SETTING, class_id) < operators.CHECK_TOLERANCE
 

@@ -18,8 +18,10 @@ from star_search.data.stream import TokenStream
 from star_search.data.unigram import unigram_loss
 from star_search.model.language_model import LanguageModel
 from star_search.runs.records import Outcome
+from star_search.training.loss import cross_entropy
+from star_search.training.optimizer import build_optimizer
 from star_search.training.stability import Unhealthy
-from star_search.training.trainer import ValidationResult, build_optimizer, cross_entropy, evaluate, loss_curve, train
+from star_search.training.trainer import ValidationResult, evaluate, loss_curve, train
 
 GENOME = "11111-71111-91111"
 

@@ -1,0 +1,265 @@
+"""Tokens per second of whole trainings, genome by genome, against what the device's matrix products reach.
+
+Shapes: B rows, T tokens, D width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import gc
+import resource
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+
+from star_search.config import TrainingConfig
+from star_search.data.store import TokenStore
+from star_search.data.stream import TokenStream
+from star_search.data.tokenizer import TokenArray, load_tokenizer
+from star_search.data.tokens import HeldTokens
+from star_search.errors import StarSearchError
+from star_search.genome.accounting import Accounting, Dimensions
+from star_search.genome.encoding import Genome
+from star_search.genome.genes import LOW_RANK, SOFTMAX
+from star_search.model.language_model import LanguageModel
+from star_search.training.engine import build_steps
+from star_search.training.steps import Steps
+
+RANDOM_TOKENS = 2**22
+# Of the first step, against the same step in fp32, operation by operation.
+LOSS_TOLERANCE, GRADIENT_TOLERANCE = 2e-3, 5e-2
+# Of the logits of the fast forms against the reference forms, fp32.
+FORM_TOLERANCE, FORM_LENGTH = 1e-3, 300
+
+
+@dataclass(frozen=True)
+class ModelSetting:
+    """What every model of a run is given: sizes, batch, precision, and how often `steps` steps are timed."""
+
+    width: int
+    vocabulary_size: int
+    sequence_length: int
+    batch_tokens: int
+    steps: int
+    repeats: int
+    device: str
+    precision: str = "bfloat16"
+    engine: str = "auto"
+    catalogue: str = "star"
+
+    def training(self, **changes: Any) -> TrainingConfig:
+        """Return the training that is timed; its budget covers the warm-up step and every repeat."""
+        steps = 1 + self.steps * self.repeats
+        values = {"precision": self.precision, "engine": self.engine, **changes}
+        return TrainingConfig(
+            tokens=steps * self.batch_tokens,
+            sequence_length=self.sequence_length,
+            batch_tokens=self.batch_tokens,
+            warmup_steps=10,
+            **values,
+        )
+
+
+@dataclass(frozen=True)
+class ModelCost:
+    """One model: tokens per second over the repeats, and what stands around its steps."""
+
+    name: str
+    parameters: int
+    tokens_per_second: float
+    low: float
+    high: float
+    flops_per_token: float
+    share_of_peak: float
+    warm_up_seconds: float
+    next_seconds: float
+    peak_bytes: int
+    rows_at_once: int
+    loss_error: float
+    gradient_error: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+
+def flops_per_token(account: Accounting, vocabulary_size: int, length: int) -> float:
+    """Return the operations of training on one token: 6 per weight, the head's too, and those of causal softmax attention.
+
+    Scans and convolutions over time are not counted.
+    """
+    weights = account.parameters + vocabulary_size * account.width
+    return 6 * weights + sum(_attention_flops(sizes, length) for sizes in account.dimensions)
+
+
+def _attention_flops(sizes: Dimensions, length: int) -> float:
+    operator = sizes.liv_class.operator
+    if (operator.token_mixing, operator.nonlinearity) != (LOW_RANK, SOFTMAX):
+        return 0.0
+    seen = length / 2 if sizes.span is None else min(length / 2, sizes.span)
+    # Two products forward, four backward, two operations each; a differential operator multiplies its value twice.
+    return 12 * seen * sizes.width * (1.5 if sizes.liv_class.differential else 1.0)
+
+
+def peak_flops(device: str, precision: str) -> float:
+    """Return operations per second of a large matrix product on random data: the median of ten after three."""
+    on_gpu = device.startswith("cuda")
+    size, dtype = (8192 if on_gpu else 2048), (torch.bfloat16 if precision == "bfloat16" else torch.float32)
+    left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+    seconds = [_timed(lambda: left @ right, device) for _ in range(13)][3:]
+    return 2 * size**3 / median(seconds)
+
+
+def _timed(action: Callable[[], object], device: str) -> float:
+    synchronise(device)
+    start = time.perf_counter()
+    action()
+    synchronise(device)
+    return time.perf_counter() - start
+
+
+def synchronise(device: str) -> None:
+    """Wait for a GPU."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+
+
+def random_stream(setting: ModelSetting) -> TokenStream:
+    """Return batches of uniform random tokens."""
+    dtype: type[np.unsignedinteger[Any]] = np.uint16 if setting.vocabulary_size <= 2**16 else np.uint32
+    count = max(RANDOM_TOKENS, 2 * setting.batch_tokens)
+    tokens: TokenArray = np.random.default_rng(0).integers(0, setting.vocabulary_size, count).astype(dtype)
+    store = TokenStore(Path(), "random", load_tokenizer("bytes"), HeldTokens(tokens), HeldTokens(tokens), {"subsets": []})
+    return TokenStream(store, setting.sequence_length, setting.batch_tokens // setting.sequence_length, 0)
+
+
+def measure_genomes(setting: ModelSetting, genomes: dict[str, str], peak: float) -> list[ModelCost]:
+    """Return the cost of every genome, by name.
+
+    Raises:
+        StarSearchError: when what would be timed is not what the reference forms and an eager step in fp32 give.
+    """
+    stream = random_stream(setting)
+    return [_measure(setting, stream, name, genome, peak) for name, genome in genomes.items()]
+
+
+def _measure(setting: ModelSetting, stream: TokenStream, name: str, genome: str, peak: float) -> ModelCost:
+    _check_forms(setting, name, genome)
+    expected = first_step(_steps(setting, stream, genome, precision="float32", engine="eager", micro_batch_rows=1))
+    release(setting.device)
+    start = time.perf_counter()
+    steps = _steps(setting, stream, genome)
+    reading = first_step(steps)
+    warm_up = time.perf_counter() - start
+    errors = agree(name, reading, expected)
+    speeds = [_speed(setting, steps, repeat) for repeat in range(setting.repeats)]
+    peak_bytes, at_once = held_at_most(setting.device), steps.at_once
+    del steps
+    release(setting.device)
+    start = time.perf_counter()
+    first_step(_steps(setting, stream, genome))
+    after = time.perf_counter() - start
+    release(setting.device)
+    account = Accounting.of(Genome.parse(genome), setting.width, setting.catalogue)
+    flops = flops_per_token(account, setting.vocabulary_size, setting.sequence_length)
+    speed, share = median(speeds), median(speeds) * flops / peak
+    parameters = account.parameters
+    return ModelCost(
+        name, parameters, speed, min(speeds), max(speeds), flops, share, warm_up, after, peak_bytes, at_once, errors[0], errors[1]
+    )
+
+
+def _steps(setting: ModelSetting, stream: TokenStream, genome: str, **changes: Any) -> Steps:
+    model = LanguageModel.from_genome(genome, setting.width, setting.vocabulary_size, setting.catalogue, seed=0).to(setting.device)
+    return build_steps(model.train(), stream, setting.training(**changes))
+
+
+def first_step(steps: Steps) -> tuple[float, float]:
+    """Take step 0 and return its loss and gradient norm."""
+    steps.run(0)
+    return steps.mark()()[0]
+
+
+def _speed(setting: ModelSetting, steps: Steps, repeat: int) -> float:
+    first = 1 + repeat * setting.steps
+
+    def run() -> None:
+        for step in range(first, first + setting.steps):
+            steps.run(step)
+
+    seconds = _timed(run, setting.device)
+    steps.mark()()
+    return setting.steps * setting.batch_tokens / seconds
+
+
+@torch.no_grad()
+def _check_forms(setting: ModelSetting, name: str, genome: str) -> None:
+    model = LanguageModel.from_genome(genome, setting.width, setting.vocabulary_size, setting.catalogue, seed=0).to(setting.device)
+    length = min(FORM_LENGTH, setting.sequence_length)
+    tokens_BT = torch.randint(setting.vocabulary_size, (1, length), generator=torch.Generator().manual_seed(0)).to(setting.device)
+    fast, plain = model(tokens_BT), model(tokens_BT, use_reference=True)
+    error = float((fast - plain).norm() / plain.norm())
+    if not error <= FORM_TOLERANCE:
+        raise StarSearchError(f"{name}: the fast forms differ from the reference forms by {error:.1e}; wrong outputs are not timed")
+
+
+def agree(name: str, reading: tuple[float, float], expected: tuple[float, float]) -> tuple[float, float]:
+    """Return the relative errors of a first step's loss and gradient norm.
+
+    Raises:
+        StarSearchError: when they are beyond what the precision explains.
+    """
+    loss, gradient = (abs(value / truth - 1) for value, truth in zip(reading, expected, strict=True))
+    if not (loss <= LOSS_TOLERANCE and gradient <= GRADIENT_TOLERANCE):
+        raise StarSearchError(
+            f"{name}: the first step's loss and gradient norm are {reading[0]:.4f} and {reading[1]:.4f}, "
+            f"an eager step in fp32 gives {expected[0]:.4f} and {expected[1]:.4f}; wrong outputs are not timed"
+        )
+    return loss, gradient
+
+
+def release(device: str) -> None:
+    """Give back what the last model held, and count peak memory anew."""
+    gc.collect()
+    if device.startswith("cuda"):
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def held_at_most(device: str) -> int:
+    """Return the most bytes held: by tensors on a GPU since `release`, by the process on a CPU."""
+    return (
+        torch.cuda.max_memory_allocated(device) if device.startswith("cuda") else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    )
+
+
+def environment(device: str) -> dict[str, Any]:
+    """Return what the figures were measured with."""
+    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu"
+    return {"torch": torch.__version__, "device": name, "threads": torch.get_num_threads()}
+
+
+def table(costs: Sequence[ModelCost]) -> list[list[str]]:
+    """Return the rows of a table, headings first."""
+    heads = ["model", "parameters", "tokens/s", "range", "share of peak", "warm-up s", "next s", "GB", "rows at once"]
+    return [heads, *(_cells(cost) for cost in costs)]
+
+
+def _cells(cost: ModelCost) -> list[str]:
+    speed, spread = f"{cost.tokens_per_second:,.0f}", f"{cost.low:,.0f} to {cost.high:,.0f}"
+    times = [f"{cost.warm_up_seconds:.1f}", f"{cost.next_seconds:.2f}"]
+    return [
+        cost.name,
+        f"{cost.parameters:,}",
+        speed,
+        spread,
+        f"{cost.share_of_peak:.1%}",
+        *times,
+        f"{cost.peak_bytes / 1e9:.1f}",
+        str(cost.rows_at_once),
+    ]

@@ -1,0 +1,128 @@
+"""The model as a chain of compiled blocks, one per kind of LIV, shared by every candidate in the life of a process.
+
+Shapes: B batch, T tokens, D width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from star_search.liv.functional import LIVKind, Weights, function_of, inputs_beside_weights
+from star_search.liv.operator import LIV, NORM_EPSILON
+from star_search.model.language_model import EMBEDDING_SCALE, LanguageModel
+
+# One entry per shape and gradient mode that a block meets; torch's default of 8 is for code that is called in one way.
+SHAPES_PER_BLOCK = 64
+
+# (x, y, norm, scale, weights, shared) -> (x + y, scaled LIV output, features handed on)
+Block = Callable[[Tensor, Tensor, Tensor, Tensor | None, Weights, list[Tensor]], tuple[Tensor, Tensor, list[Tensor]]]
+
+_blocks: dict[tuple[LIVKind, str], Block] = {}
+
+
+def compiled(function: Callable[..., Any], name: str, backend: str) -> Callable[..., Any]:
+    """Compile a function for the shapes that it is called with.
+
+    It gets code of its own: torch keeps compiled forms by code object, so closures made from one `def` would crowd each other out.
+    """
+    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, SHAPES_PER_BLOCK)
+    plain = cast(FunctionType, function)
+    own = FunctionType(plain.__code__.replace(co_name=name), plain.__globals__, name, plain.__defaults__, plain.__closure__)
+    # Written in place of one pointwise kernel with a masked branch for every part.
+    options: dict[str, str | int | bool | Callable[..., Any]] | None = {"max_pointwise_cat_inputs": 0} if backend == "inductor" else None
+    return torch.compile(own, fullgraph=True, dynamic=False, backend=backend, options=options)
+
+
+def block_of(liv: LIV, kind: LIVKind, dropout: float, backend: str) -> Block:
+    """Return the compiled block of a kind: the residual sum before it, its norm, the LIV; made once in a process."""
+    if (kind, backend) not in _blocks:
+        function = function_of(liv, kind, dropout)
+
+        def block(
+            x_BTD: Tensor, y_BTD: Tensor, norm_D: Tensor, scale: Tensor | None, weights: Weights, shared: list[Tensor]
+        ) -> tuple[Tensor, Tensor, list[Tensor]]:
+            x_BTD = x_BTD + y_BTD
+            out_BTD, handed_on = function(_normed(x_BTD, norm_D), weights, shared)
+            return x_BTD, (out_BTD if scale is None else out_BTD * scale).to(x_BTD.dtype), handed_on
+
+        name = "".join(letter if letter.isalnum() else "_" for letter in liv.sizes.liv_class.name)
+        _blocks[kind, backend] = compiled(block, f"block_{name}", backend)
+    return _blocks[kind, backend]
+
+
+def _normed(x_BTD: Tensor, norm_D: Tensor) -> Tensor:
+    return functional.rms_norm(x_BTD, norm_D.shape, norm_D, NORM_EPSILON)
+
+
+def _final(x_BTD: Tensor, y_BTD: Tensor, norm_D: Tensor) -> Tensor:
+    return _normed(x_BTD + y_BTD, norm_D)
+
+
+@dataclass
+class _Place:
+    """One LIV of the chain."""
+
+    block: Block
+    weights: Weights
+    source: int | None
+    kind: LIVKind
+    position: int
+
+
+class CompiledModel:
+    """A language model's hidden states by compiled blocks; weights are the model's own.
+
+    The sum of the residual stream with a block's output is left to the next block, where it is one kernel with the norm. LIVs in
+    parallel are combined by the model's own module, operation by operation. The stream is held in `stream_dtype`. Dropout follows
+    the model's mode at the time this is made.
+    """
+
+    def __init__(self, model: LanguageModel, length: int, stream_dtype: torch.dtype, backend: str = "inductor") -> None:
+        self.model, self.stream_dtype, self.length = model, stream_dtype, length
+        self._norms, self._scales = model.backbone.norms, model.backbone.scales
+        livs = [cast(LIV, liv) for liv in model.backbone.livs]
+        self._places = [self._place(position, liv, livs, backend) for position, liv in enumerate(livs)]
+        if ("final", backend) not in _finals:
+            _finals["final", backend] = compiled(_final, "final_norm", backend)
+        self._final = _finals["final", backend]
+
+    def _place(self, position: int, liv: LIV, livs: list[LIV], backend: str) -> _Place:
+        readers = [other for other in livs if other.feature_source == position]
+        wanted = {name for other in readers for name in other.sources.features_from if name not in other.computed}
+        dropout = liv.dropout if liv.training else 0.0
+        kind = LIVKind.of(liv, [name for name in liv.sources.features_from if name in wanted], dropout)
+        like = torch.empty(0, dtype=self.stream_dtype, device=self.model.embedding.device)
+        weights = liv.weights() | inputs_beside_weights(liv, self.length, like)
+        return _Place(block_of(liv, kind, dropout, backend), weights, liv.feature_source, kind, position)
+
+    def hidden(self, tokens_BT: Tensor) -> Tensor:
+        """Return what the output head reads, [B, T, D]."""
+        # The first block adds two halves, as every other block adds two parts: one compiled form serves all places.
+        half = functional.embedding(tokens_BT, self.model.embedding).to(self.stream_dtype) * (EMBEDDING_SCALE / 2)
+        x_BTD, y_BTD = half, half
+        features: dict[int | None, dict[str, Tensor]] = {}
+        for parallel in self.model.backbone.blocks:
+            # LIVs in parallel each add the same two parts: they run the compiled forms of LIVs in sequence.
+            sums, outputs = zip(
+                *(self._run(self._places[position], x_BTD, y_BTD, features) for position in parallel.positions), strict=True
+            )
+            x_BTD, y_BTD = sums[0], self.model.backbone.combined(parallel, sums[0], outputs)
+        return self._final(x_BTD, y_BTD, self._norms[-1])
+
+    def _run(self, place: _Place, x_BTD: Tensor, y_BTD: Tensor, features: dict[int | None, dict[str, Tensor]]) -> tuple[Tensor, Tensor]:
+        """Return x + y and the output of one LIV that reads it; puts the features that it hands on into `features`."""
+        scale = None if self._scales is None else self._scales[place.position]
+        shared = [features[place.source][name] for name in place.kind.taken]
+        x_BTD, y_BTD, handed_on = place.block(x_BTD, y_BTD, self._norms[place.position], scale, place.weights, shared)
+        features[place.position] = dict(zip(place.kind.handed_on, handed_on, strict=True))
+        return x_BTD, y_BTD
+
+
+_finals: dict[tuple[str, str], Callable[..., Tensor]] = {}

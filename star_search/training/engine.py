@@ -1,0 +1,87 @@
+"""How a training is run on its device: eager, by compiled blocks, or as one CUDA graph."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from star_search.config import TrainingConfig
+from star_search.data.stream import TokenStream
+from star_search.errors import InputError
+from star_search.model.language_model import LanguageModel
+from star_search.training.batch_size import is_out_of_memory, largest_divisor, rows_at_once
+from star_search.training.compilation import CompiledModel
+from star_search.training.loss import chunked_cross_entropy, cross_entropy
+from star_search.training.steps import EagerSteps, GraphSteps, Loss, Steps
+
+BACKEND = "inductor"
+
+Kind = Literal["eager", "compiled", "graph"]
+
+
+def engine_of(config: TrainingConfig, device: torch.device) -> Kind:
+    """Return the engine that `training.engine` means on a device: `auto` is a graph on a GPU and eager on a CPU.
+
+    Raises:
+        InputError: for a graph without a GPU.
+    """
+    if config.engine == "auto":
+        return "graph" if device.type == "cuda" else "eager"
+    if config.engine == "graph" and device.type != "cuda":
+        raise InputError(f"training.engine graph needs a GPU, and this training runs on {device.type}; take auto, eager or compiled")
+    return config.engine
+
+
+def dtype_of(config: TrainingConfig) -> torch.dtype:
+    """Return the dtype of the residual stream in compiled blocks."""
+    return torch.bfloat16 if config.precision == "bfloat16" else torch.float32
+
+
+def autocast(device: torch.device, config: TrainingConfig) -> AbstractContextManager[object]:
+    """Return the context in which products are made in the configured precision."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
+
+
+@dataclass
+class CompiledLoss:
+    """The mean loss by compiled blocks and a chunked head."""
+
+    model: CompiledModel
+    config: TrainingConfig
+
+    def __call__(self, inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
+        """Return the mean loss in nats a token."""
+        with autocast(inputs_BT.device, self.config):
+            hidden_BTD = self.model.hidden(inputs_BT)
+        return chunked_cross_entropy(hidden_BTD, self.model.model.embedding, targets_BT)
+
+
+def build_steps(model: LanguageModel, stream: TokenStream, config: TrainingConfig) -> Steps:
+    """Return what takes the steps of a training, with as many rows at once as memory allows; the model must be in training mode."""
+    device = model.embedding.device
+    kind = engine_of(config, device)
+    free_bytes = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
+    at_once = rows_at_once(model, config, free_bytes)
+    if kind == "eager":
+        return EagerSteps(model, stream, config, lambda inputs, targets: cross_entropy(model, inputs, targets, config.precision), at_once)
+    loss_of = CompiledLoss(CompiledModel(model, config.sequence_length, dtype_of(config), BACKEND), config)
+    if kind == "compiled":
+        return EagerSteps(model, stream, config, loss_of, at_once)
+    return _graph_steps(model, stream, config, loss_of, at_once)
+
+
+def _graph_steps(model: LanguageModel, stream: TokenStream, config: TrainingConfig, loss_of: Loss, at_once: int) -> GraphSteps:
+    while True:
+        try:
+            return GraphSteps(model, stream, config, loss_of, at_once)
+        except RuntimeError as error:
+            if at_once == 1 or not is_out_of_memory(error):
+                raise
+        # Out of the handler, so that the traceback no longer holds what did not fit.
+        model.zero_grad(set_to_none=True)
+        torch.cuda.empty_cache()
+        at_once = largest_divisor(config.rows, at_once // 2)

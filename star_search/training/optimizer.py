@@ -1,0 +1,34 @@
+"""AdamW as every candidate gets it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from star_search.config import TrainingConfig
+
+
+def build_optimizer(model: nn.Module, config: TrainingConfig, rate: Tensor | None = None) -> torch.optim.AdamW:
+    """Return AdamW; weight decay acts on matrices alone, not on norms, biases, decay rates and scales.
+
+    With `rate`, a tensor on the device, the learning rate is read from there and a step can be captured in a CUDA graph.
+    """
+    matrices = [parameter for parameter in model.parameters() if parameter.dim() >= 2]
+    others = [parameter for parameter in model.parameters() if parameter.dim() < 2]
+    groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    if rate is None:
+        return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, fused=True)
+    return torch.optim.AdamW(groups, lr=rate, betas=config.betas, fused=True, capturable=True)
+
+
+def prepare_state(optimizer: torch.optim.Optimizer, rate: Tensor) -> None:
+    """Allocate the optimizer's state as it is before the first step: a step of gradient and rate 0, forgotten again."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for parameter in parameters:
+        parameter.grad = torch.zeros_like(parameter)
+    rate.zero_()
+    optimizer.step()
+    for parameter in parameters:
+        for value in optimizer.state[parameter].values():
+            value.zero_()
+        parameter.grad = None

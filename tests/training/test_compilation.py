@@ -1,0 +1,57 @@
+"""The chain of compiled blocks computes what the model does, and a kind of LIV is compiled once."""
+
+import pytest
+import torch
+
+from helpers import noise, relative
+from star_search.config import TrainingConfig
+from star_search.errors import InputError
+from star_search.model.language_model import LanguageModel
+from star_search.training import compilation
+from star_search.training.compilation import CompiledModel
+from star_search.training.engine import engine_of
+
+# Traced like a compiled model, run operation by operation: what Inductor makes of it is for the GPU tests.
+BACKEND = "eager"
+
+
+def gradients(model, hidden):
+    model.zero_grad()
+    (hidden * noise(*hidden.shape)).sum().backward()
+    return {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
+
+
+@pytest.mark.parametrize(("genome", "residual"), [("11212-91111-11212-a1211-a1211", "plain"), ("71111-51111-91111", "scaled")])
+def test_hidden_states_and_gradients_are_the_models(genome, residual):
+    model = LanguageModel.from_genome(genome, 64, 31, residual=residual, seed=0).train()
+    tokens = torch.arange(2 * 33).reshape(2, 33) % 31
+    expected = model.backbone(model._embed(tokens))
+    there = gradients(model, expected)
+    hidden = CompiledModel(model, 33, torch.float32, BACKEND).hidden(tokens)
+    assert relative(hidden, expected) < 1e-5
+    for name, gradient in gradients(model, hidden).items():
+        assert float((gradient - there[name]).norm()) <= 1e-4 * max(1.0, float(there[name].norm())), name
+
+
+def test_a_kind_is_compiled_once_whatever_the_model(monkeypatch):
+    monkeypatch.setattr(compilation, "_blocks", {})
+    for genome in ("11111-91111-11111-91111", "91111-11111", "11111-91111-71111"):
+        CompiledModel(LanguageModel.from_genome(genome, 64, 31, seed=0), 33, torch.float32, BACKEND)
+    assert len(compilation._blocks) == 3
+    # Handing features on is another output, hence another kind; so is taking them.
+    CompiledModel(LanguageModel.from_genome("11112-11112", 64, 31, seed=0), 33, torch.float32, BACKEND)
+    assert len(compilation._blocks) == 5
+
+
+@pytest.mark.parametrize(
+    ("engine", "device", "kind"), [("auto", "cpu", "eager"), ("auto", "cuda", "graph"), ("compiled", "cpu", "compiled")]
+)
+def test_auto_is_a_graph_on_a_gpu_and_eager_on_a_cpu(engine, device, kind):
+    assert engine_of(TrainingConfig(engine=engine), torch.device(device)) == kind
+
+
+def test_a_graph_without_a_gpu_is_refused():
+    with pytest.raises(
+        InputError, match=r"training\.engine graph needs a GPU, and this training runs on cpu; take auto, eager or compiled"
+    ):
+        engine_of(TrainingConfig(engine="graph"), torch.device("cpu"))
