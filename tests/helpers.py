@@ -10,7 +10,7 @@ from torch import Tensor
 from star_search.config import SpaceConfig
 from star_search.genome.catalogue import Catalogue, load_catalogue
 from star_search.genome.encoding import Genome, format_digit
-from star_search.genome.evolved import evolved_id
+from star_search.genome.evolved import catalogue_for, evolved_id
 from star_search.genome.genes import REPARAMETRISED
 from star_search.genome.liv_class import LIVClass
 from star_search.genome.space import SearchSpace
@@ -108,7 +108,8 @@ def relative(value: Tensor, truth: Tensor) -> float:
 def uses_fft(genome: Genome | str, catalogue: Catalogue = STAR) -> bool:
     """Whether the fast form of a class of the genome goes through an FFT: implicit and long kernels, and those of S4D."""
     genome = Genome.parse(genome) if isinstance(genome, str) else genome
-    return any(_uses_fft(catalogue[liv.liv_class]) for liv in genome.livs)
+    classes = catalogue_for(genome, catalogue)
+    return any(_uses_fft(classes[liv.liv_class]) for liv in genome.livs)
 
 
 def _uses_fft(liv_class: LIVClass) -> bool:
