@@ -22,15 +22,16 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from data.hub import Hub, serve
 
 NAME = "someone/RedPajama-Data-1T-Sample"
+CONTAINERS = ("zst", "jsonl", "parquet", "hub")
 
 
-def containers(corpus: Path, folder: Path, hub: Hub) -> dict[str, tuple[str, str]]:
-    """Write train and held-out files in each container, and return both sources of each."""
+def containers(corpus: Path, folder: Path, hub: Hub, wanted: list[str]) -> dict[str, tuple[str, str]]:
+    """Write train and held-out files in each container, and return both sources of those wanted."""
     import pyarrow
     import pyarrow.parquet
 
     found = {"zst": (str(corpus / "proxy/train"), str(corpus / "proxy/validation"))}
-    for part in ("train", "validation"):
+    for part in ("train", "validation") if set(wanted) - {"zst"} else ():
         served = hub.repositories.setdefault(f"{NAME}-{part}", {})
         for file in sorted((corpus / "proxy" / part).glob("*.zst")):
             lines = zstandard.ZstdDecompressor().stream_reader(file.open("rb"), read_across_frames=True).read()
@@ -43,7 +44,8 @@ def containers(corpus: Path, folder: Path, hub: Hub) -> dict[str, tuple[str, str
             pyarrow.parquet.write_table(table, folder / "parquet" / part / name.replace(".jsonl", ".parquet"), row_group_size=1000)
     for kind in ("jsonl", "parquet"):
         found[kind] = (str(folder / kind / "train"), str(folder / kind / "validation"))
-    return found | {"hub": (f"hf://datasets/{NAME}-train", f"hf://datasets/{NAME}-validation")}
+    found["hub"] = (f"hf://datasets/{NAME}-train", f"hf://datasets/{NAME}-validation")
+    return {kind: found[kind] for kind in wanted}
 
 
 def validation_loss(store: Any, steps: int) -> float:
@@ -77,6 +79,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus", type=Path, help="the folder that holds proxy/train and proxy/validation")
     parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--containers", nargs="+", choices=CONTAINERS, default=CONTAINERS, metavar="NAME", help=", ".join(CONTAINERS))
     arguments = parser.parse_args()
     with serve() as hub, tempfile.TemporaryDirectory() as folder:
         # Read when the clients are imported.
@@ -85,7 +88,7 @@ def main() -> None:
         from star_search.data.store import prepare
 
         losses = {}
-        for kind, (source, held_out) in containers(arguments.corpus, Path(folder), hub).items():
+        for kind, (source, held_out) in containers(arguments.corpus, Path(folder), hub, arguments.containers).items():
             store = prepare(DataConfig(source=source, held_out_source=held_out), Path(folder) / "cache" / kind)
             losses[kind] = validation_loss(store, arguments.steps)
             print(f"{kind:8} fingerprint {store.fingerprint[:16]}  validation loss {losses[kind]:.12f}", flush=True)

@@ -37,7 +37,7 @@ from star_search.model.language_model import LanguageModel
 from star_search.objectives.assessment import Assessor
 from star_search.objectives.assignment import Assignment
 from star_search.runs.records import Outcome
-from star_search.training.trainer import cross_entropy
+from star_search.training.loss import cross_entropy
 
 STEPS, ROWS, LENGTH = 200, 2, 128
 BASE: dict[str, Any] = {

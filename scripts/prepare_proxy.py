@@ -43,15 +43,15 @@ def main() -> None:
     parser.add_argument("--processes", type=int)
     arguments = parser.parse_args()
     data = proxy_data(arguments.corpus, arguments.tokenizer, arguments.subsets, arguments.validation_tokens)
+    if arguments.configuration.exists():
+        parser.error(f"--configuration {arguments.configuration} exists already; give another name")
     try:
         with preparation_bar(quiet=False) as report:
             store = prepare(data, processes=arguments.processes, report=report)
-        with arguments.configuration.open("x", encoding="utf-8") as stream:
-            yaml.safe_dump({"data": data.model_dump(mode="json", exclude_defaults=True)}, stream, sort_keys=False)
     except InputError as error:
         parser.error(str(error))
-    except FileExistsError:
-        parser.error(f"--configuration {arguments.configuration} exists already; give another name")
+    with arguments.configuration.open("x", encoding="utf-8") as stream:
+        yaml.safe_dump({"data": data.model_dump(mode="json", exclude_defaults=True)}, stream, sort_keys=False)
     print_store(store, [], as_json=False)
 
 

@@ -5,39 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
 
+from star_search.config_sentences import first_sentence
 from star_search.errors import InputError, did_you_mean
 from star_search.yaml_loading import parse_yaml, read_yaml_mapping
 
 CONFIG_FOLDER = Path(__file__).parent / "configs"
-
-
-_REQUIREMENTS = {
-    "int_type": "a whole number",
-    "float_type": "a number",
-    "string_type": "text",
-    "bool_type": "true or false",
-    "list_type": "a list",
-    "tuple_type": "a list",
-    "dict_type": "values by name",
-    "model_type": "a section of keys and values",
-    "model_attributes_type": "a section of keys and values",
-    "finite_number": "finite",
-    "missing": "given",
-    "too_short": "a list of at least {min_length}",
-    "too_long": "a list of at most {max_length}",
-    "greater_than": "greater than {gt:g}",
-    "greater_than_equal": "at least {ge:g}",
-    "less_than": "less than {lt:g}",
-    "less_than_equal": "at most {le:g}",
-    "literal_error": "one of {expected}",
-    "string_pattern_mismatch": "letters, digits, '.', '_' and '-' only, beginning with a letter or digit",
-}
 
 
 def _whole(value: object) -> object:
@@ -335,7 +312,7 @@ def parse_configuration(
     try:
         return SearchConfig.model_validate(values)
     except ValidationError as error:
-        raise InputError(f"{where}: {_first_sentence(error)}") from None
+        raise InputError(f"{where}: {first_sentence(error, SearchConfig)}") from None
 
 
 def _is_file_source(text: str) -> bool:
@@ -376,34 +353,3 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
             raise InputError(f"--set {override}: {section} is a value, not a section")
         values[section] = values = dict(inner)
     values[last] = parse_yaml(text, f"--set {override}")
-
-
-def _first_sentence(error: ValidationError) -> str:
-    problem = error.errors()[0]
-    parts = [str(part) for part in problem["loc"]]
-    if problem["type"] == "extra_forbidden":
-        section = _section(parts[:-1])
-        return f"unknown key {'.'.join(parts)}{did_you_mean(parts[-1], section.model_fields)}"
-    if problem["type"] == "value_error":
-        return str(problem["ctx"]["error"])
-    # A union reports one problem per member; the location then ends with the member's own name.
-    key = ".".join(part for part in parts if not any(mark in part for mark in "[(") and part not in ("int", "str"))
-    return f"{key} must be {_allowed(error, problem)}, got {problem['input']!r}"
-
-
-def _allowed(error: ValidationError, problem: ErrorDetails) -> str:
-    alternatives = [_requirement(each) for each in error.errors() if each["input"] == problem["input"]]
-    return " or ".join(dict.fromkeys(alternatives or [_requirement(problem)]))
-
-
-def _requirement(problem: ErrorDetails) -> str:
-    phrase = _REQUIREMENTS.get(problem["type"])
-    return phrase.format(**problem.get("ctx", {})) if phrase else problem["msg"]
-
-
-def _section(parts: list[str]) -> type[BaseModel]:
-    section: type[BaseModel] = SearchConfig
-    for part in parts:
-        annotation = section.model_fields[part].annotation
-        section = annotation if isinstance(annotation, type) else get_args(annotation)[0]
-    return section

@@ -1,9 +1,12 @@
-"""Child processes that end with their parent, however it ends."""
+"""Child processes that end with their parent, however it ends, and leave Ctrl-C to it."""
 
+import contextlib
 import ctypes
 import os
 import signal
 import sys
+import threading
+from collections.abc import Iterator
 
 _KILL_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
@@ -14,3 +17,16 @@ def end_with(parent: int) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_KILL_WITH_PARENT, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(1)
+
+
+@contextlib.contextmanager
+def interrupts_ignored() -> Iterator[None]:
+    """Have a process that is started inherit that Ctrl-C is not for it; the driver decides what Ctrl-C ends."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,6 +1,7 @@
 """Reading YAML safely: numbers as YAML 1.2 writes them, repeated keys refused, errors as one sentence."""
 
 import re
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ class _Loader(yaml.SafeLoader):
         seen = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                raise yaml.constructor.ConstructorError(problem="a key is a list or a mapping", problem_mark=key_node.start_mark)
             if key in seen:
                 raise yaml.constructor.ConstructorError(problem=f"the key '{key}' stands twice", problem_mark=key_node.start_mark)
             seen.add(key)

@@ -9,6 +9,7 @@ from star_search.genome.accounting import Accounting
 from star_search.genome.encoding import Genome
 
 TRAINING_FLOPS_PER_PARAMETER = 6
+PROBE_SECONDS = 10.0
 MODEL_FLOPS_PER_SECOND = {"one H200 at 40 % of its bf16 peak": 0.4 * 790e12, "one CPU core at 20 GFLOP/s": 20e9}
 
 
@@ -30,10 +31,30 @@ def print_bill(config: SearchConfig) -> None:
     console.print(f"FLOPs        about {flops:.3g}, at 6 per parameter and token of a Transformer++ without its head")
     for device, speed in MODEL_FLOPS_PER_SECOND.items():
         console.print(f"time         about {flops / speed / 3600:,.3g} hours on {device}")
+    _print_probe(config)
     console.print(
         f"Transformer++ at {config.space.depth} x {config.space.width}: {account.operator_parameters:,} operator parameters "
         f"({account.parameters:,} with norms), cache {account.cache_bytes(length):,} bytes ({format_bytes(account.cache_bytes(length))}) "
         f"after {length:,} tokens"
+    )
+
+
+def _print_probe(config: SearchConfig) -> None:
+    """Print what a probe of this machine predicts; nothing where the probe is switched off."""
+    if not PROBE_SECONDS:
+        return
+    from star_search.evolution.workers import devices, worker_count
+    from star_search.objectives.probe import obstacle, probe
+
+    available = devices(config.workers.device)
+    reason = obstacle(config, available[0], PROBE_SECONDS)
+    if reason:
+        console.print(f"probe        none: {reason}", markup=False)
+        return
+    found = probe(config, available[0], max(1, worker_count(config, available)), PROBE_SECONDS)
+    console.print(
+        f"probe        {found.genomes} genomes, {found.step_seconds * 1000:,.3g} ms a step: about {found.hours:,.2g} hours on "
+        f"{found.workers} workers of this machine, {format_bytes(found.peak_bytes)} of memory each"
     )
 
 

@@ -90,6 +90,7 @@ def _explain(genome: Genome, catalogue: Catalogue, as_json: bool) -> None:
 
 
 def _print_tree(described: dict[str, Any], genome: Genome, catalogue: Catalogue) -> None:
+    from rich.markup import escape
     from rich.tree import Tree
 
     from star_search.analysis.strips import legend_markup, strip_markup
@@ -105,8 +106,9 @@ def _print_tree(described: dict[str, Any], genome: Genome, catalogue: Catalogue)
     )
     tree = Tree("LIVs", hide_root=True)
     for liv in described["livs"]:
+        kind = f"{liv['operator']}{' differential' if liv['differential'] else ''}"
         branch = tree.add(
-            f"[bold]{liv['position']:>2} {liv['name']}[/] [dim]{liv['operator']}{' differential' if liv['differential'] else ''}[/]  "
+            f"[bold]{liv['position']:>2} {escape(liv['name'])}[/] [dim]{kind}[/]  "
             f"{liv['parameters']:,} parameters  {format_bytes(liv['cache_bytes'])}"
         )
         for title, shared in (("weights", liv["weights_from"]), ("features", liv["features_from"])):

@@ -1,4 +1,4 @@
-"""Files of the token cache that a kill leaves either absent or whole."""
+"""Files of the token cache that a kill or a power cut leaves either absent or whole."""
 
 import json
 import os
@@ -10,7 +10,10 @@ def write_bytes(path: Path, data: bytes | memoryview) -> None:
     """Write a file under a name of its own, then put it in place; the folder is made where it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(data)
+    with temporary.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
     temporary.replace(path)
 
 

@@ -15,7 +15,7 @@ from star_search.data.split import SPLIT_VERSION
 from star_search.data.tokenizer import Tokenizer
 from star_search.errors import InputError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _LARGE_BYTES = 32_000_000
 
 

@@ -61,10 +61,11 @@ def hub_errors(what: str) -> Iterator[None]:
     except errors.HfHubHTTPError as error:
         code = error.response.status_code if error.response is not None else 0
         raise _refusal(what, code, error) from None
-    except errors.EntryNotFoundError:
+    except (errors.EntryNotFoundError, FileNotFoundError):
         raise InputError(f"{what} is not on the hub (404)") from None
     except _unreachable() as error:
-        raise StarSearchError(f"{what} cannot be had from the hub: {error or type(error).__name__}; the same command goes on") from None
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise StarSearchError(f"{what} cannot be had from the hub: {reason}; the same command goes on") from None
 
 
 def _refusal(what: str, code: int, error: Exception) -> StarSearchError:
@@ -112,7 +113,8 @@ def _list(source: str) -> HubListing:
         )
         for entry in sorted(entries, key=lambda entry: entry.path)
     ]
-    return HubListing(source, commit, files if "*" in pattern and pattern != "**" else one_kind(files))
+    is_glob = pattern != "**" and any(mark in pattern for mark in "*?[")
+    return HubListing(source, commit, files if is_glob else one_kind(files))
 
 
 def _matches(path: str, pattern: str) -> bool:

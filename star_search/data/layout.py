@@ -21,6 +21,7 @@ from star_search.data.split import SPLITS
 from star_search.data.tokenise import ROW, Part, read_rows
 from star_search.data.tokenizer import TokenArray
 from star_search.data.tokens import DOCUMENT, SHARD_TOKENS, ArrayWriter, TokensWriter, documents_path
+from star_search.errors import StarSearchError
 
 _BUCKET_TOKENS = 1 << 25
 _ROWS_IN_MEMORY = 1 << 20
@@ -145,7 +146,9 @@ class Layout:
             with (self.part_folder / f"{self.parts[part].name}.tokens").open("rb") as stream:
                 for index in members:
                     stream.seek(int(rows["start"][index]) * self.dtype.itemsize)
-                    stream.readinto(tokens[ends[index] - int(rows["tokens"][index]) : ends[index]].data)
+                    place = tokens[ends[index] - int(rows["tokens"][index]) : ends[index]]
+                    if stream.readinto(place.data) != place.nbytes:
+                        raise StarSearchError(f"{stream.name} is cut off; delete {self.folder}, and the same command begins anew")
         return tokens
 
 

@@ -72,7 +72,11 @@ class Mixture:
             raise InputError(f"data.subsets {wanted}; present: {', '.join(sorted(present))}")
 
     def quotas(self, available: dict[str, int], most: int) -> dict[str, int]:
-        """Return how many tokens of each subset make the largest mixture of at most so many that repeats no document."""
-        shares = self.shares or {name: count / max(1, sum(available.values())) for name, count in available.items()}
-        total = min([most, *(available.get(name, 0) / share for name, share in shares.items() if share)])
-        return {name: min(available.get(name, 0), round(total * share)) for name, share in shares.items()}
+        """Return how many tokens of each subset make the largest mixture of at most so many that repeats no document.
+
+        A subset of which there is nothing, as may be in a small split, leaves its share to the others.
+        """
+        weights = available if self.shares is None else {name: share for name, share in self.shares.items() if available.get(name)}
+        whole = sum(weights.values())
+        total = min([most, *(available[name] * whole / weight for name, weight in weights.items() if weight)])
+        return {name: min(available[name], round(total * weight / whole)) for name, weight in weights.items() if weight}

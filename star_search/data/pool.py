@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 
 from star_search.data.reading import Chunk
 from star_search.data.tokenise import ChunkTokeniser, Part
 from star_search.errors import StarSearchError
-from star_search.processes import end_with
+from star_search.processes import end_with, interrupts_ignored
 
 Submit = Callable[[int, Chunk], Future[Part]]
 
@@ -30,14 +29,19 @@ def tokenising(tokeniser: ChunkTokeniser, processes: int) -> Iterator[Submit]:
     if processes == 1:
         yield lambda file, chunk: finished(tokeniser(file, chunk))
         return
-    context = get_context("spawn")
-    with ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(os.getpid(), tokeniser)) as pool:
+    others = set(active_children())
+    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=_begin, initargs=(os.getpid(), tokeniser)) as pool:
+        with interrupts_ignored():  # The first task starts the processes, which inherit this.
+            pool.submit(os.getpid)
         try:
             yield lambda file, chunk: pool.submit(_tokenise, file, chunk)
         except BrokenProcessPool:
             raise StarSearchError("a process that tokenises died, as when memory runs out; the same command goes on") from None
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        except BaseException:
+            # Whatever they are at is worth nothing now, and parts appear whole or not at all.
+            for process in set(active_children()) - others:
+                process.kill()
+            raise
 
 
 def finished(part: Part) -> Future[Part]:
@@ -49,8 +53,7 @@ def finished(part: Part) -> Future[Part]:
 
 def _begin(parent: int, tokeniser: ChunkTokeniser) -> None:
     end_with(parent)
-    # Ctrl-C is for the process that reads; threads of the tokenizer would only compete with the other processes.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Its threads would only compete with the other processes.
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     _tokeniser.append(tokeniser)
 

@@ -42,7 +42,7 @@ _BATCH_DOCUMENTS = 64
 
 @dataclass(frozen=True)
 class Part:
-    """A tokenised chunk: the subsets that its rows count by, tokens of each, subsets seen but not taken, and what was skipped."""
+    """A tokenised chunk: the subsets that its rows count by, tokens of each, all subsets seen, and what was skipped."""
 
     file: int
     chunk: int

@@ -23,7 +23,7 @@ class SplitTokens:
     Opening maps files and reads none of them, so that any number of processes share one copy in memory.
 
     Raises:
-        ValueError: when a file is missing, cut off or of another type than the index says.
+        OSError, ValueError: when a file is missing, cut off or of another type than the index says.
     """
 
     def __init__(self, folder: Path, split: str, count_tokens: int, dtype: np.dtype[np.unsignedinteger[Any]], shard_tokens: int) -> None:

@@ -7,6 +7,7 @@ it, and that is told here, where retries are counted.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import queue
@@ -15,13 +16,14 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from star_search.config import SearchConfig
 from star_search.errors import InputError, StarSearchError
-from star_search.evolution.workers import Lost, ProgressReport, Retries, Source, devices, interrupts_ignored, worker_count
+from star_search.evolution.workers import Lost, ProgressReport, Retries, Source, devices, worker_count
 from star_search.objectives.assignment import Assessed, Assignment
-from star_search.processes import end_with
+from star_search.processes import end_with, interrupts_ignored
 from star_search.runs.records import Outcome
 from star_search.training.progress import Progress
 
@@ -53,8 +55,7 @@ class DaskWorkers:
 
     def __init__(self, config: SearchConfig) -> None:
         self.config = config
-        # Dask's own account of workers that die would stand between the lines of the search.
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        _silence()
         self._cluster = _start_cluster(config) if config.workers.scheduler is None else None
         self._client = _connect(config, self._cluster)
         self._heard: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
@@ -70,14 +71,15 @@ class DaskWorkers:
         flights: Flights = {}
         retries = Retries(self.config)
         while True:
+            # With no worker there, yet or for the moment, it waits.
             while len(flights) < self._free():
                 assignment = retries.next() or source()
                 if assignment is None:
+                    if not flights:
+                        return
                     break
                 key = f"candidate-{assignment.id}-{time.monotonic_ns()}"
                 flights[key] = self._submit(assignment, key), _Flight(assignment, time.monotonic())
-            if not flights and not retries.waiting:
-                return
             with contextlib.suppress(queue.Empty):
                 kind, value = self._heard.get(timeout=POLL_SECONDS)
                 if kind == "event":
@@ -146,6 +148,15 @@ class DaskWorkers:
             self._cluster.close(timeout=5)
 
 
+def _silence() -> None:
+    """Keep Dask's own account of workers that die from standing between the lines of the search."""
+    import distributed  # noqa: F401  It sets the level of each of its loggers when it is imported.
+
+    for name in list(logging.root.manager.loggerDict):
+        if name.startswith("distributed"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
 def _start_cluster(config: SearchConfig) -> LocalCluster:
     import dask
     from distributed import LocalCluster
@@ -163,12 +174,14 @@ def _connect(config: SearchConfig, cluster: LocalCluster | None) -> Client:
     address = config.workers.scheduler
     if cluster is not None or address is None:
         return Client(cluster)
-    where = {"scheduler_file": address} if address.endswith(".json") else {"address": address}
     try:
-        client = Client(**where, timeout=CONNECT_SECONDS)
+        # Dask itself would wait for ever for a file that is not there.
+        contact = json.loads(Path(address).read_text())["address"] if address.endswith(".json") else address
+        client = Client(contact, timeout=CONNECT_SECONDS)
         client.run_on_scheduler(_never_rerun)
-    except (OSError, TimeoutError, ValueError) as error:
-        raise InputError(f"workers.scheduler {address} must be the address or the JSON file of a running Dask scheduler: {error}") from None
+    except (OSError, TimeoutError, ValueError, KeyError, TypeError) as error:
+        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"workers.scheduler {address} must be the address or the JSON file of a running Dask scheduler: {text}") from None
     return client
 
 

@@ -15,6 +15,7 @@ from pymoo.core.population import Population
 from pymoo.problems.static import StaticProblem
 
 from star_search.config import SearchConfig
+from star_search.errors import StarSearchError
 from star_search.evolution.algorithms import Operators, SearchProblem, build_algorithm
 from star_search.evolution.ledger import Budget, Ledger, Reporter
 from star_search.evolution.workers import Workers
@@ -68,6 +69,8 @@ class Search:
             return False
         self._assess(self._next_waiting, lambda: None)
         if not self._known(asked):
+            if not self.stopped_by:
+                raise StarSearchError(f"the workers ended before generation {generation} was assessed")
             return False
         self._tell(asked)
         self._close(generation)

@@ -6,7 +6,6 @@ import contextlib
 import multiprocessing
 import os
 import signal
-import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -22,7 +21,7 @@ from star_search.errors import InputError, StarSearchError
 from star_search.genome.encoding import Genome
 from star_search.objectives.assignment import Assessed, Assignment
 from star_search.objectives.registry import Criteria, account_of
-from star_search.processes import end_with
+from star_search.processes import end_with, interrupts_ignored
 from star_search.runs.records import Outcome
 
 if TYPE_CHECKING:
@@ -270,19 +269,6 @@ def devices(name: str) -> list[str]:
     if name.startswith("cuda:") and name[5:].isdigit() and int(name[5:]) < count:
         return [name]
     raise InputError(f"workers.device must be auto, cpu, cuda or cuda:N with N below {count}, the number of GPUs here, got '{name}'")
-
-
-@contextlib.contextmanager
-def interrupts_ignored() -> Iterator[None]:
-    """Have a process that is started inherit that Ctrl-C is not for it; the driver decides what Ctrl-C ends."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _serve(pipe: Connection, parent: int, config: SearchConfig, device: str) -> None:

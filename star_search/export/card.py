@@ -11,6 +11,7 @@ from star_search import __version__
 from star_search.analysis.run_view import RunView
 from star_search.genome.description import describe
 from star_search.genome.encoding import Genome
+from star_search.genome.evolved import catalogue_for
 from star_search.genome.genes import CHANNEL_MIXING, NONLINEARITY, SPARSITY, TOKEN_MIXING
 from star_search.genome.liv_class import LIVClass
 from star_search.objectives.registry import account_of, parse_objective
@@ -76,12 +77,13 @@ def _genome(view: RunView, record: CandidateRecord, described: dict[str, Any]) -
 
 
 def _liv_table(view: RunView, described: dict[str, Any]) -> str:
+    complete = catalogue_for(Genome.parse(described["canonical"]), view.catalogue)
     headings = ["LIV", "class", "what it is", "parameters", f"cache bytes after {described['length']:,} tokens", "takes from"]
     rows = [
         [
             liv["position"],
             f"{liv['class']} {liv['name']} (`{liv['operator']}`)",
-            _what_it_is(view.catalogue[liv["class"]]),
+            _what_it_is(complete[liv["class"]]),
             f"{liv['parameters']:,}",
             f"{liv['cache_bytes']:,}",
             _takes_from(liv),

@@ -8,7 +8,7 @@ Shapes: B batch, T tokens, V vocabulary.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import torch
@@ -25,6 +25,8 @@ except ImportError as error:
     raise ImportError("star_search.export.huggingface needs transformers: pip install 'star-search[huggingface]'") from error
 
 FIRST_CACHE_LENGTH = 64
+# From transformers 5.24 on, what was `past_key_values` is `cache`.
+CACHE_NAME = "cache" if "cache" in {each.name for each in fields(CausalLMOutputWithPast)} else "past_key_values"
 
 
 class StarConfig(PretrainedConfig):
@@ -132,6 +134,7 @@ class StarForCausalLM(PreTrainedModel, GenerationMixin):
         past_key_values: StarCache | None = None,
         use_cache: bool | None = None,
         return_dict: bool | None = None,
+        cache: StarCache | None = None,
         **kwargs: Any,
     ) -> CausalLMOutputWithPast | tuple[Any, ...]:
         """Return logits [B, T, V], and the mean loss of the next token where `labels` are given (-100 is not counted).
@@ -143,6 +146,8 @@ class StarForCausalLM(PreTrainedModel, GenerationMixin):
         """
         if kwargs.get("inputs_embeds") is not None:
             raise ValueError("StarForCausalLM reads input_ids, not inputs_embeds")
+        if past_key_values is None:
+            past_key_values = cache
         cached = use_cache or past_key_values is not None
         _refuse_padding(attention_mask, while_decoding=bool(cached))
         if cached and past_key_values is None:
@@ -152,7 +157,7 @@ class StarForCausalLM(PreTrainedModel, GenerationMixin):
         if labels is not None:
             items = kwargs.get("num_items_in_batch")
             loss = self.loss_function(logits=logits_BTV, labels=labels, vocab_size=self.config.vocab_size, num_items_in_batch=items)
-        outputs: dict[str, Any] = {"loss": loss, "logits": logits_BTV, "past_key_values": past_key_values}
+        outputs: dict[str, Any] = {"loss": loss, "logits": logits_BTV, CACHE_NAME: past_key_values}
         output = CausalLMOutputWithPast(**outputs)
         as_dictionary = self.config.return_dict if return_dict is None else return_dict
         return output if as_dictionary else output.to_tuple()

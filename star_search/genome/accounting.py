@@ -59,6 +59,8 @@ class Dimensions:
 
     def __post_init__(self) -> None:
         times = 2 * self.liv_class.branches
+        if not isinstance(self.width, int) or self.width < 1:
+            raise InputError(f"width must be a whole number of at least 1, got {self.width!r}")
         if self.width % (times * self.heads):
             needed = f"must be a multiple of {times * self.heads}, {times} times its {self.heads} heads"
             raise InputError(f"width {self.width} {needed}, for {self.liv_class.name}")

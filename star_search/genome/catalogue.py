@@ -61,7 +61,7 @@ class Catalogue:
         Raises:
             InputError: when there is none, with the nearest name.
         """
-        if isinstance(key, int) or key.isdigit():
+        if isinstance(key, int) or (key.isascii() and key.isdigit()):
             return self[int(key)]
         by_name = {liv_class.name.lower(): liv_class for liv_class in self.classes.values()}
         if key.lower() not in by_name:
@@ -103,18 +103,21 @@ def _shipped(name: str) -> Catalogue:
 def _from_file(name: str) -> Catalogue:
     path = Path(name).expanduser()
     if path.is_file():
-        return catalogue_from(_self_contained(read_yaml_mapping(path), path.parent), f"catalogue {name}")
+        return catalogue_from(_self_contained(path), f"catalogue {name}")
     if path.suffix in (".yaml", ".yml") or path.name != name:
         raise InputError(f"catalogue file {name} does not exist")
     raise InputError(f"unknown catalogue '{name}'{did_you_mean(name, shipped_catalogues())}")
 
 
-def _self_contained(data: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+def _self_contained(path: Path, above: tuple[Path, ...] = ()) -> Mapping[str, Any]:
     """Return what stands in a file with another file that it builds on, found from its folder, in place of that one's path."""
+    if path.resolve() in above:
+        raise InputError(f"catalogue {path} builds on itself")
+    data = read_yaml_mapping(path)
     for key in ("base", "extends"):
         other = data.get(key)
-        if isinstance(other, str) and other not in shipped_catalogues() and (folder / other).is_file():
-            data = {**data, key: dict(_from_file(str(folder / other)).data)}
+        if isinstance(other, str) and other not in shipped_catalogues() and (path.parent / other).is_file():
+            data = {**data, key: dict(_self_contained(path.parent / other, (*above, path.resolve())))}
     return data
 
 
@@ -127,6 +130,8 @@ def catalogue_from(data: Mapping[str, Any], where: str) -> Catalogue:
         InputError: naming the key, class or gene that is wrong.
     """
     check_keys(data, _KEYS, where)
+    if "base" in data and "extends" in data:
+        raise InputError(f"{where}: base and extends cannot stand together")
     name, version = check_text(data.get("name"), f"{where}: name"), check_whole(data.get("version"), f"{where}: version", 1)
     rows = data.get("classes")
     if not isinstance(rows, Mapping) or not rows:
@@ -138,6 +143,9 @@ def catalogue_from(data: Mapping[str, Any], where: str) -> Catalogue:
     if "base" in data:
         base = _other(data["base"], f"{where}: base")
         chosen = {new: replace(base[check_whole(old, f"{where}: class {new}", 1)], id=new) for new, old in rows.items()}
+        twice = [new for new, old in rows.items() if list(rows.values()).index(old) != list(rows).index(new)]
+        if twice:
+            raise InputError(f"{where}: class {twice[0]} is class {rows[twice[0]]} of {base.name}, which has an id already")
         return Catalogue(name, version, chosen, dict(data))
     classes = dict(_other(data["extends"], f"{where}: extends").classes) if "extends" in data else {}
     for class_id, row in rows.items():

@@ -14,25 +14,30 @@ HIGHEST_ID = 99  # ids above belong to classes that a genome brings with it
 _KEYS = ("name", "like", "family", "operator", "context", "readout", "differential", "fields")
 
 
+LONGEST_SPAN, LARGEST_FACTOR = 65_536, 4_096
+# Groups are made, and their weights drawn, in this order.
+READOUT_ORDER = ("v", "A", "B", "C", "q", "kernel", "gate")
+
+
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST_FACTOR
 
 
-def _is_several(value: Any) -> bool:
+def _is_span(value: Any) -> bool:
     """A single token or tap would leave nothing to mix: softmax over one score is one, and its queries and keys are dead."""
-    return _is_count(value) and value > 1
+    return isinstance(value, int) and not isinstance(value, bool) and 1 < value <= LONGEST_SPAN
 
 
 _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "rotary": (lambda value: isinstance(value, bool), "true or false"),
-    "window": (_is_several, "a whole number of tokens, at least 2"),
-    "block": (_is_several, "a whole number of tokens, at least 2"),
-    "kernel_length": (_is_several, "a whole number of taps, at least 2"),
+    "window": (_is_span, f"a whole number of tokens from 2 to {LONGEST_SPAN}"),
+    "block": (_is_span, f"a whole number of tokens from 2 to {LONGEST_SPAN}"),
+    "kernel_length": (_is_span, f"a whole number of taps from 2 to {LONGEST_SPAN}"),
     "inner_ratio": (
         lambda value: isinstance(value, list) and len(value) == 2 and all(map(_is_count, value)),
-        "a ratio of two whole numbers, [8, 3]",
+        f"a ratio of two whole numbers from 1 to {LARGEST_FACTOR}, [8, 3]",
     ),
-    "inner_multiple": (_is_count, "a whole number, at least 1"),
+    "inner_multiple": (_is_count, f"a whole number from 1 to {LARGEST_FACTOR}"),
     "convolution_activation": (lambda value: value in ("silu", "none"), "silu or none"),
     "decay": (lambda value: value in ("step", "liquid"), "step or liquid"),
     "dense": (lambda value: value in ("dense", "monarch"), "dense or monarch"),
@@ -55,6 +60,7 @@ def read_class(class_id: int, row: Any, earlier: Mapping[int, LIVClass], where: 
     differential = row.get("differential", base.differential if base else False)
     if not isinstance(differential, bool):
         raise InputError(f"{here}: differential must be true or false, got {differential!r}")
+    _check_groups(context, readout, here)
     problems = class_problems(operator, differential, {**context, **readout})
     if problems:
         raise InputError(f"{here}: {problems[0].sentence}")
@@ -62,9 +68,9 @@ def read_class(class_id: int, row: Any, earlier: Mapping[int, LIVClass], where: 
     fields = _fields(row, base, operator, {**context, **readout}, here)
     family = row.get("family", base.family if base else family_of(operator, {**context, **readout}))
     name = check_text(row.get("name"), f"{here}: name")
-    liv_class = LIVClass(class_id, name, check_text(family, f"{here}: family"), operator, context, readout, differential, fields)
-    _check_name(liv_class, earlier, here)
-    return liv_class
+    ordered = {group: readout[group] for group in READOUT_ORDER if group in readout}
+    _check_name(name, earlier, here)
+    return LIVClass(class_id, name, check_text(family, f"{here}: family"), operator, context, ordered, differential, fields)
 
 
 def check_keys(values: Any, known: Sequence[str], where: str) -> None:
@@ -94,7 +100,7 @@ def check_whole(value: Any, where: str, lowest: int, highest: int | None = None)
 def _like(row: Mapping[str, Any], earlier: Mapping[int, LIVClass], here: str) -> LIVClass | None:
     if "like" not in row:
         return None
-    if row["like"] not in earlier:
+    if isinstance(row["like"], bool) or not isinstance(row["like"], int) or row["like"] not in earlier:
         known = ", ".join(map(str, earlier)) or "there are none"
         raise InputError(f"{here}: like {row['like']!r} is none of the classes before it: {known}")
     return earlier[row["like"]]
@@ -112,7 +118,10 @@ def _digits(text: Any, count: int, where: str) -> list[int]:
 
 
 def _operator(text: Any, here: str) -> OperatorGenome:
-    return OperatorGenome(*_digits(text, len(OperatorGenome._fields), f"{here}: operator"))
+    operator = OperatorGenome(*_digits(text, len(OperatorGenome._fields), f"{here}: operator"))
+    if not 0 < operator.featurizer < len(DIGITS):
+        raise InputError(f"{here}: the operator's first digit, which names the featurizer, must be 1 to 9 or a to z, got {text!r}")
+    return operator
 
 
 def _groups(row: Mapping[str, Any], kind: str, default: Mapping[str, GroupGenome], here: str) -> Mapping[str, GroupGenome]:
@@ -122,6 +131,12 @@ def _groups(row: Mapping[str, Any], kind: str, default: Mapping[str, GroupGenome
     if kind not in row:
         return default
     return {name: GroupGenome(*_digits(genes, len(GroupGenome._fields), f"{here}: {kind} group {name}")) for name, genes in groups.items()}
+
+
+def _check_groups(context: Mapping[str, GroupGenome], readout: Mapping[str, GroupGenome], here: str) -> None:
+    twice = [name for name in context if name in readout]
+    if twice:
+        raise InputError(f"{here}: feature group {twice[0]} stands in context and in readout; it is one of them")
 
 
 def _check_context(operator: OperatorGenome, context: Mapping[str, GroupGenome], readout: Mapping[str, GroupGenome], here: str) -> None:
@@ -146,7 +161,9 @@ def _fields(
     return default_fields(operator, groups) | inherited | given
 
 
-def _check_name(liv_class: LIVClass, earlier: Mapping[int, LIVClass], here: str) -> None:
-    twin = next((each for each in earlier.values() if each.name.lower() == liv_class.name.lower()), None)
+def _check_name(name: str, earlier: Mapping[int, LIVClass], here: str) -> None:
+    if name.isdecimal() or not name.isprintable():
+        raise InputError(f"{here}: name must be printable and more than a number, which would be read as an id, got {name!r}")
+    twin = next((each for each in earlier.values() if each.name.lower() == name.lower()), None)
     if twin is not None:
-        raise InputError(f"{here}: the name {liv_class.name} is that of class {twin.id} already")
+        raise InputError(f"{here}: the name {name} is that of class {twin.id} already")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 
 from star_search.genome.catalogue import Catalogue
-from star_search.genome.catalogue_rows import HIGHEST_ID
+from star_search.genome.catalogue_rows import HIGHEST_ID, READOUT_ORDER
 from star_search.genome.encoding import ClassGenes, Genome
 from star_search.genome.genes import (
     CHANNEL_MIXING,
@@ -16,6 +17,7 @@ from star_search.genome.genes import (
     INPUT_DEPENDENT,
     LINEAR,
     LOW_RANK,
+    NONLINEARITY,
     PARAMETRISATION,
     PER_CHANNEL,
     REPARAMETRISED,
@@ -23,6 +25,7 @@ from star_search.genome.genes import (
     SILU,
     SOFTMAX,
     TOEPLITZ,
+    TOKEN_MIXING,
     GroupGenome,
     OperatorGenome,
 )
@@ -43,7 +46,6 @@ FIRST_EVOLVED_ID = HIGHEST_ID + 2
 OWN_FEATURIZER = 0
 # Groups that do the same in their operators have one place, so that a change of token mixing keeps their genes.
 ROLE_OF = {"v": 0, "B": 1, "k": 1, "C": 2, "q": 2, "A": 3, "kernel": 3, "gate": 4}
-_READOUT_ORDER = ("v", "A", "B", "C", "q", "kernel", "gate")
 _GENES = {name.replace("_", " "): index for index, name in enumerate(GroupGenome._fields)}
 
 
@@ -96,7 +98,7 @@ def class_of(genes: ClassGenes, number: int, catalogue: Catalogue) -> LIVClass:
     """Return the class that legal genes describe, under the id and name that it has in its genome."""
     groups = groups_of(genes, catalogue)
     context = () if genes.operator.token_mixing == DIAGONAL else context_names(groups)
-    readout = [name for name in _READOUT_ORDER if name in groups and name not in context]
+    readout = [name for name in READOUT_ORDER if name in groups and name not in context]
     return LIVClass(
         id=evolved_id(number),
         name=f"Evolved-{number + 1}",
@@ -168,6 +170,17 @@ def _fitting(gene: str, legal: tuple[int, ...], operator: OperatorGenome, groups
 def _unfit(operator: OperatorGenome, differential: bool, groups: Groups) -> bool:
     plain = operator._replace(sparsity=1, nonlinearity=1)
     return bool(class_problems(plain, differential, groups))
+
+
+def classes_with_featurizers_of(catalogue: Catalogue) -> list[ClassGenes]:
+    """Return every class without sparsity that uses a featurizer genome of the catalogue: those with sparsity are no larger."""
+    operators = [
+        ClassGenes(OperatorGenome(featurizer, mixing, 1, nonlinearity, channels), differential)
+        for featurizer, mixing, nonlinearity, channels, differential in product(
+            featurizer_genomes(catalogue), TOKEN_MIXING, NONLINEARITY, CHANNEL_MIXING, (0, 1)
+        )
+    ]
+    return [genes for genes in operators if all(gene.problem is None for gene in slot_genes(genes, catalogue, None))]
 
 
 def class_gene_name(offset: int) -> str:

@@ -20,6 +20,9 @@ from star_search.genome.genes import (
     OperatorGenome,
 )
 
+# What a field may say that it says by being absent.
+_WITHOUT_EFFECT = {"rotary": False, "convolution_activation": "none", "decay": "step", "dense": "dense"}
+
 
 @dataclass(frozen=True)
 class LIVClass:
@@ -80,8 +83,11 @@ class LIVClass:
 
     def same_operator(self, other: LIVClass) -> bool:
         """Return whether two classes are one architecture: all but number, name, family and the first digit are equal."""
-        mine, theirs = ((each.operator[1:], each.context, each.readout, each.differential, dict(each.fields)) for each in (self, other))
-        return mine == theirs
+        return self._architecture() == other._architecture()
+
+    def _architecture(self) -> tuple[Any, ...]:
+        fields = {name: value for name, value in self.fields.items() if _WITHOUT_EFFECT.get(name, ...) != value}
+        return self.operator[1:], self.context, self.readout, self.differential, fields
 
 
 def family_of(operator: OperatorGenome, groups: Mapping[str, GroupGenome]) -> str:

@@ -13,8 +13,8 @@ from star_search.errors import InputError
 from star_search.genome.accounting import Accounting, head_count
 from star_search.genome.catalogue import load_catalogue
 from star_search.genome.composition import ROUTED, SEQUENTIAL
-from star_search.genome.encoding import Genome, LIVGenes
-from star_search.genome.evolved import Factors, evolved_id, largest_classes
+from star_search.genome.encoding import ClassGenes, Genome, LIVGenes
+from star_search.genome.evolved import Factors, classes_with_featurizers_of, evolved_id, largest_classes
 from star_search.genome.genes import DIGITS, MAXIMUM_FACTOR
 from star_search.genome.layout import Layout, Segment
 from star_search.genome.repair import Method, Repaired, repair, sample_class, sample_liv
@@ -94,7 +94,10 @@ class SearchSpace:
     def largest_genomes(self) -> list[Genome]:
         """Return genomes of one class at every depth, in one routed block where there is composition: none of the space is larger."""
         composition = (SEQUENTIAL, *[ROUTED] * (self.depth - 1)) if self.layout.composition else ()
-        own = largest_classes(self.rules.factors or Factors()) if self.layout.evolved else []
+        own: list[ClassGenes] = []
+        if self.layout.evolved:
+            drawn = self.layout.featurizers
+            own = largest_classes(self.rules.factors or Factors()) if drawn else classes_with_featurizers_of(self.rules.catalogue)
         alone = [Genome((LIVGenes(class_id, 1, 1, 1, 1),) * self.depth, composition) for class_id in self.rules.classes]
         return alone + [Genome((LIVGenes(evolved_id(0), 1, 1, 1, 1),) * self.depth, composition, (genes,)) for genes in own]
 

@@ -46,6 +46,8 @@ class STARBackbone(Backbone):
         **options: Any,
     ) -> None:
         base = as_catalogue(catalogue)
+        if configs is not None and not configs:
+            raise InputError("configs must hold at least one LIV class; leave it out for the catalogue's")
         table = base if configs is None else Catalogue("configs", 1, {key: config.find(base, key) for key, config in configs.items()})
         super().__init__(_repeated(_read(genome), depth), dim, table, **options)
 
@@ -90,6 +92,8 @@ def _read(genome: Genome | str | Sequence[Sequence[int]]) -> Genome:
 def _repeated(genome: Genome, depth: int) -> Genome:
     if genome.depth == depth:
         return genome
+    if depth < 1:
+        raise InputError(f"the depth must be at least 1, got {depth}")
     if depth % genome.depth:
         raise InputError(f"the genome has {genome.depth} LIVs, which neither equals nor divides the depth {depth}")
     times = depth // genome.depth

@@ -47,6 +47,14 @@ def run_command(*arguments: object) -> Ended:
     return Ended(caught.value.code or 0, out.getvalue(), err.getvalue())
 
 
+@pytest.fixture(autouse=True)
+def without_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dry run would train for ten seconds."""
+    from star_search.cli import bill
+
+    monkeypatch.setattr(bill, "PROBE_SECONDS", 0.0)
+
+
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty current folder."""

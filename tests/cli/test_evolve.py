@@ -193,7 +193,7 @@ class TestResume:
         sentence = command("evolve", "--resume", "--run-dir", copy.path, "--set", change).sentence()
         assert sentence == (
             f"{change.partition('=')[0]} of {copy.path} is {before} and cannot become {after}; what may change when a run resumes: "
-            "algorithm.generations, workers.count, workers.timeout, workers.device"
+            "algorithm.generations, workers.count, workers.timeout, workers.device, workers.per_device, workers.backend, workers.scheduler"
         )
         assert copy.config_yaml == stored
         assert len(copy.read_candidates()[0]) == 9
@@ -249,3 +249,13 @@ def test_a_run_keeps_the_classes_that_its_space_came_to(command, configuration):
     space = resolved(load_configuration(str(configuration), ["space.classes=null", "space.groups=null"])).space
     assert space.classes == list(range(1, 28))
     assert space.groups is not None
+
+
+def test_a_dry_run_predicts_hours_and_memory(command, configuration, monkeypatch):
+    from star_search.cli import bill
+
+    monkeypatch.setattr(bill, "PROBE_SECONDS", 0.5)
+    out = command("evolve", "--config", configuration, "--dry-run", "--workers", "2").out
+    assert re.search(
+        r"^probe        \d genomes, [\d.,e-]+ ms a step: about [\d.e-]+ hours on 2 workers of this machine, [\d.]+ MB", out, re.MULTILINE
+    )

@@ -2,6 +2,8 @@
 
 import io
 
+import pytest
+import typer
 from rich.console import Console
 
 from star_search.cli import preparing
@@ -23,3 +25,12 @@ def test_a_terminal_sees_share_and_tokens(monkeypatch):
 
 def test_nothing_is_drawn_elsewhere(monkeypatch):
     assert _drawn(monkeypatch, quiet=True, terminal=True) == _drawn(monkeypatch, quiet=False, terminal=False) == ""
+
+
+def test_ctrl_c_says_that_nothing_is_lost(monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr(preparing, "errors", Console(file=stream))
+    with pytest.raises(typer.Exit) as caught, preparing.preparation_bar(quiet=True):
+        raise KeyboardInterrupt
+    assert caught.value.exit_code == 130
+    assert stream.getvalue() == "interrupted; what is tokenised is kept, and the same command goes on\n"

@@ -105,7 +105,7 @@ def test_an_export_loads_where_the_file_never_was(command, mine):
     ("change", "sentence"),
     [
         ("space.catalogue=gone.yaml", "catalogue file {here}/gone.yaml does not exist"),
-        ("space.catalogue=7", "small.yaml: space.catalogue must be text or a mapping, got 7"),
+        ("space.catalogue=7", "small.yaml: space.catalogue must be text or values by name, got 7"),
         ("space.catalogue={name: own}", "catalogue own: version must be a whole number at least 1, got None"),
     ],
 )

@@ -26,10 +26,11 @@ _ROUTES = {
 
 @dataclass
 class Hub:
-    """What the stand-in serves and has seen: repositories by name, each files by path; refusals by repository; drops by path."""
+    """What the stand-in serves and has seen: files by path by repository; refusals by repository and by file; drops by path."""
 
     repositories: dict[str, dict[str, bytes]] = field(default_factory=dict)
     refused: dict[str, int] = field(default_factory=dict)
+    refused_files: dict[str, int] = field(default_factory=dict)
     drops: Counter[str] = field(default_factory=Counter)
     requests: list[str] = field(default_factory=list)
     bytes_served: Counter[str] = field(default_factory=Counter)
@@ -128,6 +129,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _file(self, files: dict[str, bytes], fields: dict[str, str], body: bytes) -> None:
         path = fields["path"]
+        if code := self.hub.refused_files.get(f"{fields['name']}/{path}"):
+            self._refuse(code, "EntryNotFound")
+            return
         if path not in files:
             self._refuse(404, "EntryNotFound")
             return

@@ -75,6 +75,8 @@ CALLS = {
     "no tokenizer": _on_sample("data.tokenizer=no/body"),
     "no address": _on_sample(source="alone"),
     "no data": _on_sample(source="someone/empty"),
+    "file 401": _on_sample(source="someone/gated"),
+    "file 404": _on_sample(source="someone/moved"),
 }
 OFFLINE = {
     "sample": _on_sample(command="show"),
@@ -112,10 +114,13 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
             },
             "someone/large": {"c4_sample.jsonl": BIG, "book_sample.jsonl": b"never read"},
             "someone/closed": {},
+            "someone/gated": {"x.jsonl": b"a"},
+            "someone/moved": {"x.jsonl": b"b"},
             "someone/empty": {"README.md": b"a card"},
             "EleutherAI/gpt-neox-20b": {"tokenizer.json": load_tokenizer("embedded-bpe-4096").to_json().encode()},
         }
         hub.refused = {"someone/closed": 401}
+        hub.refused_files = {"someone/gated/x.jsonl": 401, "someone/moved/x.jsonl": 404}
         hub.drops["arxiv_sample.jsonl"] = 1
         online = _run(hub, home, CALLS)
         requests = list(hub.requests)
@@ -193,6 +198,8 @@ def test_what_cannot_be_had_is_one_sentence(seen):
         "404": (2, "data.source hf://datasets/no/body is not on the hub (404)"),
         "no tokenizer": (2, "data.tokenizer no/body is not on the hub (404)"),
         "no address": (2, f"data.source hf://datasets/alone must read {form}"),
+        "file 401": (2, f"hf://datasets/someone/gated@{COMMIT}/x.jsonl is not open to you (401): {token}"),
+        "file 404": (2, f"hf://datasets/someone/moved@{COMMIT}/x.jsonl is not on the hub (404)"),
         "no data": (2, f"data.source hf://datasets/someone/empty has no file that ends in {SUFFIX_LIST}"),
     }
     for name, (code, sentence) in expected.items():

@@ -40,7 +40,7 @@ def test_an_unknown_preset_is_refused():
         ({"a": 1.0, "b": 1.0}, 100, {"a": 50, "b": 50}),
         (None, 10**9, {"a": 300, "b": 500}),
         (None, 80, {"a": 30, "b": 50}),
-        ({"a": 1.0, "c": 1.0}, 10**9, {"a": 0, "c": 0}),
+        ({"a": 1.0, "b": 1.0, "c": 8.0}, 10**9, {"a": 300, "b": 300}),
     ],
 )
 def test_quotas_are_the_largest_mixture_that_repeats_nothing(subsets, most, expected):

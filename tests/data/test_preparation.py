@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from star_search.config import DataConfig
 from star_search.data import tokenise
 from star_search.data.split import SPLITS
 from star_search.data.store import prepare
+from star_search.errors import StarSearchError
 
 ROOT = Path(__file__).parents[2]
 KILLED = """
@@ -112,3 +114,19 @@ def test_progress_goes_from_nothing_to_all(source, tmp_path, monkeypatch):
     store = prepare(DataConfig(source=str(source)), tmp_path / "cache", report=lambda done, tokens: told.append((done, tokens)))
     assert told == sorted(told) and len(told) > 5
     assert told[-1] == (1.0, sum(store.index["splits"][split]["tokens"] for split in SPLITS))
+
+
+def test_a_tokenising_process_that_dies_is_one_sentence_and_the_next_try_goes_on(source, tmp_path, monkeypatch):
+    monkeypatch.setattr("star_search.data.reading.CHUNK_BYTES", 50_000)
+    config = DataConfig(source=str(source), tokenizer="embedded-bpe-4096")
+
+    def kill_one(done: float, tokens: int) -> None:
+        for process in active_children()[:1]:
+            process.kill()
+
+    with pytest.raises(StarSearchError) as caught:
+        prepare(config, tmp_path / "cache", processes=2, report=kill_one)
+    assert str(caught.value) == "a process that tokenises died, as when memory runs out; the same command goes on"
+    assert _parts(tmp_path / "cache") and active_children() == []
+    expected = prepare(config, tmp_path / "other", processes=1)
+    assert prepare(config, tmp_path / "cache", processes=1).train[:].tobytes() == expected.train[:].tobytes()

@@ -163,7 +163,7 @@ def test_a_failure_midway_leaves_nothing(config, corpus, cache_folder):
 
 @pytest.mark.slow
 def test_processes_that_start_together_agree(config, cache_folder):
-    code = f"from star_search.config import DataConfig; from star_search.data.store import prepare; prepare({config!r})"
+    code = f"from star_search.config import DamageConfig, DataConfig; from star_search.data.store import prepare; prepare({config!r})"
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     processes = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(3)]
     assert [process.wait(timeout=120) for process in processes] == [0, 0, 0]

@@ -409,8 +409,9 @@ class TestFailures:
         F, G = (np.concatenate(parts) for parts in zip(*told, strict=True))
         assert F.shape == (304, 2)
         assert np.isfinite(F).all()
-        ok = np.array([record.outcome == Outcome.ok for record in run.read_candidates()[0]])
-        assert (G[:, 0] == np.where(ok, -1.0, 1.0)).all()
+        outcomes = [record.outcome for record in run.read_candidates()[0]]
+        ok = np.array([outcome == Outcome.ok for outcome in outcomes])
+        assert G[:, 0].tolist() == [{Outcome.ok: -1.0, Outcome.stopped: 0.5}.get(outcome, 1.0) for outcome in outcomes]
         assert F[~ok, 0] == pytest.approx(1)  # the perplexity of the unigram, as a share of itself
         assert np.isfinite(search.algorithm.pop.get("F")).all()
 

@@ -9,6 +9,7 @@ from helpers import STAR, WIDTH
 from star_search.config import SpaceConfig
 from star_search.errors import InputError
 from star_search.genome.accounting import Accounting
+from star_search.genome.catalogue import catalogue_from
 from star_search.genome.encoding import Genome
 from star_search.genome.evolved import Factors, catalogue_for, class_of, genes_of
 from star_search.genome.rules import Rules
@@ -166,3 +167,28 @@ def test_an_illegal_class_is_named_gene_by_gene(text: str, sentence: str) -> Non
 def test_levels_that_do_not_fit_are_refused(values: dict[str, object], sentence: str) -> None:
     with pytest.raises(ValueError, match=re.escape(sentence)):
         SpaceConfig(**values)
+
+
+@pytest.mark.parametrize("levels", LEVELS, ids=["operator", "featurizer"])
+def test_no_genome_of_the_space_is_larger_than_its_largest(levels: list[str]) -> None:
+    space = hierarchical(levels, depth=3, composition=True)
+    accounts = [Accounting.of(genome, WIDTH) for genome in space.largest_genomes()]
+    parameters, cache_bytes = max(each.parameters for each in accounts), max(each.cache_bytes(300) for each in accounts)
+    for seed in range(100):
+        account = Accounting.of(space.sample(np.random.default_rng(seed)).genome, WIDTH)
+        assert account.parameters <= parameters
+        assert account.cache_bytes(300) <= cache_bytes
+
+
+def test_a_class_of_a_users_catalogue_is_the_genes_that_say_the_same() -> None:
+    """Whatever order its row has its groups in, and whether it says what it would be without saying."""
+    attention = {"k": "12113", "v": "12113"}, {"q": "12113"}
+    convolution = {"B": "12113", "v": "12113"}, {"kernel": "31111", "C": "13113"}
+    rows = {
+        60: {"name": "Turned", "operator": "12123", "context": attention[0], "readout": attention[1], "fields": {"rotary": True}},
+        61: {"name": "Wide", "operator": "73113", "context": convolution[0], "readout": convolution[1]},
+    }
+    mine = catalogue_from({"name": "mine", "version": 1, "classes": rows}, "mine")
+    genome = Genome.parse("(101)1111-(60)1111+031130:12113:12113:13113:31111:11111")
+    assert genome.canonical(mine).format() == "(61)1111-(60)1111"
+    assert list(mine[61].readout) == ["C", "kernel"]

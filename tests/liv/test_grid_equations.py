@@ -10,6 +10,7 @@ import torch
 
 from helpers import lively_liv, noise, relative
 from star_search.genome.catalogue import load_catalogue
+from star_search.liv.attention import SCORE_GAINS
 from star_search.liv.featurizers import Decay, FixedDecay, Projection, map_channels
 from star_search.liv.operator import LIV, NORM_EPSILON
 
@@ -76,16 +77,16 @@ ACTIVATIONS = {
 }
 
 
-def gain(nonlinearity: int) -> float:
-    """Return what gives an activation of standard normal numbers a mean square of 1, by quadrature."""
+@pytest.mark.parametrize("nonlinearity", [3, 4, 5])
+def test_activated_scores_have_unit_mean_square_over_a_standard_normal_distribution(nonlinearity: int) -> None:
     z = np.linspace(-12, 12, 40001)
     density = np.exp(-z * z / 2) / (2 * np.pi) ** 0.5 * (z[1] - z[0])
-    return float((density * ACTIVATIONS[nonlinearity](z) ** 2).sum() ** -0.5)
+    assert (density * (SCORE_GAINS[nonlinearity] * ACTIVATIONS[nonlinearity](z)) ** 2).sum() == pytest.approx(1, abs=1e-9)
 
 
 @pytest.mark.parametrize("class_id", [41, 42, 46, 43, 44], ids=lambda each: GRID[each].name)
 def test_attention_weighs_each_score_or_divides_by_their_sum(class_id: int) -> None:
-    """`act(q_i k_j / sqrt P) / n` over the n tokens seen; `phi(q_i) phi(k_j) / sum`; key heads are read by several heads."""
+    """`gain act(q_i k_j / sqrt P) / n` over the n tokens seen; `phi(q_i) phi(k_j) / sum`; key heads are read by several heads."""
     liv, x = lively(class_id)
     operator, repeat = liv.sizes.liv_class.operator, liv.sizes.liv_class.groups["k"].repeat
     widths = {"q": liv.sizes.key_width, "k": liv.sizes.key_width, "v": CHANNELS}
@@ -100,7 +101,7 @@ def test_attention_weighs_each_score_or_divides_by_their_sum(class_id: int) -> N
                 mixed[i, head] = keys @ query @ values / (keys @ query).sum()
             else:
                 scores = ACTIVATIONS[operator.nonlinearity](keys @ q[i, head] / liv.sizes.key_width**0.5)
-                mixed[i, head] = gain(operator.nonlinearity) * scores @ values / len(values)
+                mixed[i, head] = SCORE_GAINS[operator.nonlinearity] * scores @ values / len(values)
     assert_is(liv, x, mixed.reshape(LENGTH, -1))
 
 
