@@ -10,7 +10,7 @@ from functools import cached_property
 from math import prod
 from typing import Literal, get_args
 
-from star_search.errors import InputError
+from star_search.errors import InputError, check_whole
 from star_search.genome.catalogue import Catalogue, as_catalogue
 from star_search.genome.composition import MIXED, ROUTED, blocks
 from star_search.genome.encoding import Genome
@@ -59,8 +59,7 @@ class Dimensions:
 
     def __post_init__(self) -> None:
         times = 2 * self.liv_class.branches
-        if not isinstance(self.width, int) or self.width < 1:
-            raise InputError(f"width must be a whole number of at least 1, got {self.width!r}")
+        check_whole(self.width, "width", 1)
         if self.width % (times * self.heads):
             needed = f"must be a multiple of {times * self.heads}, {times} times its {self.heads} heads"
             raise InputError(f"width {self.width} {needed}, for {self.liv_class.name}")

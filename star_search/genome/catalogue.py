@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from star_search.errors import InputError, did_you_mean
-from star_search.genome.catalogue_rows import HIGHEST_ID, check_keys, check_text, check_whole, read_class
+from star_search.errors import InputError, check_whole, did_you_mean
+from star_search.genome.catalogue_rows import HIGHEST_ID, check_keys, check_text, read_class
 from star_search.genome.liv_class import LIVClass
 from star_search.yaml_loading import read_yaml_mapping
 
@@ -52,8 +52,11 @@ class Catalogue:
         return self.name if self.is_shipped else json.loads(json.dumps(self.data))
 
     def span(self) -> str:
-        """Return the ids as a short text."""
-        return f"{min(self.classes)} to {max(self.classes)}"
+        """Return the ids as a short text, `1 to 27, 101, 102`."""
+        ids = sorted(self.classes)
+        starts = [each for each in ids if each - 1 not in self.classes]
+        ends = [each for each in ids if each + 1 not in self.classes]
+        return ", ".join(f"{first}" if first == last else f"{first} to {last}" for first, last in zip(starts, ends, strict=True))
 
     def find(self, key: int | str) -> LIVClass:
         """Return a class by id or by name.

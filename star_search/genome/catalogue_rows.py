@@ -89,14 +89,6 @@ def check_text(value: Any, where: str) -> str:
     return value
 
 
-def check_whole(value: Any, where: str, lowest: int, highest: int | None = None) -> int:
-    """Return a whole number within bounds."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < lowest or (highest is not None and value > highest):
-        bounds = f"at least {lowest}" if highest is None else f"from {lowest} to {highest}"
-        raise InputError(f"{where} must be a whole number {bounds}, got {value!r}")
-    return value
-
-
 def _like(row: Mapping[str, Any], earlier: Mapping[int, LIVClass], here: str) -> LIVClass | None:
     if "like" not in row:
         return None

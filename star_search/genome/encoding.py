@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from star_search.errors import InputError
+from star_search.errors import InputError, check_whole
 from star_search.genome.genes import DIGITS, GroupGenome, OperatorGenome
 from star_search.genome.layout import CLASS_GENES, Layout
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from star_search.genome.catalogue import Catalogue
     from star_search.genome.sharing import Sharing
 
-_DIGIT = re.compile(r"\((\d{1,9})\)|([0-9a-z])")
+_DIGIT = re.compile(r"\(([0-9]{1,9})\)|([0-9a-z])")
 
 
 class LIVGenes(NamedTuple):
@@ -90,8 +90,12 @@ class Genome:
 
     @classmethod
     def from_integers(cls, values: Iterable[int], layout: Layout | None = None) -> Genome:
-        """Build a genome from its genes in order; without a layout, five per LIV."""
-        flat = [int(value) for value in values]
+        """Build a genome from its genes in order; without a layout, five per LIV.
+
+        Raises:
+            InputError: for a gene that is no whole number of at least 0, or a number of genes that the layout does not have.
+        """
+        flat = [check_whole(value, f"gene {place} of the genome", 0) for place, value in enumerate(values, 1)]
         if layout is None:
             if not flat or len(flat) % GENES_PER_LIV:
                 raise InputError(f"a genome needs {GENES_PER_LIV} integers per LIV, got {len(flat)}")

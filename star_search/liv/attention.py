@@ -116,8 +116,8 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, is_causal: bool = False, attn_mask:
 
 
 def _widened(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, float | None]:
-    """Return q, k and their scale for kernels of a GPU, which want heads of one width: zeros change no product."""
-    if not q.is_cuda or q.shape[-1] >= v.shape[-1]:
+    """Return q, k and their scale for fused kernels, which want heads of one width: zeros change no product."""
+    if q.shape[-1] >= v.shape[-1]:
         return q, k, None
     padding = (0, v.shape[-1] - q.shape[-1])
     return functional.pad(q, padding), functional.pad(k, padding), q.shape[-1] ** -0.5

@@ -112,5 +112,13 @@ def causal_fft_convolution(x_BTD: Tensor, kernel_DL: Tensor) -> Tensor:
         return toeplitz(x_BDT, kernel_DT.to(x_BDT.dtype)).transpose(1, 2)
     length, precise = x_BTD.shape[1], torch.promote_types(x_BTD.dtype, torch.float32)
     x = torch.fft.rfft(x_BTD.transpose(1, 2).to(precise), 2 * length)
-    mixed = torch.fft.irfft(x * torch.fft.rfft(kernel_DL[:, :length].to(precise), 2 * length), 2 * length)
+    mixed = torch.fft.irfft(_product(x, torch.fft.rfft(kernel_DL[:, :length].to(precise), 2 * length)), 2 * length)
     return mixed[..., :length].transpose(1, 2).to(x_BTD.dtype)
+
+
+def _product(x: Tensor, y: Tensor) -> Tensor:
+    """Return the product of two complex tensors; in compiled code by real parts, since Inductor's GPU kernels have no complex numbers."""
+    if not torch.compiler.is_compiling():
+        return x * y
+    (a, b), (c, d) = (torch.view_as_real(each).unbind(-1) for each in (x, y))
+    return torch.view_as_complex(torch.stack((a * c - b * d, a * d + b * c), -1))

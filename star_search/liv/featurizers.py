@@ -317,8 +317,19 @@ class _ShortConvolution(torch.autograd.Function):
         to_kernel[:, 0] = (gradient * x).sum((0, 1))
         for lag in range(1, min(kernel.shape[1], x.shape[1])):
             to_x[:, :-lag].addcmul_(gradient[:, lag:], kernel[:, lag])
-            to_kernel[:, lag] = (gradient[:, lag:] * x[:, :-lag]).sum((0, 1))
+            to_kernel[:, lag] = _lagged_product(gradient, x, lag)
         return to_x, to_kernel
+
+
+def _lagged_product(later_BTG: Tensor, earlier_BTG: Tensor, lag: int) -> Tensor:
+    """Return the sum over tokens of each channel times itself `lag` tokens before, [G].
+
+    In compiled code it is a sum over all T tokens, with zeros: Inductor fuses the sums of a block and fails where they differ in length.
+    """
+    if torch.compiler.is_compiling():
+        earlier_BTG = functional.pad(earlier_BTG, (0, 0, lag, 0))[:, :-lag]
+        return (later_BTG * earlier_BTG).sum((0, 1))
+    return (later_BTG[:, lag:] * earlier_BTG[:, :-lag]).sum((0, 1))
 
 
 def convolve_window(window_BLG: Tensor, kernel_GL: Tensor) -> Tensor:

@@ -26,6 +26,9 @@ from star_search.liv.operator import LIV
 Scheme = Literal["residual_scaled", "xavier", "kaiming"]
 STEP_RANGE = (1e-3, 1e-1)
 LAG_RANGE = (1.0, 1024.0)
+# Of factors per channel. Up to three features that multiply each other are then the same channel x, and x^6 averages 15 where x is a unit
+# normal: factors of variance 15^(-1/3) keep the size of the product.
+FACTOR_RANGE = math.sqrt(3 * 15 ** (-1 / 3))
 
 
 def initialise(liv: LIV, depth: int, scheme: Scheme, generator: torch.Generator | None) -> None:
@@ -61,7 +64,9 @@ def fan_in(weight: Tensor, generator: torch.Generator | None) -> Tensor:
 
 
 def _short_kernel(kernel: Tensor, generator: torch.Generator | None) -> None:
-    nn.init.uniform_(kernel, -(kernel.shape[1] ** -0.5), kernel.shape[1] ** -0.5, generator=generator)
+    """Variance 1 / length, which keeps the size of what it convolves: a class may convolve several of the features that it multiplies."""
+    bound = math.sqrt(3 / kernel.shape[1])
+    nn.init.uniform_(kernel, -bound, bound, generator=generator)
 
 
 def _step_bias(bias: Tensor, generator: torch.Generator | None) -> None:
@@ -137,11 +142,11 @@ SCHEMES: dict[str, Draw] = {
 
 
 def _of_channels(draw: Draw) -> Draw:
-    """Return how a map of channels is drawn: a matrix as `draw` says, matrices per head one by one, factors with unit variance."""
+    """Return how a map of channels is drawn: a matrix as `draw` says, matrices per head one by one, factors evenly within FACTOR_RANGE."""
 
     def draw_map(weight: Tensor, generator: torch.Generator | None) -> None:
         if weight.dim() == 1:
-            nn.init.normal_(weight, generator=generator)
+            nn.init.uniform_(weight, -FACTOR_RANGE, FACTOR_RANGE, generator=generator)
         for matrix in weight.unbind() if weight.dim() == 3 else [weight] if weight.dim() == 2 else []:
             draw(matrix, generator)
 

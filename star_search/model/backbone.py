@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from star_search.errors import InputError, did_you_mean
+from star_search.errors import InputError, check_share, check_whole, did_you_mean
 from star_search.genome.accounting import RESIDUALS, Accounting, Residual
 from star_search.genome.catalogue import Catalogue, as_catalogue
 from star_search.genome.composition import Block, blocks
@@ -48,7 +48,7 @@ class Backbone(nn.Module):
         self.genome, self.width = genome, width
         self.catalogue = as_catalogue(catalogue)
         Rules.of(self.catalogue, genome.layout).check(genome)
-        _check_options(residual, initialisation, router_top_k)
+        _check_options(residual, initialisation, dropout, router_top_k)
         self.accounting = Accounting.of(genome, width, self.catalogue, residual)
         sharing = self.accounting.sharing
         livs: list[LIV] = []
@@ -126,9 +126,15 @@ class Backbone(nn.Module):
 
     @torch.no_grad()
     def prefill(self, x_BTD: Tensor, cache: DecodingCache) -> Tensor:
-        """Return [B, T, D] for a prompt and fill the empty cache with it."""
+        """Return [B, T, D] for a prompt and fill the empty cache with it.
+
+        Raises:
+            InputError: for a prompt without tokens, a cache that has read some, or one too short for the prompt.
+        """
         if cache.length:
-            raise ValueError(f"prefill needs an empty cache, this one has read {cache.length} tokens")
+            raise InputError(f"prefill needs an empty cache, this one has read {cache.length} tokens")
+        if not x_BTD.shape[1]:
+            raise InputError("prefill needs a prompt of at least one token")
         cache.advance(x_BTD.shape[1])
         shared: dict[int | None, dict[str, Tensor]] = {}
         for block in self.blocks:
@@ -177,9 +183,10 @@ def _weighted(factors: Tensor, outputs: Sequence[Tensor]) -> Tensor:
     return torch.stack(tuple(weighted)).sum(0)
 
 
-def _check_options(residual: str, initialisation: str, router_top_k: int | None) -> None:
+def _check_options(residual: str, initialisation: str, dropout: float, router_top_k: int | None) -> None:
     for name, value, allowed in (("residual", residual, RESIDUALS), ("initialisation", initialisation, tuple(SCHEMES))):
         if value not in allowed:
-            raise InputError(f"unknown {name} '{value}'{did_you_mean(value, allowed)}")
-    if router_top_k is not None and router_top_k < 1:
-        raise InputError(f"router_top_k must be at least 1, got {router_top_k}")
+            raise InputError(f"unknown {name} '{value}'{did_you_mean(str(value), allowed)}")
+    check_share(dropout, "dropout")
+    if router_top_k is not None:
+        check_whole(router_top_k, "router_top_k", 1)

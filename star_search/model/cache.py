@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from star_search.errors import InputError
 from star_search.liv.token_mixing import State
 
 
@@ -34,9 +35,9 @@ class DecodingCache:
         """Make room for `count` tokens and return the position of the first.
 
         Raises:
-            ValueError: past max_length.
+            InputError: past max_length.
         """
         if self.length + count > self.max_length:
-            raise ValueError(f"the cache holds {self.max_length} tokens; {self.length} are read and {count} more were given")
+            raise InputError(f"the cache holds {self.max_length} tokens; {self.length} are read and {count} more were given")
         start, self.length = self.length, self.length + count
         return start

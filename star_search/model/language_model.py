@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from star_search.errors import check_whole
 from star_search.genome.accounting import Residual
 from star_search.genome.catalogue import Catalogue
 from star_search.genome.encoding import Genome
@@ -28,7 +29,7 @@ class LanguageModel(nn.Module):
     def __init__(self, backbone: Backbone, vocabulary_size: int, generator: torch.Generator | None = None) -> None:
         super().__init__()
         self.backbone = backbone
-        self.vocabulary_size = vocabulary_size
+        self.vocabulary_size = check_whole(vocabulary_size, "vocabulary_size", 1)
         self.embedding = nn.Parameter(torch.empty(vocabulary_size, backbone.width))
         nn.init.normal_(self.embedding, std=LOGIT_STD / backbone.width**0.5, generator=generator)
 
@@ -48,7 +49,7 @@ class LanguageModel(nn.Module):
         """Decode a genome into a model; with `seed`, its weights do not depend on torch's global generator.
 
         Raises:
-            InputError: for an illegal genome, naming the gene, or a width that its classes do not fit.
+            InputError: for an illegal genome, naming the gene, a width that its classes do not fit, or an option out of its bounds.
         """
         generator = None if seed is None else torch.Generator().manual_seed(seed)
         genome = Genome.parse(genome) if isinstance(genome, str) else genome

@@ -6,9 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
-from star_search.errors import InputError, did_you_mean
+from star_search.errors import InputError, check_whole, did_you_mean
 from star_search.genome.catalogue import Catalogue
-from star_search.genome.genes import DENSE, DIAGONAL, GROUPED, LOW_RANK, PER_CHANNEL, SEMI_SEPARABLE, TOEPLITZ, GroupGenome, OperatorGenome
+from star_search.genome.genes import (
+    DENSE,
+    DIAGONAL,
+    DIGITS,
+    GROUPED,
+    LOW_RANK,
+    MAXIMUM_FACTOR,
+    PER_CHANNEL,
+    SEMI_SEPARABLE,
+    TOEPLITZ,
+    GroupGenome,
+    OperatorGenome,
+)
+from star_search.genome.grid import class_problems
 from star_search.genome.liv_class import LIVClass
 
 NONLINEARITY_NAMES = {None: 1, "none": 1, "softmax": 2, "relu": 3, "silu": 4, "swish": 4, "gelu": 5}
@@ -39,7 +52,7 @@ class LIVConfig:
     `expansion_factor`: states per channel or head, for semi-separable token mixing.
 
     Raises:
-        InputError: for an unknown nonlinearity, or a factor that is no positive number or has no meaning for the token mixing.
+        InputError: for a value that is none of a field's, or a factor that has no meaning for the token mixing.
     """
 
     featurizer_class: int
@@ -51,13 +64,15 @@ class LIVConfig:
     repeat_factor: int = 1
 
     def __post_init__(self) -> None:
-        if self.nonlinearity not in NONLINEARITY_NAMES:
+        check_whole(self.featurizer_class, "featurizer_class", 1, len(DIGITS) - 1)
+        for name, kind in (("token_mixing", TokenMixingStructure), ("channel_mixing", ChannelMixingStructure)):
+            if getattr(self, name) not in list(kind):
+                raise InputError(f"{name} must be one of {', '.join(each.name for each in kind)}, got {getattr(self, name)!r}")
+        if self.nonlinearity not in list(NONLINEARITY_NAMES):
             names = [name for name in NONLINEARITY_NAMES if name]
             raise InputError(f"unknown nonlinearity '{self.nonlinearity}'{did_you_mean(str(self.nonlinearity), names)}")
         for name, needed in (("expansion_factor", SEMI_SEPARABLE), ("repeat_factor", LOW_RANK)):
-            value = getattr(self, name)
-            if not (isinstance(value, int) and value >= 1):
-                raise InputError(f"{name} must be a whole number of at least 1, got {value}")
+            value = check_whole(getattr(self, name), name, 1, MAXIMUM_FACTOR)
             if value > 1 and self.token_mixing != needed:
                 there, meant = TokenMixingStructure(self.token_mixing).name, TokenMixingStructure(needed).name
                 raise InputError(f"{name} {value} has no meaning for token mixing {there}; it is for {meant}, elsewhere it must be 1")
@@ -73,14 +88,22 @@ class LIVConfig:
         """Return the class of a catalogue that has this operator genome, under an id of one's own and with these factors.
 
         Raises:
-            InputError: when there is none, with those there are.
+            InputError: when there is none, with those there are, or a factor does not fit the class.
         """
         for liv_class in catalogue.classes.values():
             if liv_class.operator == self.operator and not liv_class.differential:
-                context, readout = (self._with_factors(groups) for groups in (liv_class.context, liv_class.readout))
-                return replace(liv_class, id=class_id, context=context, readout=readout)
+                return self._adjusted(liv_class, class_id)
         known = ", ".join(f"{each.operator.format()} ({each.name})" for each in catalogue.classes.values() if not each.differential)
         raise InputError(f"config {class_id} asks for operator {self.operator.format()}, which no class of {catalogue.name} has: {known}")
+
+    def _adjusted(self, liv_class: LIVClass, class_id: int) -> LIVClass:
+        if self.expansion_factor > 1 and all(group.expansion == 1 for group in liv_class.groups.values()):
+            raise InputError(f"config {class_id}: {liv_class.name} has one state each, which no expansion_factor changes; it must be 1")
+        context, readout = (self._with_factors(groups) for groups in (liv_class.context, liv_class.readout))
+        adjusted = replace(liv_class, id=class_id, context=context, readout=readout)
+        for problem in class_problems(adjusted.operator, adjusted.differential, adjusted.groups):
+            raise InputError(f"config {class_id}: {problem.sentence}")
+        return adjusted
 
     def _with_factors(self, groups: Mapping[str, GroupGenome]) -> dict[str, GroupGenome]:
         found = dict(groups)

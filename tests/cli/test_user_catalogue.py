@@ -106,7 +106,7 @@ def test_an_export_loads_where_the_file_never_was(command, mine):
     [
         ("space.catalogue=gone.yaml", "catalogue file {here}/gone.yaml does not exist"),
         ("space.catalogue=7", "small.yaml: space.catalogue must be text or values by name, got 7"),
-        ("space.catalogue={name: own}", "catalogue own: version must be a whole number at least 1, got None"),
+        ("space.catalogue={name: own}", "catalogue own: version must be a whole number of at least 1, got None"),
     ],
 )
 def test_what_is_no_catalogue_is_refused(command, configuration, here, change, sentence):

@@ -1,5 +1,7 @@
 """The shipped catalogues, row by row as DESIGN section 2 has them."""
 
+from dataclasses import replace
+
 import pytest
 
 from helpers import STAR
@@ -86,6 +88,8 @@ def test_find_takes_ids_and_names() -> None:
         STAR.find("Rec1")
     with pytest.raises(InputError, match="star has no LIV class 99; it has 1 to 27"):
         STAR.find(99)
+    gaps = replace(STAR, classes={key: STAR[key] for key in (1, 2, 3, 7, 26, 27)})
+    assert gaps.span() == "1 to 3, 7, 26 to 27"
 
 
 def test_an_unknown_catalogue_is_refused() -> None:

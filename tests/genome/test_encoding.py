@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 
@@ -49,6 +51,7 @@ def test_genes_have_their_places() -> None:
         ("11111-(361111", ["LIV 2", "'('"]),
         ("()1111", ["LIV 1", "'('"]),
         ("11111-1111é", ["LIV 2", "'é'"]),
+        ("11111-(٤١)1111", ["LIV 2", "'('"]),
         ("(" + "9" * 5000 + ")1111", ["LIV 1"]),
     ],
 )
@@ -63,6 +66,16 @@ def test_parse_names_the_position(text: str, words: list[str]) -> None:
 def test_integers_come_five_per_liv(integers: list[int]) -> None:
     with pytest.raises(InputError, match=f"5 integers per LIV, got {len(integers)}"):
         Genome.from_integers(integers)
+
+
+@pytest.mark.parametrize("gene", [1.7, None, "1", -1, True, float("nan")])
+def test_a_gene_that_is_no_whole_number_is_refused(gene: Any) -> None:
+    with pytest.raises(InputError, match=f"gene 3 of the genome must be a whole number of at least 0, got {gene!r}"):
+        Genome.from_integers([1, 1, gene, 1, 1])
+
+
+def test_integers_may_be_numpys() -> None:
+    assert Genome.from_integers(np.array([9, 1, 1, 1, 1])).integers() == [9, 1, 1, 1, 1]
 
 
 def test_hamming_counts_genes() -> None:

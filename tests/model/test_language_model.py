@@ -1,7 +1,9 @@
 """The public surface of DESIGN section 5, as a user would type it."""
 
 import copy
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -97,6 +99,24 @@ def test_an_illegal_genome_is_refused_naming_the_gene(text: str, words: str) -> 
     with pytest.raises(InputError, match=words) as error:
         LanguageModel.from_genome(text, width=64, vocabulary_size=16)
     assert text in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"vocabulary_size": 0}, "vocabulary_size must be a whole number of at least 1, got 0"),
+        ({"vocabulary_size": 16.0}, "vocabulary_size must be a whole number of at least 1, got 16.0"),
+        ({"width": 64.0}, "width must be a whole number of at least 1, got 64.0"),
+        ({"dropout": 2.0}, "dropout must be a number of at least 0 and below 1, got 2.0"),
+        ({"dropout": "a"}, "dropout must be a number of at least 0 and below 1, got 'a'"),
+        ({"router_top_k": "a"}, "router_top_k must be a whole number of at least 1, got 'a'"),
+        ({"router_top_k": 1.5}, "router_top_k must be a whole number of at least 1, got 1.5"),
+        ({"initialisation": None}, "unknown initialisation 'None'"),
+    ],
+)
+def test_an_option_out_of_its_bounds_is_refused(options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InputError, match=f"^{re.escape(sentence)}"):
+        LanguageModel.from_genome("11111", **{"width": 64, "vocabulary_size": 16} | options)
 
 
 def test_a_width_that_does_not_fit_is_refused() -> None:

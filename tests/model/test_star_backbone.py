@@ -12,6 +12,7 @@ import torch
 from helpers import noise
 from star_search import ChannelMixingStructure, Featurizer, Genome, LIVConfig, STARBackbone, TokenMixingStructure
 from star_search.errors import InputError
+from star_search.genome.catalogue import load_catalogue
 from star_search.liv.attention import rotate
 
 MIGRATION = (Path(__file__).parents[2] / "docs/migration.md").read_text(encoding="utf-8")
@@ -154,12 +155,33 @@ def test_expansion_factor_is_the_state_size() -> None:
     [
         (MEMORYLESS, {"expansion_factor": 2}, "expansion_factor 2 has no meaning for token mixing DIAGONAL; it is for SEQUENTIAL_SEMI_SEP"),
         (RECURRENCE, {"repeat_factor": 2}, "repeat_factor 2 has no meaning for token mixing SEQUENTIAL_SEMI_SEPARABLE; it is for LOW_RANK"),
-        (ATTENTION, {"repeat_factor": 0}, "repeat_factor must be a whole number of at least 1, got 0"),
+        (ATTENTION, {"repeat_factor": 0}, "repeat_factor must be a whole number from 1 to 64, got 0"),
+        (RECURRENCE, {"expansion_factor": 1000}, "expansion_factor must be a whole number from 1 to 64, got 1000"),
+        (ATTENTION, {"featurizer_class": 36}, "featurizer_class must be a whole number from 1 to 35, got 36"),
+        (
+            ATTENTION,
+            {"token_mixing": 7},
+            "token_mixing must be one of DIAGONAL, LOW_RANK, SCALED_TOEPLITZ, SEQUENTIAL_SEMI_SEPARABLE, got 7",
+        ),
+        (ATTENTION, {"token_mixing": "low"}, "token_mixing must be one of DIAGONAL, .*, got 'low'"),
+        (ATTENTION, {"channel_mixing": 4}, "channel_mixing must be one of DIAGONAL, DENSE, GROUPED, got 4"),
+        (ATTENTION, {"nonlinearity": ["softmax"]}, r"unknown nonlinearity '\['softmax'\]'"),
     ],
 )
-def test_factors_without_a_meaning_are_refused(config: LIVConfig, factor: dict[str, int], sentence: str) -> None:
+def test_values_without_a_meaning_are_refused(config: LIVConfig, factor: dict[str, Any], sentence: str) -> None:
     with pytest.raises(InputError, match=f"^{sentence}"):
         replace(config, **factor)
+
+
+def test_a_factor_that_the_class_has_no_place_for_is_refused() -> None:
+    with pytest.raises(InputError, match=r"heads, which SA-1 cannot share by 3"):
+        STARBackbone(64, 1, "11111", {1: replace(ATTENTION, repeat_factor=3)})
+    plain = {"A": [1, 2, 1, 1, 3], "B": [1, 2, 1, 1, 3], "v": [1, 2, 1, 1, 3]}
+    row = {"name": "Plain", "operator": "e4113", "context": plain, "readout": {"C": [1, 2, 1, 1, 3], "gate": [1, 2, 1, 1, 3]}}
+    own = load_catalogue({"name": "own", "version": 1, "classes": {1: row}})
+    config = replace(RECURRENCE, featurizer_class=14, expansion_factor=2)
+    with pytest.raises(InputError, match="config 1: Plain has one state each, which no expansion_factor changes; it must be 1"):
+        STARBackbone(64, 1, "11111", {1: config}, catalogue=own)
 
 
 @pytest.mark.parametrize(("config", "names"), [(ATTENTION, "kvq"), (RECURRENCE, ["A", "B", "v", "C", "gate"]), (MEMORYLESS, ["v", "gate"])])
