@@ -22,7 +22,8 @@ from star_search.runs.atomic import write_bytes, write_json, write_text
 
 QUIET_SPREAD = 0.2
 LEGEND = (
-    "Spread: half the distance of the quartiles over the median, at the length where it is largest. Time and memory: exponents of growth."
+    "T ...: median milliseconds forward and backward of so many tokens. Spread: half the distance of the quartiles over the median, at the "
+    "length where it is largest. MB: peak memory of the longest. Time and memory: exponents of growth."
 )
 FILES = ("operators.json", "operators.md", "operators.svg")
 # Okabe and Ito's colours, which colour-blind readers tell apart.
@@ -77,16 +78,8 @@ def device_name(setting: Setting) -> str:
 
 
 def headings(setting: Setting) -> list[str]:
-    """Return the headings of the table."""
-    return [
-        "class",
-        "claim",
-        *(f"ms at {length}" for length in setting.lengths),
-        "spread",
-        "time",
-        f"MB at {setting.lengths[-1]}",
-        "memory",
-    ]
+    """Return the headings of the table, short enough for a terminal of 80 columns."""
+    return ["class", "claim", *(f"T {length}" for length in setting.lengths), "spread", "time", "MB", "memory"]
 
 
 def cells(cost: ClassCost) -> list[str]:
