@@ -15,7 +15,7 @@ from star_search.cli.preparing import preparation_bar
 from star_search.cli.store_view import print_store
 from star_search.config import DataConfig, parse_configuration
 from star_search.data.store import prepare
-from star_search.errors import InputError
+from star_search.errors import StarSearchError
 
 
 def proxy_data(corpus: Path, tokenizer: str, subsets: str | None, validation_tokens: int) -> DataConfig:
@@ -45,10 +45,12 @@ def main() -> None:
     data = proxy_data(arguments.corpus, arguments.tokenizer, arguments.subsets, arguments.validation_tokens)
     if arguments.configuration.exists():
         parser.error(f"--configuration {arguments.configuration} exists already; give another name")
+    if not arguments.configuration.absolute().parent.is_dir():
+        parser.error(f"--configuration {arguments.configuration}: its folder does not exist")
     try:
         with preparation_bar(quiet=False) as report:
             store = prepare(data, processes=arguments.processes, report=report)
-    except InputError as error:
+    except StarSearchError as error:
         parser.error(str(error))
     with arguments.configuration.open("x", encoding="utf-8") as stream:
         yaml.safe_dump({"data": data.model_dump(mode="json", exclude_defaults=True)}, stream, sort_keys=False)

@@ -32,21 +32,21 @@ def build(
     processes: int | None,
     report: Report,
 ) -> None:
-    """Write parts, then shards and tables, then the index; parts that are there already are used.
+    """Write parts, then shards and tables, then the index; parts of this fingerprint that are there already are used.
 
     Raises:
         InputError: for a source that is damaged or lacks a subset.
         StarSearchError: when the hub or a process fails.
         OSError: when the folder cannot be written.
     """
-    parts = folder / _PARTS
-    parts.mkdir(exist_ok=True)
+    fingerprint = fingerprint_of(determines)
+    parts = _own_parts(folder, fingerprint)
     count = processes or _processes(tokenizer, files)
     preparation = Preparation(config, files, ChunkTokeniser(config, tokenizer, parts), count, report)
     preparation.run()
     counts = Layout(preparation.parts, parts, folder, tokenizer.dtype, config).write()
     header = {
-        "fingerprint": fingerprint_of(determines),
+        "fingerprint": fingerprint,
         "source": config.source,
         "commits": sorted({file.commit for file in files if file.commit}),
         "tokenizer": tokenizer.name,
@@ -55,6 +55,17 @@ def build(
     }
     skipped = {"skipped": dict(sorted(preparation.damages.counts.items())), "skipped_first": preparation.damages.named}
     write_json(folder / _INDEX, header | counts | skipped)
+
+
+def _own_parts(folder: Path, fingerprint: str) -> Path:
+    """Return the folder of this fingerprint's parts; whatever a build of another text or tokenizer left is deleted."""
+    parts = folder / _PARTS / fingerprint[:16]
+    if not parts.exists():
+        remove_parts(folder)
+        for left_over in folder.glob("*.*"):
+            left_over.unlink()
+        parts.mkdir(parents=True)
+    return parts
 
 
 def read_index(folder: Path) -> dict[str, Any] | None:

@@ -97,7 +97,7 @@ def read_documents(config: DataConfig, cache_folder: Path) -> Iterator[tuple[Doc
                         yield document, file.held_out
         except Unreadable as error:
             damages.add(error.kind, unreadable_sentence(file, error))
-    mixture.check_present(present, config.source)
+    mixture.check_present(present, config.source, config.tokens)
 
 
 def unreadable_sentence(file: SourceFile, error: Unreadable) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from star_search.data.files import write_json
-from star_search.data.sources import HUB_SCHEME, SUFFIX_LIST, SUFFIXES, SourceFile, one_kind
+from star_search.data.sources import HUB_SCHEME, SUFFIX_LIST, SUFFIXES, SourceFile, one_kind, refuse_addresses
 from star_search.errors import InputError, StarSearchError
 
 _ADDRESS = re.compile(r"hf://datasets/(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[^/]+))?(/(?P<pattern>.+))?")
@@ -114,7 +114,7 @@ def _list(source: str) -> HubListing:
         for entry in sorted(entries, key=lambda entry: entry.path)
     ]
     is_glob = pattern != "**" and any(mark in pattern for mark in "*?[")
-    return HubListing(source, commit, files if is_glob else one_kind(files))
+    return HubListing(source, commit, refuse_addresses(files if is_glob else one_kind(files), source))
 
 
 def _matches(path: str, pattern: str) -> bool:

@@ -60,15 +60,16 @@ class Mixture:
         """Tell whether documents of a subset are wanted."""
         return self.names is None or subset in self.names
 
-    def check_present(self, present: set[str], source: str) -> None:
-        """Refuse a choice that the source cannot fill.
+    def check_present(self, present: set[str], source: str, budget: int | None) -> None:
+        """Refuse a choice that the source cannot fill; with a budget of tokens, reading may have ended before a subset came.
 
         Raises:
             InputError: naming the subset that is missing.
         """
         missing = [name for name in self.names or () if name not in present]
         if missing or self.names == ():
-            wanted = f"names {missing[0]}, which {source} does not have" if missing else "is empty"
+            within = "" if budget is None else f" among what data.tokens {budget} reads (a larger budget, or weights, would look further)"
+            wanted = f"names {missing[0]}, which {source} does not have{within}" if missing else "is empty"
             raise InputError(f"data.subsets {wanted}; present: {', '.join(sorted(present))}")
 
     def quotas(self, available: dict[str, int], most: int) -> dict[str, int]:

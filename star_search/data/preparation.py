@@ -97,7 +97,7 @@ class Preparation:
             while waiting:
                 self._accept(*waiting.popleft())
         self.report(1.0, self._tokens)
-        self._mixture.check_present(self.present, self.config.source)
+        self._mixture.check_present(self.present, self.config.source, self.config.tokens)
         self.parts.sort(key=lambda part: part.name)
         for part in self.parts:
             self.damages.merge(part.skipped, part.named)

@@ -133,6 +133,20 @@ def _data_files(paths: Iterable[Path], root: Path) -> list[SourceFile]:
     return sorted(files, key=lambda file: file.name)
 
 
+def refuse_addresses(files: list[SourceFile], source: str) -> list[SourceFile]:
+    """Return the files, unless they are lists of addresses, as in RedPajama-Data-1T, whose files on the hub hold no text.
+
+    Raises:
+        InputError: when they lie in a folder `urls`.
+    """
+    if any(PurePosixPath(file.name).parent.name == "urls" for file in files):
+        raise InputError(
+            f"data.source {source} lists the addresses of its text (urls/*.txt), which are not followed; give a folder with the text, or "
+            "hf://datasets/togethercomputer/RedPajama-Data-1T-Sample"
+        )
+    return files
+
+
 def _require(files: list[SourceFile], problem: str) -> list[SourceFile]:
     if not files:
         raise InputError(problem)

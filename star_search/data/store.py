@@ -6,11 +6,11 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,9 @@ from star_search.data.sources import SourceFile
 from star_search.data.tokenizer import Tokenizer, load_tokenizer
 from star_search.data.tokens import SplitTokens
 from star_search.errors import InputError, StarSearchError
+
+# What reading a file that is missing, cut off or changed raises.
+_DAMAGE = (OSError, EOFError, ValueError, LookupError, TypeError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +42,15 @@ class TokenStore:
 
     @cached_property
     def test(self) -> SplitTokens:
-        """The split that no search reads; its files are opened when this is first asked for."""
-        return _open_split(self.folder, "test", self.index, self.tokenizer)
+        """The split that no search reads; its files are opened when this is first asked for.
+
+        Raises:
+            InputError: when one is damaged.
+        """
+        try:
+            return _open_split(self.folder, "test", self.index, self.tokenizer)
+        except _DAMAGE as error:
+            raise InputError(f"the token store {self.folder} is damaged ({error}); once it is deleted, it is made again") from None
 
     @property
     def vocabulary_size(self) -> int:
@@ -144,7 +154,7 @@ class _Place:
                 return None
             self._check_fingerprint(index)
             train, validation = (_open_split(self.folder, split, index, self.tokenizer) for split in ("train", "validation"))
-        except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+        except _DAMAGE as error:
             if self.config.store is not None:
                 raise InputError(f"data.store {self.folder} is damaged ({error}); once it is deleted, it is made again") from None
             return None
@@ -182,22 +192,27 @@ class _Place:
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
-        while True:
-            self._building.mkdir(parents=True, exist_ok=True)
-            try:
-                stream = (self._building / "lock").open("w")
-                break
-            except FileNotFoundError:  # Its builder was done just now, and renamed the folder.
-                continue
-        with stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
+        with self._own_lock_file():
             yield
             # Nothing is left of a folder that was made to wait in; a build has renamed its own.
             shutil.rmtree(self._building, ignore_errors=True)
 
+    def _own_lock_file(self) -> IO[str]:
+        """Return the lock file, open and locked, of the folder that is there now: a builder that is done or refused takes its own away."""
+        path = self._building / "lock"
+        while True:
+            self._building.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError), ExitStack() as stack:
+                stream = stack.enter_context(path.open("w"))
+                fcntl.flock(stream, fcntl.LOCK_EX)
+                if os.path.samestat(os.fstat(stream.fileno()), path.stat()):
+                    stack.pop_all()
+                    return stream
+
     def build(self, processes: int | None, report: Report) -> TokenStore:
         """Make the store; what a killed process left is used."""
-        if read_index(self._building) is None:
+        index = read_index(self._building)
+        if index is None or index.get("fingerprint") != self.fingerprint:
             try:
                 build(self._building, self.config, self.tokenizer, self.files, self.determines, processes, report)
             except InputError:
@@ -215,6 +230,7 @@ class _Place:
         if self.folder.exists() and any(self.folder.iterdir()):
             # A damaged store is in the way; whoever has it open keeps it.
             damaged = self.folder.parent / f".{self.folder.name}.damaged"
+            shutil.rmtree(damaged, ignore_errors=True)
             self.folder.rename(damaged)
             shutil.rmtree(damaged)
         self._building.rename(self.folder)
@@ -223,4 +239,6 @@ class _Place:
 
 def _open_split(folder: Path, split: str, index: dict[str, Any], tokenizer: Tokenizer) -> SplitTokens:
     tokens, shard_tokens = index["splits"][split]["tokens"], index["shard_tokens"]
+    if not index["subsets"] or "skipped" not in index:
+        raise ValueError("its index names no subsets or not what was skipped")
     return SplitTokens(folder, split, tokens, tokenizer.dtype, shard_tokens)

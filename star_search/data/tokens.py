@@ -20,7 +20,7 @@ DOCUMENT = np.dtype([("end", "<u8"), ("key", "<u8", 2), ("subset", "<u2")])
 class SplitTokens:
     """Tokens of a split as one read-only array, whatever the number of shards.
 
-    Opening maps files and reads none of them, so that any number of processes share one copy in memory.
+    Opening maps files and reads no more than the last entry of the table, so that any number of processes share one copy in memory.
 
     Raises:
         OSError, ValueError: when a file is missing, cut off or of another type than the index says.
@@ -33,6 +33,9 @@ class SplitTokens:
         lengths = [min(shard_tokens, count_tokens - start) for start in starts]
         self._shards = [_map(shard_path(folder, split, number), length, dtype) for number, length in enumerate(lengths)]
         self._documents_path = documents_path(folder, split)
+        table = self.documents()
+        if table.dtype != DOCUMENT or (int(table["end"][-1]) if len(table) else 0) != count_tokens:
+            raise ValueError(f"{self._documents_path} is damaged")
 
     def __len__(self) -> int:
         return self._count

@@ -51,6 +51,8 @@ def test_filters_by_subset(corpus):
     assert {document.subset for document in _read(corpus, subsets=["beta"])} == {"beta"}
     assert {document.subset for document in _read(corpus, subsets={"beta": 2.0})} == {"beta"}
     assert _refusal(corpus, subsets=["beta", "gamma"]) == f"data.subsets names gamma, which {corpus} does not have; present: alpha, beta"
+    within = "among what data.tokens 9 reads (a larger budget, or weights, would look further)"
+    assert f"gamma, which {corpus} does not have {within}; present: " in _refusal(corpus, subsets=["beta", "gamma"], tokens=9)
     assert _refusal(corpus, subsets=[]) == "data.subsets is empty; present: alpha, beta"
 
 

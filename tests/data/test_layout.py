@@ -85,6 +85,7 @@ def test_shards_are_refused_when_one_is_missing(tmp_path):
     writer = tokens.TokensWriter(tmp_path, "train", np.dtype(np.uint16), 10, 4)
     writer.write(np.arange(10, dtype=np.uint16))
     writer.close()
+    np.save(tokens.documents_path(tmp_path, "train"), np.array([(10, (0, 0), 0)], tokens.DOCUMENT))
     assert tokens.SplitTokens(tmp_path, "train", 10, np.dtype(np.uint16), 4)[:].tolist() == list(range(10))
     with pytest.raises(ValueError, match=r"train-00002\.npy is damaged"):
         tokens.SplitTokens(tmp_path, "train", 11, np.dtype(np.uint16), 4)

@@ -39,7 +39,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def _parts(cache: Path) -> list[Path]:
-    return sorted(cache.glob(".*.building/parts/*-*.json"))
+    return sorted(cache.glob(".*.building/parts/*/*-*.json"))
 
 
 def _alive(pid: int) -> bool:

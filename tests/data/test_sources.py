@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from star_search.data.sources import SUFFIX_LIST, SourceFile, local_files
+from star_search.data.sources import SUFFIX_LIST, SourceFile, local_files, refuse_addresses
 from star_search.errors import InputError
 
 
@@ -82,3 +82,12 @@ def test_refuses_what_is_missing_or_of_another_kind(tmp_path):
     path = tmp_path / "x.csv"
     path.write_text("text\n")
     assert _refusal(path) == f"data.source {path} must end in {SUFFIX_LIST}"
+
+
+def test_lists_of_addresses_are_refused():
+    """RedPajama-Data-1T's repository on the hub holds these alone."""
+    files = [SourceFile("hf://datasets/o/n@c/urls/arxiv.txt", "urls/arxiv.txt", 10)]
+    with pytest.raises(InputError, match=r"^data.source hf://datasets/o/n lists the addresses of its text \(urls/\*.txt\), which are not"):
+        refuse_addresses(files, "hf://datasets/o/n")
+    kept = [SourceFile("hf://datasets/o/n@c/arxiv.txt", "arxiv.txt", 10)]
+    assert refuse_addresses(kept, "hf://datasets/o/n") == kept

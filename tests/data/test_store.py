@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from data.conftest import write_lines
 from star_search.config import DataConfig
 from star_search.data.preparation import Preparation
 from star_search.data.split import SPLITS
@@ -138,6 +139,9 @@ def _truncate(path):
         ("train-00000.npy", lambda path: path.write_bytes(b"")),
         ("validation-00000.npy", lambda path: np.save(path, np.zeros(3, np.uint16))),
         ("validation-00000.npy", lambda path: path.write_bytes(b"\0" * 500)),
+        ("validation-documents.npy", Path.unlink),
+        ("train-documents.npy", _truncate),
+        ("index.json", lambda path: path.write_text(path.read_text().replace('"skipped"', '"left out"'))),
     ],
 )
 def test_a_damaged_store_is_rebuilt(config, cache_folder, monkeypatch, name, damage):
@@ -298,6 +302,33 @@ class TestChosenFolder:
             prepare(chosen)
         assert str(caught.value) == f"data.store {folder} exists and is no token store"
         assert [path.name for path in folder.iterdir()] == ["mine"]
+
+    @pytest.mark.parametrize("changed", ["tokenizer", "source", "test_fraction"])
+    def test_what_an_interrupted_build_of_another_text_left_is_not_used(self, chosen, tmp_path, monkeypatch, changed):
+        def interrupt(self):
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr("star_search.data.building.Layout.write", interrupt)
+            prepare(chosen)
+        building = tmp_path / ".store.building"
+        assert list(building.glob("parts/*/*.tokens"))
+        (building / "train-00007.npy").write_text("left over")
+        write_lines(tmp_path / "other.jsonl", [{"text": f"other {number}"} for number in range(40)])
+        other = {"tokenizer": "embedded-bpe-4096", "source": str(tmp_path / "other.jsonl"), "test_fraction": 0.3}[changed]
+        config = chosen.model_copy(update={changed: other})
+        store, undisturbed = prepare(config), prepare(config.model_copy(update={"store": None}))
+        assert store.fingerprint == undisturbed.fingerprint
+        for split in SPLITS:
+            assert store.split(split)[:].tobytes() == undisturbed.split(split)[:].tobytes()
+        names = {path.name for path in store.folder.iterdir()}
+        assert names == {path.name for path in undisturbed.folder.iterdir()} and not building.exists()
+
+    def test_a_damaged_test_split_is_one_sentence(self, chosen):
+        store = prepare(chosen)
+        (store.folder / "test-00000.npy").unlink()
+        with pytest.raises(InputError, match=r"store is damaged \(.*test-00000.npy.*\); once it is deleted, it is made again"):
+            prepare(chosen).split("test")
 
     def test_a_damaged_one_is_refused(self, chosen):
         prepare(chosen)

@@ -18,6 +18,12 @@ from star_search.runs.records import CandidateRecord, Outcome
 # Every class built first, all kinds of sharing after.
 EVERY_CLASS = "11111-21111-31111-41111-51111-61111-71111-81111-91111"
 SHARING = "11112-51121-11112-51121-81113-71211-81113-71211-91111"
+# LIVs in parallel, by weights and by routers, and two classes of the genome's own.
+OWN_CLASSES = (
+    "r2111-(101)2121-31212-(102)1221-52225-(101)1124-f2112-(102)1221-e1215|123122323"
+    "+031131:33113:33113:12113:31112:12842+011430:11113:13123:11843:32842:13113"
+)
+WHOLE_SPACE = {"composition": True, "levels": ["backbone", "operator", "featurizer"], "evolved_classes": 2}
 SIZES = ["91111-91111", "21111-91111", "11111-91111", "11111-11111"]
 
 

@@ -13,7 +13,7 @@ import yaml
 from safetensors import safe_open
 from safetensors.torch import load_file, save
 
-from export.hand_made import SHARING, configuration, record_of
+from export.hand_made import OWN_CLASSES, SHARING, WHOLE_SPACE, configuration, record_of
 from star_search import Genome
 from star_search.config import SearchConfig
 from star_search.runs.atomic import write_bytes
@@ -160,6 +160,16 @@ def test_the_card_s_code_runs_in_a_fresh_process_and_asks_nothing(sizes_run, exp
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("The")
+
+
+def test_the_card_of_a_genome_with_classes_of_its_own(make_run, export):
+    config = configuration(9, space=WHOLE_SPACE)
+    record = record_of(0, OWN_CLASSES, config, 5.25)
+    make_run(config, [record], front=[0])
+    card = (Path(export()["folder"]) / "README.md").read_text()
+    assert f"```\n{record.canonical}\n```" in card
+    rows = [line for line in card.splitlines() if line.startswith("| ") and "Evolved-" in line]
+    assert len(rows) == 4
 
 
 def test_a_run_s_folder_may_be_given_in_any_form(sizes_run, export, monkeypatch):

@@ -13,21 +13,22 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 
-from export.hand_made import EVERY_CLASS, SHARING, configuration, lively_model, record_of
+from export.hand_made import EVERY_CLASS, OWN_CLASSES, SHARING, WHOLE_SPACE, configuration, lively_model, record_of
 from star_search.data.tokenizer import load_tokenizer
 from star_search.genome.catalogue import load_catalogue
 from star_search.model.language_model import LanguageModel
 
 transformers = pytest.importorskip("transformers")
 
-GENOMES = {"every class": EVERY_CLASS, "sharing": SHARING}
+GENOMES = {"every class": (EVERY_CLASS, {}), "sharing": (SHARING, {}), "own classes": (OWN_CLASSES, WHOLE_SPACE)}
 
 
 @pytest.fixture(params=GENOMES)
 def pair(request, make_run, export):
     """A native model, and the folder that its run exports to."""
-    config = configuration(9, backbone={"residual": "scaled"})
-    record = record_of(0, GENOMES[request.param], config, 5.0)
+    genome, space = GENOMES[request.param]
+    config = configuration(9, backbone={"residual": "scaled"}, space=space)
+    record = record_of(0, genome, config, 5.0)
     make_run(config, [record], front=[0])
     found = export()
     assert found == {

@@ -151,7 +151,7 @@ def test_decoding_in_bf16_keeps_state_in_bf16(class_id: int) -> None:
 @pytest.mark.parametrize("autocast", [False, True], ids=["bf16", "autocast"])
 def test_fast_form_errs_in_bf16_at_most_twice_as_much_as_the_reference_form(class_id: int, autocast: bool) -> None:
     """Under autocast, factors per channel stay in fp32 where projections are in bf16: forms meet both in one operator."""
-    plain, fast = bf16_errors(class_id, autocast, GRID, seeds=2, lengths=(40, 130))
+    plain, fast = bf16_errors(class_id, autocast, GRID, seeds=4, lengths=(40, 130))
     wrong = {name: (error, plain[name]) for name, error in fast.items() if not error <= 2 * plain[name]}
     assert not wrong, f"(fast form's error, reference form's error): {wrong}"
 

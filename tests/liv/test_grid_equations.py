@@ -198,13 +198,13 @@ def test_modes_start_apart_and_fixed_decays_fade_over_one_to_1024_tokens() -> No
         assert float(speeds.min()) == pytest.approx(1 / 1024, rel=1e-3)
 
 
-def test_factors_and_matrices_per_head_start_with_the_variance_of_their_fan_in() -> None:
+def test_matrices_per_head_start_with_the_variance_of_their_fan_in_and_factors_keep_the_size_of_a_cube() -> None:
     from star_search import LanguageModel
 
     backbone = LanguageModel.from_genome("(43)1111", 512, 4, GRID, seed=0).backbone
     q, k = (backbone.livs[0].group(name) for name in "qk")
     assert isinstance(q, Projection)
     assert q.weight.shape == (512,)
-    assert float(q.weight.detach().std()) == pytest.approx(1, rel=0.1)
+    assert float(q.weight.detach().std()) == pytest.approx(15 ** (-1 / 6), rel=0.1)
     assert k.weight.shape == (4, 64, 128)
     assert float(k.weight.detach().std()) == pytest.approx(128**-0.5, rel=0.02)
