@@ -118,7 +118,7 @@ DAMAGES = [
     ("x.jsonl", GOOD + b'{"text": "cut', "not_json", "line 2 is not JSON", 1),
     ("x.jsonl", b"[" * 100_000 + b"\n" + GOOD, "not_json", "line 1 is not JSON", 1),
     ("x.jsonl", GOOD + b'{"text": "\xff"}\n' + GOOD, "not_utf8", "line 2 is not UTF-8 text (byte 10)", 2),
-    ("x.jsonl.gz", gzip.compress(GOOD + b'{"text": "\xff"}\n' + GOOD), "not_utf8", "line 2 is not UTF-8 text (byte 10)", 2),
+    ("x.jsonl.gz", gzip.compress(GOOD + b'{"text": "\xff"}\n' + GOOD, mtime=0), "not_utf8", "line 2 is not UTF-8 text (byte 10)", 2),
     ("x.jsonl", GOOD + b'{"meta": "m"}\n', "no_text", "line 2 has no `text`", 1),
     ("x.jsonl", b'{"text": 3}\n', "no_text", "line 1 has no `text`", 0),
     ("x.jsonl", b'["text"]\n', "no_text", "line 1 has no `text`", 0),
@@ -133,7 +133,7 @@ DAMAGES = [
     ("x.txt", b"a\xff", "not_utf8", "is not UTF-8 text (byte 1)", 0),
     ("x.jsonl.zst", LONG[: len(LONG) // 2], "unreadable", "cannot be read: its zst frame is cut off", None),
     ("x.jsonl.zst", GOOD, "unreadable", "cannot be read: zstd decompressor error: Unknown frame descriptor", 0),
-    ("x.jsonl.gz", gzip.compress(GOOD)[:-9], "unreadable", None, None),
+    ("x.jsonl.gz", gzip.compress(GOOD, mtime=0)[:-9], "unreadable", None, None),
     ("x.jsonl.gz", GOOD, "unreadable", "cannot be read: Not a gzipped file (b'{\"')", 0),
     ("x.parquet", b"PAR1 and no more", "unreadable", None, 0),
 ]
