@@ -21,14 +21,14 @@ import numpy as np
 from star_search.errors import StarSearchError
 from star_search.genome.catalogue import load_catalogue
 from star_search.genome.encoding import Genome, LIVGenes
-from star_search.genome.genes import LOW_RANK
+from star_search.genome.genes import LINEAR, LOW_RANK
 from star_search.genome.liv_class import LIVClass
 
 if TYPE_CHECKING:
     from star_search.liv.operator import LIV
 
 LINEAR_EXPONENT = 1.15
-SOFTMAX, UNRESTRICTED = 2, 1
+UNRESTRICTED = 1
 # Beyond every chunk, window and block, and a multiple of none.
 CHECK_LENGTH, CHECK_TOLERANCE = 300, 1e-4
 WARM_UP_LENGTH = 8
@@ -109,9 +109,9 @@ def exponent(lengths: Sequence[int], costs: Sequence[float]) -> float:
 
 
 def claims_linear_time(liv_class: LIVClass) -> bool:
-    """Return whether a class claims time linear in length: all but softmax attention over the whole sequence."""
+    """Return whether a class claims time linear in length: all but attention by scores over the whole sequence."""
     operator = liv_class.operator
-    return (operator.token_mixing, operator.nonlinearity, operator.sparsity) != (LOW_RANK, SOFTMAX, UNRESTRICTED)
+    return (operator.token_mixing, operator.sparsity) != (LOW_RANK, UNRESTRICTED) or operator.nonlinearity == LINEAR
 
 
 def measure_classes(setting: Setting, classes: Sequence[int]) -> Iterator[ClassCost]:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from star_search.genome.catalogue import Catalogue
     from star_search.genome.encoding import Genome
 
+LARGEST_MATRIX_WIDTH = 4096
+
 
 def decode(
     genome: Annotated[str, typer.Argument(help="Text of a genome, for example 21211-31112-21221-32112.")],
@@ -47,6 +49,7 @@ def decode(
     if matrices is not None:
         from star_search.analysis.matrices import write_matrices
 
+        _check_matrix_width(parsed, table, matrix_width)
         write_matrices(parsed, table, matrix_width, matrix_length, matrices)
         errors.print(f"wrote {matrices}", markup=False)
     if graph is not None:
@@ -68,6 +71,17 @@ def _read(text: str, width: int, depth: int | None, length: int, graph: str | No
     if graph not in (None, "dot"):
         raise InputError(f"--graph must be dot, got {graph}")
     return genome
+
+
+def _check_matrix_width(genome: Genome, catalogue: Catalogue, width: int) -> None:
+    from star_search.errors import InputError, check_whole
+    from star_search.genome.accounting import Accounting
+
+    check_whole(width, "--matrix-width", 1, LARGEST_MATRIX_WIDTH)
+    try:
+        _ = Accounting.of(genome, width, catalogue).dimensions
+    except InputError as error:
+        raise InputError(f"--matrix-width {width}, for an untrained model to draw, does not fit: {error}") from None
 
 
 def _explain(genome: Genome, catalogue: Catalogue, as_json: bool) -> None:

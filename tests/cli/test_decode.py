@@ -128,7 +128,11 @@ class TestMatrices:
         [
             (["--matrices", "out.jgp"], "--matrices out.jgp must end in one of: "),
             (["--matrices", "out.png", "--matrix-length", "1"], "--matrix-length must be from 2 to 1024, got 1"),
-            (["--matrices", "out.png", "--matrix-width", "20"], "width 20 must be a multiple of 8"),
+            (
+                ["--matrices", "out.png", "--matrix-width", "20"],
+                "--matrix-width 20, for an untrained model to draw, does not fit: width 20 must be a multiple of 8",
+            ),
+            (["--matrices", "out.png", "--matrix-width", "9999999"], "--matrix-width must be a whole number from 1 to 4096, got 9999999"),
             (["--matrices", "out.png", "--explain"], "--explain and --matrices cannot be combined"),
         ],
     )

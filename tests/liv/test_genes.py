@@ -5,10 +5,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from helpers import STAR, class_parameters, lively_backbone, lone, noise, sampled, sharing_genomes
+from helpers import STAR, class_parameters, lively_backbone, lone, noise, sampled, sharing_genomes, whole_space, whole_space_genome
 from liv.conformance import assert_bounded, assert_no_parameter_is_dead, liv_gradient_norms
 from star_search import Genome, LanguageModel
 from star_search.genome.evolved import Factors
@@ -25,9 +27,8 @@ HIERARCHICAL = [
 SOME_GENOMES = ["21211-31112-21221-32112", "51114-51214-51211", "11113-61211-11113-61211", *(sampled(4, 2, s).format() for s in (3, 4))]
 
 
-def neighbours(genome: Genome) -> Iterator[Genome]:
-    """Yield every legal genome that differs in one gene, factors of a class's feature groups among those that a search draws."""
-    rules = replace(Rules.of(STAR, genome.layout), factors=Factors(expansions=(1, 2, 4)))
+def neighbours(genome: Genome, rules: Rules) -> Iterator[Genome]:
+    """Yield every legal genome that differs in one gene."""
     values = genome.integers()
     for index, value in enumerate(values):
         for other in rules.gene_values(genome, *genome.layout.locate(index)):
@@ -49,13 +50,38 @@ def test_a_gene_changes_the_model_unless_canonical_form_removes_it(text: str) ->
     genome = Genome.parse(text).canonical(STAR)
     parameters, cache_bytes, outputs = decoded(genome)
     kept = changed = 0
-    for neighbour in neighbours(genome):
+    rules = replace(Rules.of(STAR, genome.layout), factors=Factors(expansions=(1, 2, 4)))
+    for neighbour in neighbours(genome, rules):
         same = decoded(neighbour)
         equal = same[0] == parameters and same[1] == cache_bytes and torch.equal(same[2], outputs)
         assert equal == (neighbour.canonical(STAR) == genome), neighbour.format()
         kept, changed = kept + equal, changed + (not equal)
     assert kept > 0
     assert changed >= 2 * genome.depth
+
+
+def blurred(genome: Genome) -> Genome:
+    """Return the genome with windows for blocks: few tokens do not tell these apart."""
+    livs = tuple(liv._replace(liv_class=24) if liv.liv_class == 25 else liv for liv in genome.livs)
+    operators = [each.operator._replace(sparsity=min(each.operator.sparsity, 2)) for each in genome.classes]
+    classes = tuple(each._replace(operator=operator) for each, operator in zip(genome.classes, operators, strict=True))
+    return replace(genome, livs=livs, classes=classes).canonical(STAR)
+
+
+@given(st.integers(1, 3), st.integers(0, 2**32 - 1), st.data())
+@settings(max_examples=100)
+def test_genomes_of_the_whole_space_are_one_model_where_they_have_one_canonical_form(depth: int, seed: int, data: st.DataObject) -> None:
+    drawn = whole_space_genome(depth, seed)
+    assert Genome.parse(drawn.format()) == drawn == drawn.repair(STAR)
+    genome = drawn.canonical(STAR)
+    assert genome.canonical(STAR) == genome
+    neighbour = data.draw(st.sampled_from(list(neighbours(drawn, whole_space(depth, evolved=2).rules))))
+    assume(neighbour.canonical(STAR) == genome or blurred(neighbour) != blurred(genome))
+    (parameters, cache_bytes, outputs), same = decoded(genome), decoded(drawn)
+    assert same[:2] == (parameters, cache_bytes) and torch.equal(same[2], outputs)
+    other = decoded(neighbour)
+    equal = other[0] == parameters and other[1] == cache_bytes and torch.equal(other[2], outputs)
+    assert equal == (neighbour.canonical(STAR) == genome), neighbour.format()
 
 
 @pytest.mark.parametrize("genome", [lone(each.values[0]) for each in CLASSES] + sharing_genomes())
