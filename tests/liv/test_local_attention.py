@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from helpers import STAR, lively_backbone, lone, noise, relative
+from helpers import STAR, lively_backbone, lone, noise, relative, whole_space_genome
+from liv.conformance import decoded
 from star_search.model.backbone import Backbone
 
 SPAN = 8
@@ -107,3 +108,15 @@ def test_the_span_of_the_catalogue_is_256(class_id: int) -> None:
     changed = torch.cat((x[:, :1] + 3, x[:, 1:]), 1)
     moved = (backbone(changed) - backbone(x)).detach().abs().amax((0, 2)) > 1e-9
     assert moved.nonzero().max() == 255
+
+
+@pytest.mark.parametrize("genome", ["o1111-p1111-o1111-p1111|1233", *(whole_space_genome(4, seed).format() for seed in range(7))])
+def test_genomes_of_the_whole_space_hold_beyond_every_window_and_block(genome: str) -> None:
+    backbone, x = lively_backbone(genome, dtype=torch.float64), noise(1, 301, 64, dtype=torch.float64)
+    cache = backbone.init_cache(1, 301)
+    with torch.no_grad():
+        y = backbone(x)
+        assert relative(backbone(x, use_reference=True), y) < 1e-10
+        assert relative(torch.cat((backbone.prefill(x[:, :277], cache), decoded(backbone, x[:, 277:], cache)), 1), y) < 1e-9
+        later = torch.cat((x[:, :270], -x[:, 270:]), 1)
+        assert relative(backbone(later)[:, :270], y[:, :270]) < 1e-10
