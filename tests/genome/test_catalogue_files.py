@@ -97,3 +97,10 @@ def test_a_width_that_a_class_does_not_fit_is_refused(tmp_path: Path, row: dict[
     mine = load_catalogue(str(written(tmp_path, classes={60: row})))
     with pytest.raises(InputError, match=sentence):
         Accounting.of(Genome.parse("(60)1111"), width, mine).dimensions  # noqa: B018
+
+
+def test_a_file_nested_too_deeply_is_one_sentence(tmp_path):
+    path = tmp_path / "deep.yaml"
+    path.write_text("name: a\nversion: 1\nclasses:\n  60: {operator: " + "[" * 3000 + "]" * 3000 + "}\n")
+    with pytest.raises(InputError, match=r"deep.yaml is nested too deeply to be read$"):
+        load_catalogue(str(path))
