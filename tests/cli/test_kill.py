@@ -233,7 +233,7 @@ def test_killed_while_the_text_is_prepared_and_while_candidates_train_it_ends_wi
 
     cache = tmp_path / "cache 1"
     search = evolve(*arguments, tmp_path / "run", STAR_SEARCH_CACHE=str(cache))
-    search.wait_until(lambda: any(cache.glob(".*.building/parts/*.tokens")))
+    search.wait_until(lambda: any(cache.glob(".*.building/parts/*/*.tokens")))
     search.kill()
     assert not (tmp_path / "run").exists()
     assert [path.name for path in cache.iterdir() if not path.name.startswith(".")] == []
