@@ -31,7 +31,7 @@ def evolve(
 ) -> None:
     """Search for architectures: evolve genomes, train each for a fixed token budget, keep the front.
 
-    Without --config it runs the quickstart on the embedded text: about two minutes on two CPU cores.
+    Without --config it runs the quickstart on the embedded text: about two and a half minutes on two CPU cores.
     """
     from star_search.cli.session import Session
 
