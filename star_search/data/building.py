@@ -16,6 +16,7 @@ from star_search.data.preparation import Preparation, Report
 from star_search.data.sources import SourceFile
 from star_search.data.tokenise import ChunkTokeniser
 from star_search.data.tokenizer import Tokenizer
+from star_search.errors import InputError
 
 _INDEX = "index.json"
 _PARTS = "parts"
@@ -44,10 +45,14 @@ def build(
     count = processes or _processes(tokenizer, files)
     preparation = Preparation(config, files, ChunkTokeniser(config, tokenizer, parts), count, report)
     preparation.run()
-    counts = Layout(preparation.parts, parts, folder, tokenizer.dtype, config).write()
+    counts = Layout(preparation.parts, parts, folder, tokenizer, config).write()
+    if not any(split["documents"] for split in counts["splits"].values()):
+        kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(preparation.damages.counts.items()))
+        raise InputError(f"data.source {config.source} has no document left; what was skipped: {kinds or 'nothing'}")
     header = {
         "fingerprint": fingerprint,
         "source": config.source,
+        "held_out_source": config.held_out_source,
         "commits": sorted({file.commit for file in files if file.commit}),
         "tokenizer": tokenizer.name,
         "token_bytes": tokenizer.dtype.itemsize,

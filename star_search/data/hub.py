@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from star_search.data.files import write_json
+from star_search.data.hub_cache import downloaded_files
 from star_search.data.sources import HUB_SCHEME, SUFFIX_LIST, SUFFIXES, SourceFile, one_kind, refuse_addresses
 from star_search.errors import InputError, StarSearchError
 
@@ -33,15 +34,25 @@ class HubListing:
 def hub_files(source: str, cache_folder: Path, refresh: bool = False) -> HubListing:
     """Return the files that a source names. A listing once made is kept: a run goes on with the commit that it began with.
 
+    Without a connection they are those that the hub's client has in its own cache.
+
     Raises:
         InputError: for an address that cannot be read, a data set that is not there or not open, or one without data files.
-        StarSearchError: when the hub cannot be reached and no listing is kept.
+        StarSearchError: when the hub cannot be reached, no listing is kept and nothing of the data set was downloaded.
     """
     kept = cache_folder / "hub" / f"{sha256(source.encode()).hexdigest()[:32]}.json"
     listing = None if refresh else _read(kept)
     if listing is None:
-        listing = _list(source)
-        write_json(kept, asdict(listing))
+        try:
+            listing = _list(source)
+        except InputError:
+            raise
+        except StarSearchError:
+            listing = _downloaded(source)
+            if listing is None:
+                raise
+        else:
+            write_json(kept, asdict(listing))
     return listing
 
 
@@ -90,20 +101,12 @@ def _list(source: str) -> HubListing:
     from huggingface_hub import HfApi, constants
     from huggingface_hub.hf_api import RepoFile
 
-    match = _ADDRESS.fullmatch(source)
-    if match is None:
-        raise InputError(f"data.source {source} must read {_FORM}")
-    repository, pattern = match["repository"], match["pattern"] or "**"
+    repository, revision, _ = _address(source)
     hub = HfApi(endpoint=constants.ENDPOINT)
     with hub_errors(f"data.source {source}"):
-        commit = str(hub.dataset_info(repository, revision=unquote(match["revision"] or "main")).sha)
-        entries = [
-            entry
-            for entry in hub.list_repo_tree(repository, revision=commit, recursive=True, repo_type="dataset")
-            if isinstance(entry, RepoFile) and entry.path.endswith(SUFFIXES) and _matches(entry.path, pattern)
-        ]
-    if not entries:
-        raise InputError(f"data.source {source} has no file that ends in {SUFFIX_LIST}")
+        commit = str(hub.dataset_info(repository, revision=revision).sha)
+        tree = hub.list_repo_tree(repository, revision=commit, recursive=True, repo_type="dataset")
+        entries = [entry for entry in tree if isinstance(entry, RepoFile)]
     files = [
         SourceFile(
             f"{HUB_SCHEME}datasets/{repository}@{commit}/{entry.path}",
@@ -113,8 +116,31 @@ def _list(source: str) -> HubListing:
         )
         for entry in sorted(entries, key=lambda entry: entry.path)
     ]
+    return HubListing(source, commit, _wanted(source, files))
+
+
+def _downloaded(source: str) -> HubListing | None:
+    repository, revision, _ = _address(source)
+    there = downloaded_files(repository, revision)
+    return None if there is None else HubListing(source, there[0], _wanted(source, there[1]))
+
+
+def _address(source: str) -> tuple[str, str, str]:
+    """Return repository, revision and pattern of a source's address."""
+    match = _ADDRESS.fullmatch(source)
+    if match is None:
+        raise InputError(f"data.source {source} must read {_FORM}")
+    return match["repository"], unquote(match["revision"] or "main"), match["pattern"] or "**"
+
+
+def _wanted(source: str, files: list[SourceFile]) -> list[SourceFile]:
+    """Return the data files that the address names, out of all that the data set has."""
+    pattern = _address(source)[2]
+    wanted = [file for file in files if file.name.endswith(SUFFIXES) and _matches(file.name, pattern)]
+    if not wanted:
+        raise InputError(f"data.source {source} has no file that ends in {SUFFIX_LIST}")
     is_glob = pattern != "**" and any(mark in pattern for mark in "*?[")
-    return HubListing(source, commit, refuse_addresses(files if is_glob else one_kind(files), source))
+    return refuse_addresses(wanted if is_glob else one_kind(wanted), source)
 
 
 def _matches(path: str, pattern: str) -> bool:

@@ -19,7 +19,7 @@ from star_search.config import DataConfig
 from star_search.data.mixture import Mixture
 from star_search.data.split import SPLITS
 from star_search.data.tokenise import ROW, Part, read_rows
-from star_search.data.tokenizer import TokenArray
+from star_search.data.tokenizer import TokenArray, Tokenizer
 from star_search.data.tokens import DOCUMENT, SHARD_TOKENS, ArrayWriter, TokensWriter, documents_path
 from star_search.errors import StarSearchError
 
@@ -29,12 +29,12 @@ _ROWS_IN_MEMORY = 1 << 20
 
 @dataclass
 class Layout:
-    """Parts in one folder, to be laid out as a store in another; `dtype` is that of the tokens."""
+    """Parts in one folder, to be laid out as a store in another."""
 
     parts: list[Part]
     part_folder: Path
     folder: Path
-    dtype: np.dtype[np.unsignedinteger[Any]]
+    tokenizer: Tokenizer
     config: DataConfig
 
     def __post_init__(self) -> None:
@@ -90,7 +90,7 @@ class Layout:
             if sum(map(len, held)) >= _ROWS_IN_MEMORY:
                 yield np.concatenate(held)
                 held = []
-        if held:
+        if any(map(len, held)):
             yield np.concatenate(held)
 
     def _path(self, bucket: int) -> Path:
@@ -122,34 +122,43 @@ class Layout:
     def _write_split(self, split: str) -> dict[str, Any]:
         by_subset = self._counts(split)
         total = {name: sum(counts[name] for counts in by_subset.values()) for name in ("documents", "tokens", "bytes")}
-        tokens = TokensWriter(self.folder, split, self.dtype, total["tokens"], SHARD_TOKENS)
+        tokens = TokensWriter(self.folder, split, self.tokenizer.dtype, total["tokens"], SHARD_TOKENS)
         documents = ArrayWriter(documents_path(self.folder, split), DOCUMENT, total["documents"])
-        end = 0
+        end, token_bytes = 0, np.zeros(len(self.subsets), np.int64)
         for rows in self._buckets():
             mine = rows[rows["split"] == SPLITS.index(split)]
             table = np.empty(len(mine), DOCUMENT)
             table["end"] = end + np.cumsum(mine["tokens"], dtype=np.uint64)
             table["key"], table["subset"] = mine["key"], mine["subset"]
             documents.write(table)
-            tokens.write(self._gather(mine))
+            ids, spelt = self._gather(mine)
+            tokens.write(ids)
+            np.add.at(token_bytes, mine["subset"], spelt)
             end += int(mine["tokens"].sum(dtype=np.int64))
         tokens.close()
         documents.close()
+        for name, counts in by_subset.items():
+            counts["token_bytes"] = int(token_bytes[self.subsets.index(name)])
         return {**total, "subsets": by_subset}
 
-    def _gather(self, rows: NDArray[Any]) -> TokenArray:
-        """Return the tokens of these documents; each part is opened once, and read from front to back."""
+    def _gather(self, rows: NDArray[Any]) -> tuple[TokenArray, NDArray[np.int64]]:
+        """Return the tokens of these documents, and how many bytes those of each stand for: not its text's where a tokenizer normalises.
+
+        Each part is opened once, and read from front to back.
+        """
+        bytes_per_token, spelt = self.tokenizer.bytes_per_token, np.empty(len(rows), np.int64)
         ends = np.cumsum(rows["tokens"], dtype=np.int64)
-        tokens = np.empty(int(ends[-1]) if len(ends) else 0, self.dtype)
+        tokens = np.empty(int(ends[-1]) if len(ends) else 0, self.tokenizer.dtype)
         order = np.lexsort((rows["start"], rows["part"]))
         for part, members in groupby(order.tolist(), key=lambda index: int(rows["part"][index])):
             with (self.part_folder / f"{self.parts[part].name}.tokens").open("rb") as stream:
                 for index in members:
-                    stream.seek(int(rows["start"][index]) * self.dtype.itemsize)
+                    stream.seek(int(rows["start"][index]) * tokens.itemsize)
                     place = tokens[ends[index] - int(rows["tokens"][index]) : ends[index]]
                     if stream.readinto(place.data) != place.nbytes:
                         raise StarSearchError(f"{stream.name} is cut off; delete {self.folder}, and the same command begins anew")
-        return tokens
+                    spelt[index] = bytes_per_token[place].sum()
+        return tokens, spelt
 
 
 def _firsts(rows: NDArray[Any]) -> NDArray[Any]:

@@ -6,13 +6,14 @@ import io
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from tempfile import TemporaryDirectory
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 import zstandard
 
 from star_search.data.hub import hub_errors
+from star_search.data.hub_cache import downloaded_copy
 from star_search.data.sources import SourceFile
 from star_search.data.zst import ZstReader
 
@@ -107,10 +108,17 @@ def _first_line(error: Exception) -> str:
 def _rows(file: SourceFile, text_field: str) -> Iterator[_Row]:
     """Yield each row's bytes, without a byte order mark, and its subset where a table has the column."""
     if file.is_remote:
-        with hub_errors(file.address):
-            yield from _table_rows(file, text_field) if file.layout == "table" else _byte_rows(file)
+        if copy := downloaded_copy(file):
+            yield from _rows_at(replace(file, address=str(copy)), text_field)
+        else:
+            with hub_errors(file.address):
+                yield from _rows_at(file, text_field)
     elif file.size:
-        yield from _table_rows(file, text_field) if file.layout == "table" else _byte_rows(file)
+        yield from _rows_at(file, text_field)
+
+
+def _rows_at(file: SourceFile, text_field: str) -> Iterator[_Row]:
+    return _table_rows(file, text_field) if file.layout == "table" else _byte_rows(file)
 
 
 def _byte_rows(file: SourceFile) -> Iterator[_Row]:

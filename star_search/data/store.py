@@ -66,9 +66,16 @@ class TokenStore:
         """Return the tokens of `train`, `validation` or `test`."""
         return self.test if name == "test" else {"train": self.train, "validation": self.validation}[name]
 
-    def byte_count(self, tokens: NDArray[np.integer[Any]]) -> int:
-        """Return how many bytes of text these tokens stand for; the end of text stands for none."""
-        return int(self.tokenizer.bytes_per_token[tokens].sum())
+    def text_bytes(self, split: str, tokens: NDArray[np.integer[Any]], subsets: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+        """Return how many bytes of text these tokens stand for, by the subset of each: [subsets]; the end of text stands for none.
+
+        Bytes are those of the text as it was read. Where the tokenizer normalises, so that its tokens stand for other bytes, these are
+        scaled by the ratio of the two over the split's subset.
+        """
+        counts = self.index["splits"][split]["subsets"]
+        ratios = [counts[name]["bytes"] / max(1, counts[name]["token_bytes"]) if name in counts else 1.0 for name in self.subsets]
+        spelt = np.bincount(subsets, self.tokenizer.bytes_per_token[tokens], len(ratios))
+        return np.rint(spelt * ratios).astype(np.int64)
 
 
 def prepare(
@@ -118,14 +125,14 @@ class _Place:
 
     @classmethod
     def of(cls, config: DataConfig, cache_folder: Path, refresh: bool) -> _Place:
-        """Look up the source's files; a store that `data.store` names can do without them."""
+        """Look up the sources' files; a store that `data.store` names, and that was made of them, can do without."""
         tokenizer = load_tokenizer(config.tokenizer)
         recorded = None if config.store is None else read_index(Path(config.store))
         try:
             files = source_files(config, cache_folder, refresh)
             named = [[file.name, content_identity(file, cache_folder), file.held_out] for file in files]
         except StarSearchError:
-            if recorded is None:
+            if recorded is None or not _made_of(recorded, config):
                 raise
             files, named = [], recorded["determines"]["files"]
         determines = determines_of(config, tokenizer, named)
@@ -237,8 +244,16 @@ class _Place:
         (self.folder / "lock").unlink()
 
 
+def _made_of(index: dict[str, Any], config: DataConfig) -> bool:
+    """Return whether a store was made of the sources that a configuration names, whatever they hold now."""
+    held_out = index.get("held_out_source", config.held_out_source)
+    return (index["source"], held_out) == (config.source, config.held_out_source)
+
+
 def _open_split(folder: Path, split: str, index: dict[str, Any], tokenizer: Tokenizer) -> SplitTokens:
     tokens, shard_tokens = index["splits"][split]["tokens"], index["shard_tokens"]
     if not index["subsets"] or "skipped" not in index:
         raise ValueError("its index names no subsets or not what was skipped")
+    if any("token_bytes" not in counts for counts in index["splits"][split]["subsets"].values()):
+        raise ValueError("its index does not count the bytes of its tokens")
     return SplitTokens(folder, split, tokens, tokenizer.dtype, shard_tokens)

@@ -48,16 +48,19 @@ class EvaluationBatches:
     @property
     def count_bytes(self) -> int:
         """How many bytes of text the targets stand for."""
-        return self.store.byte_count(self.targets)
+        return int(self._subset_bytes.sum())
+
+    @cached_property
+    def _subset_bytes(self) -> NDArray[np.int64]:
+        return self.store.text_bytes(self.split, self.targets, self.subsets)
 
     def by_subset(self, losses: NDArray[np.float64]) -> dict[str, tuple[float, int, int]]:
         """Return mean loss, tokens and bytes of text of each subset that has text here, from the loss of every target."""
         names = self.store.subsets
         counts, sums = (np.bincount(self.subsets, weights, len(names)) for weights in (None, losses))
-        sizes = np.bincount(self.subsets, self.store.tokenizer.bytes_per_token[self.targets], len(names))
         return {
             name: (float(total / count), int(count), int(size))
-            for name, total, count, size in zip(names, sums, counts, sizes, strict=True)
+            for name, total, count, size in zip(names, sums, counts, self._subset_bytes, strict=True)
             if size
         }
 

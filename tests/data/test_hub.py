@@ -1,5 +1,6 @@
 """The hub path over the real clients: a stand-in on loopback, the program in processes of its own."""
 
+import gzip
 import io
 import json
 import os
@@ -13,6 +14,7 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 import pytest
+import zstandard
 
 from data.hub import COMMIT, Hub, serve
 from star_search.config import DataConfig
@@ -42,6 +44,18 @@ def _table(records: list[dict[str, str]]) -> bytes:
 
 
 BIG = _lines([{"text": f"{k} " + "word " * 1000} for k in range(8000)])
+PACKED = {
+    "c4_sample.jsonl.gz": gzip.compress(_lines(RECORDS["arxiv_sample.jsonl"]), mtime=0),
+    "book_sample.jsonl.zst": zstandard.compress(_lines(RECORDS["cc_2019-30_sample.jsonl"])),
+    "github.parquet": _table(RECORDS["wikipedia_sample.jsonl"]),
+}
+# As RedPajama-Data-V2 lays out its documents, beside signals that are none.
+PAGES = {
+    "sample/documents/2023-06/0000/en_head.json.gz": gzip.compress(
+        _lines([{"url": "u", "raw_content": f"page {k}"} for k in range(30)]), mtime=0
+    ),
+    "sample/quality_signals/2023-06/0000/en_head.signals.json.gz": gzip.compress(_lines([{"id": "0", "quality_signals": "{}"}]), mtime=0),
+}
 PROGRAM = """
 import contextlib, io, json, sys
 import datasets.config
@@ -75,6 +89,9 @@ CALLS = {
     "no tokenizer": _on_sample("data.tokenizer=no/body"),
     "no address": _on_sample(source="alone"),
     "no data": _on_sample(source="someone/empty"),
+    "packed": _on_sample("data.tokenizer=bytes", source="someone/packed/*"),
+    "addresses": _on_sample(source="someone/addresses"),
+    "pages": _on_sample("data.text_field=raw_content", source="someone/pages/sample/documents"),
     "file 401": _on_sample(source="someone/gated"),
     "file 404": _on_sample(source="someone/moved"),
 }
@@ -117,11 +134,14 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
             "someone/gated": {"x.jsonl": b"a"},
             "someone/moved": {"x.jsonl": b"b"},
             "someone/empty": {"README.md": b"a card"},
+            "someone/packed": PACKED,
+            "someone/addresses": {"urls/arxiv.txt": b"https://example.org/a.jsonl", "urls/c4.txt": b"https://example.org/b.jsonl"},
+            "someone/pages": PAGES,
             "EleutherAI/gpt-neox-20b": {"tokenizer.json": load_tokenizer("embedded-bpe-4096").to_json().encode()},
         }
         hub.refused = {"someone/closed": 401}
         hub.refused_files = {"someone/gated/x.jsonl": 401, "someone/moved/x.jsonl": 404}
-        hub.drops["arxiv_sample.jsonl"] = 1
+        hub.drops.update({"arxiv_sample.jsonl": 1, **dict.fromkeys(PACKED, 1)})
         online = _run(hub, home, CALLS)
         requests = list(hub.requests)
         offline = _run(hub, home, OFFLINE, HF_HUB_OFFLINE="1")
@@ -174,6 +194,21 @@ def test_a_connection_that_drops_in_the_middle_is_tried_again(seen):
     assert len(arxiv) == readings + 1
 
 
+def test_so_it_is_in_files_that_are_packed(seen):
+    splits = _printed(seen.online["packed"])["splits"]
+    assert sum(counts["documents"] for counts in splits.values()) == 90
+    for path in PACKED:
+        served = [
+            request for request in seen.requests if request.startswith("GET") and f"someone/packed/resolve/{COMMIT}/{path}" in request
+        ]
+        assert len(served) >= 2, path
+
+
+def test_documents_laid_out_as_in_the_second_red_pajama(seen):
+    splits = _printed(seen.online["pages"])["splits"]
+    assert sum(counts["documents"] for counts in splits.values()) == 30
+
+
 def test_no_more_is_fetched_than_the_subset_and_the_budget_need(seen):
     splits = _printed(seen.online["budget"])["splits"]
     assert 100_000 <= sum(counts["tokens"] for counts in splits.values()) < 120_000
@@ -200,12 +235,45 @@ def test_what_cannot_be_had_is_one_sentence(seen):
         "no address": (2, f"data.source hf://datasets/alone must read {form}"),
         "file 401": (2, f"hf://datasets/someone/gated@{COMMIT}/x.jsonl is not open to you (401): {token}"),
         "file 404": (2, f"hf://datasets/someone/moved@{COMMIT}/x.jsonl is not on the hub (404)"),
+        "addresses": (
+            2,
+            "data.source hf://datasets/someone/addresses lists the addresses of its text (urls/*.txt), which are not followed; give a "
+            "folder with the text, or hf://datasets/togethercomputer/RedPajama-Data-1T-Sample",
+        ),
         "no data": (2, f"data.source hf://datasets/someone/empty has no file that ends in {SUFFIX_LIST}"),
     }
     for name, (code, sentence) in expected.items():
         assert seen.online[name] == (code, "", f"star-search: {sentence}\n"), name
     assert seen.offline["not prepared"] == (1, "", f"star-search: {file} {offline}\n")
     assert seen.offline["never seen"] == (1, "", f"star-search: data.source hf://datasets/someone/closed {offline}\n")
+
+
+@pytest.fixture(scope="module")
+def downloaded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Hub]:
+    """The client's cache after a download of the sample from a stand-in that is gone now."""
+    home = tmp_path_factory.mktemp("downloaded")
+    with serve() as hub:
+        hub.repositories = {SAMPLE: {"README.md": b"a card", **{name: _lines(records) for name, records in RECORDS.items()}}}
+        program = f"import huggingface_hub; huggingface_hub.snapshot_download({SAMPLE!r}, repo_type='dataset')"
+        subprocess.run([sys.executable, "-c", program], env=os.environ | hub.environment(home), check=True, capture_output=True)
+    return home, hub
+
+
+@pytest.mark.parametrize("variables", [{"HF_HUB_OFFLINE": "1"}, {}], ids=["offline", "no connection"])
+def test_what_the_client_has_downloaded_needs_no_hub(downloaded, tmp_path, variables):
+    home, hub = downloaded
+    own = {"STAR_SEARCH_CACHE": str(tmp_path / "cache")} | variables
+    ended = _run(hub, home, {"sample": CALLS["sample"], "never seen": CALLS["404"]}, **own)
+    for name, records in RECORDS.items():
+        (tmp_path / "files").mkdir(exist_ok=True)
+        (tmp_path / "files" / name).write_bytes(_lines(records))
+    local = prepare(DataConfig(source=str(tmp_path / "files"), validation_fraction=0.2), tmp_path / "cache 2")
+    printed = _printed(ended["sample"])
+    assert (printed["commits"], _tokens(printed["folder"])) == ([COMMIT], _tokens(str(local.folder)))
+    assert printed["fingerprint"] == local.fingerprint
+    assert ended["never seen"][0] == 1
+    assert ended["never seen"][2].startswith("star-search: data.source hf://datasets/no/body ")
+    assert not (tmp_path / "cache" / "hub").exists()  # A listing that may not be whole is not kept.
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +14,8 @@ from star_search.config import DataConfig
 from star_search.data.preparation import Preparation
 from star_search.data.split import SPLITS
 from star_search.data.store import default_cache_folder, find, prepare
+from star_search.data.stream import TokenStream
+from star_search.data.tokenizer import load_tokenizer
 from star_search.errors import InputError, StarSearchError
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +54,7 @@ def test_the_index_counts_what_the_arrays_hold(config):
         counts, tokens = store.index["splits"][split], store.split(split)[:]
         assert counts["tokens"] == len(tokens) == counts["bytes"] + counts["documents"]
         assert counts["documents"] == np.count_nonzero(tokens == 256)
-        assert counts["bytes"] == store.byte_count(tokens) == sum(part["bytes"] for part in counts["subsets"].values())
+        assert counts["bytes"] == np.count_nonzero(tokens != 256) == sum(part["bytes"] for part in counts["subsets"].values())
         assert set(counts["subsets"]) == {"alpha", "beta"}
         table = store.split(split).documents()
         assert table["end"].tolist() == (np.flatnonzero(tokens == 256) + 1).tolist()
@@ -63,9 +66,42 @@ def test_the_index_counts_what_the_arrays_hold(config):
 
 def test_bytes_are_counted_alike_by_every_tokenizer(config):
     stores = [prepare(config.model_copy(update={"tokenizer": name})) for name in ("bytes", "embedded-bpe-4096")]
-    assert stores[0].byte_count(stores[0].train[:]) == stores[1].byte_count(stores[1].train[:])
+    counts = [TokenStream(store, 16, 1, 0).validation_batches(10**9, 1).count_bytes for store in stores]
+    assert abs(counts[0] - counts[1]) < 80  # Less than the sequence that is cut off.
     assert [store.vocabulary_size for store in stores] == [257, 4096]
     assert len(stores[0].train) > len(stores[1].train)
+
+
+def test_bytes_are_those_of_the_text_where_the_tokenizer_normalises(tmp_path):
+    definition = json.loads(load_tokenizer("bytes").to_json()) | {"normalizer": {"type": "NFC"}}
+    (tmp_path / "nfc.json").write_text(json.dumps(definition))
+    decomposed = "e\u0301"  # Three bytes, and two once it is one letter.
+    write_lines(tmp_path / "texts.jsonl", [{"text": f"{k:02d}" + decomposed * 10} for k in range(60)])
+    config = DataConfig(source=str(tmp_path / "texts.jsonl"), validation_fraction=0.4, tokenizer=str(tmp_path / "nfc.json"))
+    store = prepare(config)
+    counts = store.index["splits"]["validation"]["subsets"]["texts"]
+    assert (counts["bytes"], counts["token_bytes"]) == (counts["documents"] * 32, counts["documents"] * 22)
+    batches = TokenStream(store, 23, 1, 0).validation_batches(23 * 4, rows=1)  # A document and its end are 23 tokens.
+    assert batches.count_tokens == 23 * 4
+    assert abs(batches.count_bytes - 4 * 32) <= 2
+    assert batches.by_subset(np.zeros(92))["texts"][2] == batches.count_bytes
+
+
+def test_a_source_with_nothing_left_is_refused(tmp_path):
+    write_lines(tmp_path / "x.jsonl", [{"text": ""}, {"text": ""}, {"other": "a"}])
+    config = DataConfig.model_validate({"source": str(tmp_path / "x.jsonl"), "validation_fraction": 0.1, "damaged": "skip"})
+    with pytest.raises(InputError, match=r"x\.jsonl has no document left; what was skipped: empty 2, no_text 1$"):
+        prepare(config)
+
+
+def test_a_store_of_another_source_is_not_opened_for_a_source_that_is_not_there(config, tmp_path):
+    named = config.model_copy(update={"store": str(tmp_path / "tokens")})
+    prepare(named)
+    Path(config.source).rename(tmp_path / "moved")
+    assert len(prepare(named).train)  # What it was made of is gone; the tokens are there.
+    for update in ({"source": f"{config.source}x"}, {"held_out_source": str(tmp_path / "nowhere")}):
+        with pytest.raises(InputError, match="does not exist"):
+            prepare(named.model_copy(update=update))
 
 
 def test_arrays_are_mapped_and_cannot_be_written(config):
