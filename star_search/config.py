@@ -234,6 +234,7 @@ class WorkersConfig(Section):
     device: str = "auto"
     per_device: Positive = 1
     timeout: Annotated[float, Field(gt=0)] | None = None
+    disk_timeout: Annotated[float, Field(ge=0)] = 60.0
     backend: Literal["processes", "dask"] = "processes"
     scheduler: str | None = None
 

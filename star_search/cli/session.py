@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from star_search.objectives.registry import Criteria
 
 RUNS = Path("runs")
-_WORKERS = ("count", "timeout", "device", "per_device", "backend", "scheduler")
+_WORKERS = ("count", "timeout", "disk_timeout", "device", "per_device", "backend", "scheduler")
 CHANGEABLE = ("algorithm.generations", *(f"workers.{key}" for key in _WORKERS))
 INTERRUPTED = 130
 
