@@ -145,7 +145,9 @@ class DaskWorkers:
         with contextlib.suppress(Exception):
             self._client.close(timeout=2)
         if self._cluster is not None:
-            self._cluster.close(timeout=5)
+            # Its processes are dead; on a busy machine it may take Dask longer than this to notice.
+            with contextlib.suppress(TimeoutError):
+                self._cluster.close(timeout=5)
 
 
 def _silence() -> None:
