@@ -7,11 +7,13 @@ The run is a real one: the paper's population, depth and classes, records of rea
 
 import argparse
 import itertools
+import multiprocessing
 import resource
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -100,32 +102,30 @@ SPACES: dict[str, dict[str, Any]] = {
 REPAIRS, MUTATIONS, BOUNDARIES, POINTS = ("resample", "reinitialise"), ("per_gene", "per_genome"), ("gene", "liv"), (1, 2, 7)
 
 
-def mate_many(count: int) -> None:
+def mate_many(count: int, processes: int) -> None:
     """Sample, mate and repair so many genomes in all, with sharing, in every space and by every kind of operator."""
     kinds = list(itertools.product(SPACES, REPAIRS, MUTATIONS, BOUNDARIES, POINTS))
-    each, illegal, start = -(-count // (10 * len(kinds))) * 10, 0, time.perf_counter()
-    for (space, repair), group in itertools.groupby(kinds, key=lambda kind: kind[:2]):
-        before, genes, found, variants = 0.0, 0.0, 0, list(group)
-        for _, _, mutation, boundary, points in variants:
-            keys = {"repair": repair, "mutation": mutation, "crossover_boundary": boundary, "crossover_points": points}
-            bad, rates = mate(each, SPACES[space], keys)
-            found += bad
-            before += rates["invalid_before_repair_rate"] / len(variants)
-            genes += rates["repair_rate"] / len(variants)
-        illegal += found
-        print(f"| {space} | {repair} | {each * len(variants):,} | {found} | {before:.1%} | {genes:.2%} |", flush=True)
-    milliseconds = (time.perf_counter() - start) / (each * len(kinds)) * 1000
-    print(f"{each * len(kinds):,} genomes of 24 LIVs, {illegal} illegal; {milliseconds:.2f} ms each")
+    each, start = -(-count // (10 * len(kinds))) * 10, time.perf_counter()
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+        found = list(pool.map(mate, itertools.repeat(each), kinds))
+    for (space, repair), group in itertools.groupby(zip(kinds, found, strict=True), key=lambda pair: pair[0][:2]):
+        bad, rates = zip(*(result for _, result in group), strict=True)
+        before, genes = (np.mean([rate[name] for rate in rates]) for name in ("invalid_before_repair_rate", "repair_rate"))
+        print(f"| {space} | {repair} | {each * len(bad):,} | {sum(bad)} | {before:.1%} | {genes:.2%} |")
+    seconds, illegal = time.perf_counter() - start, sum(bad for bad, _ in found)
+    print(f"{each * len(kinds):,} genomes of 24 LIVs, {illegal} illegal; {seconds:.0f} s in {processes} processes")
 
 
-def mate(count: int, space_keys: dict[str, Any], algorithm_keys: dict[str, Any]) -> tuple[int, dict[str, float]]:
+def mate(count: int, kind: tuple[Any, ...]) -> tuple[int, dict[str, float]]:
     """Sample a tenth and mate nine rounds of it; return how many of all were illegal, and the rates of mating.
 
     A genome is illegal where a rule of the space is broken, or where its text does not read back as itself.
     """
     from pymoo.core.population import Population
 
-    config = parse_configuration({"space": {"depth": 24, "width": 768, **space_keys}, "algorithm": algorithm_keys})
+    names = ("repair", "mutation", "crossover_boundary", "crossover_points")
+    algorithm = dict(zip(names, kind[1:], strict=True))
+    config = parse_configuration({"space": {"depth": 24, "width": 768, **SPACES[kind[0]]}, "algorithm": algorithm})
     space = SearchSpace.from_config(config.space)
     operators, rng, problem = Operators(space, config.algorithm), np.random.default_rng(0), SearchProblem(space, 2, 1)
     arguments = operators.for_mating(by_rank_and_crowding)
@@ -151,13 +151,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--candidates", type=int, default=5000)
     parser.add_argument("--genomes", type=int, default=1_000_000)
+    parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--asynchronous", action="store_true")
     parser.add_argument("--run", type=Path)
     arguments = parser.parse_args()
     if arguments.run is not None:
         measure_search(arguments.candidates, arguments.run, arguments.asynchronous)
     if arguments.genomes:
-        mate_many(arguments.genomes)
+        mate_many(arguments.genomes, arguments.processes)
 
 
 if __name__ == "__main__":
