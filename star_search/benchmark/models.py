@@ -121,7 +121,7 @@ def attention_flops(seen: float, width: int) -> float:
 def peak_flops(device: str, precision: str) -> float:
     """Return operations per second of a large matrix product on random data: the median of ten after three."""
     on_gpu = device.startswith("cuda")
-    size, dtype = (8192 if on_gpu else 2048), (torch.bfloat16 if precision == "bfloat16" else torch.float32)
+    size, dtype = (8192 if on_gpu else 1024), (torch.bfloat16 if precision == "bfloat16" else torch.float32)
     left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     seconds = [_timed(lambda: left @ right, device) for _ in range(13)][3:]
     return 2 * size**3 / median(seconds)
