@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.2
 RETRIES = 1
+STARTS = 3
 
 ProgressReport = Callable[[int, "Progress"], None]
 # Gives the next candidate, or None while there is none: there may be one once a result is in.
@@ -131,6 +132,7 @@ class Processes:
         count = worker_count(config, available)
         self._context = multiprocessing.get_context("spawn")
         self._workers = [self._start(available[index % len(available)]) for index in range(count)]
+        self._failed_starts = 0
 
     def _start(self, device: str) -> _Worker:
         here, there = self._context.Pipe()
@@ -187,6 +189,7 @@ class Processes:
                     report(worker.assignment.id, value)
                 elif kind == "ready":
                     worker.ready, worker.started = True, time.monotonic()
+                    self._failed_starts = 0
                 elif kind == "failed":
                     raise StarSearchError(value)
                 elif kind == "result":
@@ -211,13 +214,18 @@ class Processes:
     def _bury(self, index: int) -> Iterator[Lost]:
         worker = self._workers[index]
         worker.process.join()
-        code = worker.process.exitcode or 0
+        code, assignment, seconds = worker.process.exitcode or 0, worker.assignment, time.monotonic() - worker.started
         if not worker.ready:
-            raise StarSearchError(f"a worker process on {worker.device} ended with exit code {code} before it was ready")
-        assignment, seconds = worker.assignment, time.monotonic() - worker.started
+            self._failed_starts += 1
+            if self._failed_starts == STARTS:
+                raise StarSearchError(f"worker processes on {worker.device} ended {STARTS} times before they were ready: exit code {code}")
         self._workers[index] = self._start(worker.device)
-        if assignment is not None:
+        if assignment is None:
+            return
+        if worker.ready:
             yield Lost(assignment, Outcome.crashed, _cause_of_death(code), seconds)
+        else:  # It had not begun with its candidate.
+            self._give(self._workers[index], assignment)
 
     def close(self) -> None:
         """Kill the workers; nothing they hold is worth waiting for."""
