@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 from star_search.data.files import write_json
 from star_search.data.hub_cache import downloaded_files
-from star_search.data.sources import HUB_SCHEME, SUFFIX_LIST, SUFFIXES, SourceFile, one_kind, refuse_addresses
+from star_search.data.sources import HUB_SCHEME, SUFFIX_LIST, SUFFIXES, SourceFile, one_kind, usable
 from star_search.errors import InputError, StarSearchError
 
 _ADDRESS = re.compile(r"hf://datasets/(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[^/]+))?(/(?P<pattern>.+))?")
@@ -31,23 +31,25 @@ class HubListing:
     files: list[SourceFile]
 
 
+class _Unreachable(StarSearchError):
+    """The hub gave no answer at all; what it answers with a refusal is none of these."""
+
+
 def hub_files(source: str, cache_folder: Path, refresh: bool = False) -> HubListing:
     """Return the files that a source names. A listing once made is kept: a run goes on with the commit that it began with.
 
-    Without a connection they are those that the hub's client has in its own cache.
+    Without a connection they are those of the listing that the hub's client keeps beside what it downloads.
 
     Raises:
         InputError: for an address that cannot be read, a data set that is not there or not open, or one without data files.
-        StarSearchError: when the hub cannot be reached, no listing is kept and nothing of the data set was downloaded.
+        StarSearchError: when the hub refuses, or cannot be reached and the client keeps no listing.
     """
     kept = cache_folder / "hub" / f"{sha256(source.encode()).hexdigest()[:32]}.json"
     listing = None if refresh else _read(kept)
     if listing is None:
         try:
             listing = _list(source)
-        except InputError:
-            raise
-        except StarSearchError:
+        except _Unreachable:
             listing = _downloaded(source)
             if listing is None:
                 raise
@@ -66,9 +68,9 @@ def hub_errors(what: str) -> Iterator[None]:
     except gzip.BadGzipFile:  # The file was had, and is damaged.
         raise
     except errors.OfflineModeIsEnabled:
-        raise StarSearchError(f"{what} is not in the cache, and the hub is off limits: HF_HUB_OFFLINE is set") from None
+        raise _Unreachable(f"{what} is not in the cache, and the hub is off limits: HF_HUB_OFFLINE is set") from None
     except errors.LocalEntryNotFoundError:
-        raise StarSearchError(f"{what} is not in the cache, and the hub cannot be reached") from None
+        raise _Unreachable(f"{what} is not in the cache, and the hub cannot be reached") from None
     except errors.HfHubHTTPError as error:
         code = error.response.status_code if error.response is not None else 0
         raise _refusal(what, code, error) from None
@@ -76,7 +78,7 @@ def hub_errors(what: str) -> Iterator[None]:
         raise InputError(f"{what} is not on the hub (404)") from None
     except _unreachable() as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise StarSearchError(f"{what} cannot be had from the hub: {reason}; the same command goes on") from None
+        raise _Unreachable(f"{what} cannot be had from the hub: {reason}; the same command goes on") from None
 
 
 def _refusal(what: str, code: int, error: Exception) -> StarSearchError:
@@ -140,7 +142,7 @@ def _wanted(source: str, files: list[SourceFile]) -> list[SourceFile]:
     if not wanted:
         raise InputError(f"data.source {source} has no file that ends in {SUFFIX_LIST}")
     is_glob = pattern != "**" and any(mark in pattern for mark in "*?[")
-    return refuse_addresses(wanted if is_glob else one_kind(wanted), source)
+    return usable(wanted if is_glob else one_kind(wanted), source)
 
 
 def _matches(path: str, pattern: str) -> bool:

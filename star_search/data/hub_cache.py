@@ -23,19 +23,35 @@ def downloaded_copy(file: SourceFile) -> Path | None:
 
 
 def downloaded_files(repository: str, revision: str) -> tuple[str, list[SourceFile]] | None:
-    """Return the commit of a downloaded revision and all its files there, sorted by path; nothing when it was never downloaded."""
-    from huggingface_hub import errors, snapshot_download
+    """Return the commit of a downloaded revision and all its files there, sorted by path; nothing when the client keeps no listing of it.
 
-    try:
-        folder = Path(snapshot_download(repository, repo_type="dataset", revision=revision, local_files_only=True))
-    except errors.LocalEntryNotFoundError:
+    What lies in the client's cache may be a part: only the listing that `snapshot_download` keeps says what the whole is. A listed
+    file that was not downloaded is among these, and is missed when it is read.
+    """
+    import huggingface_hub
+
+    if not hasattr(huggingface_hub, "get_cached_repo_tree"):  # An older client keeps no listing.
         return None
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    return folder.name, [_source_file(path, path.relative_to(folder).as_posix(), repository, folder.name) for path in paths]
-
-
-def _source_file(path: Path, name: str, repository: str, commit: str) -> SourceFile:
-    return SourceFile(f"{HUB_SCHEME}datasets/{repository}@{commit}/{name}", name, path.stat().st_size, _identity(path))
+    try:
+        entries = huggingface_hub.get_cached_repo_tree(repository, repo_type="dataset", revision=revision)
+    except huggingface_hub.errors.CachedRepoTreeNotFoundError:
+        return None
+    found = {entry.path: huggingface_hub.try_to_load_from_cache(repository, entry.path, None, revision, "dataset") for entry in entries}
+    copies = {name: Path(copy) for name, copy in found.items() if isinstance(copy, str)}
+    if not copies:
+        return None
+    name, copy = next(iter(copies.items()))
+    commit = copy.parents[name.count("/")].name
+    files = [
+        SourceFile(
+            f"{HUB_SCHEME}datasets/{repository}@{commit}/{entry.path}",
+            entry.path,
+            entry.size,
+            _identity(copies[entry.path]) if entry.path in copies else entry.blob_id,
+        )
+        for entry in sorted(entries, key=lambda entry: entry.path)
+    ]
+    return commit, files
 
 
 def _identity(path: Path) -> str:

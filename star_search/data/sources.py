@@ -19,6 +19,10 @@ _COMPRESSIONS = ("", ".gz", ".zst")
 # A table's own columns are compressed.
 SUFFIXES = tuple(f"{suffix}{packed}" for suffix, kind in _LAYOUTS.items() for packed in (("",) if kind == "table" else _COMPRESSIONS))
 SUFFIX_LIST = ".jsonl, .json, .txt (each also .gz or .zst) or .parquet"
+# Where RedPajama keeps lists of addresses, and what RedPajama-Data-V2 keeps beside its documents.
+_ADDRESS_FOLDERS = ("urls", "listings")
+_OTHER_FOLDERS = ("quality_signals", "duplicates", "minhash")
+_LOOKED_AT_BYTES = 4096
 # What RedPajama's own files and folders call its subsets.
 _OTHER_NAMES = (
     (re.compile(r"cc(_\d{4}-\d{2})?"), "common_crawl"),
@@ -50,7 +54,7 @@ class SourceFile:
     @property
     def pattern(self) -> str:
         """The address as `datasets` takes it, which reads globs."""
-        return self.address if self.is_remote else escape(self.address)
+        return escape(self.address)
 
     @cached_property
     def layout(self) -> str:
@@ -94,8 +98,15 @@ def local_files(source: str, key: str = "data.source") -> list[SourceFile]:
     """Return the files of `embedded`, a folder with all below it, a glob or one file, sorted by name; of a folder those of `one_kind`.
 
     Raises:
-        InputError: when there is none.
+        InputError: when there is none that can be used.
     """
+    try:
+        return usable(_found(source, key), source, key)
+    except OSError as error:
+        raise InputError(f"{key} {source} cannot be read: {error.strerror}") from None
+
+
+def _found(source: str, key: str) -> list[SourceFile]:
     path = EMBEDDED_FOLDER if source == "embedded" else Path(source).expanduser()
     if path.is_dir():
         return _require(one_kind(_data_files(_below(path), path)), f"{key} {source} is a folder without a file that ends in {SUFFIX_LIST}")
@@ -111,10 +122,19 @@ def local_files(source: str, key: str = "data.source") -> list[SourceFile]:
 
 def one_kind(files: list[SourceFile]) -> list[SourceFile]:
     """Return a folder's files of its main kind: beside JSON lines or tables, other JSON and texts are descriptions and licences."""
+    files = _documents(files)
     for suffix in _LAYOUTS:
         if kind := [file for file in files if PurePosixPath(file.plain_name).suffix == suffix]:
             return kind
     return []
+
+
+def _documents(files: list[SourceFile]) -> list[SourceFile]:
+    """Return of RedPajama-Data-V2's layout the folders `documents`, of another layout all: the folders beside those hold no text."""
+    folders = {file: PurePosixPath(file.name).parents for file in files}
+    with_others = {folder.parent for parents in folders.values() for folder in parents if folder.name in _OTHER_FOLDERS}
+    documents = [file for file in files if any(folder.name == "documents" and folder.parent in with_others for folder in folders[file])]
+    return documents or files
 
 
 def _below(folder: Path) -> Iterable[Path]:
@@ -133,18 +153,32 @@ def _data_files(paths: Iterable[Path], root: Path) -> list[SourceFile]:
     return sorted(files, key=lambda file: file.name)
 
 
-def refuse_addresses(files: list[SourceFile], source: str) -> list[SourceFile]:
-    """Return the files, unless they are lists of addresses, as in RedPajama-Data-1T, whose files on the hub hold no text.
+def usable(files: list[SourceFile], source: str, key: str = "data.source") -> list[SourceFile]:
+    """Return the files, unless one cannot be named to `datasets`, or lists addresses, as those of RedPajama-Data-1T on the hub do.
 
     Raises:
-        InputError: when they lie in a folder `urls`.
+        InputError: naming the first such file.
     """
-    if any(PurePosixPath(file.name).parent.name == "urls" for file in files):
-        raise InputError(
-            f"data.source {source} lists the addresses of its text (urls/*.txt), which are not followed; give a folder with the text, or "
-            "hf://datasets/togethercomputer/RedPajama-Data-1T-Sample"
-        )
+    for file in files:
+        if "::" in file.address:
+            raise InputError(f"{key} {source} has the file {file.name}, and `::` in a path stands for a file within another; rename it")
+        if _lists_addresses(file):
+            raise InputError(
+                f"{key} {source} lists the addresses of its text ({'/'.join(PurePosixPath(file.address).parts[-2:])}), "
+                "which are not followed; give a folder with the text, or hf://datasets/togethercomputer/RedPajama-Data-1T-Sample"
+            )
     return files
+
+
+def _lists_addresses(file: SourceFile) -> bool:
+    """Tell whether a text lies where RedPajama keeps its lists and, as far as it is on disk, begins with addresses alone."""
+    if file.layout != "text" or PurePosixPath(file.address).parent.name not in _ADDRESS_FOLDERS:
+        return False
+    if file.is_remote:
+        return True
+    with Path(file.address).open("rb") as stream:
+        lines = [line.split() for line in stream.read(_LOOKED_AT_BYTES).splitlines() if line.strip()]
+    return bool(lines) and all(len(words) == 1 and b"/" in words[0] for words in lines)
 
 
 def _require(files: list[SourceFile], problem: str) -> list[SourceFile]:

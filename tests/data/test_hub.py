@@ -55,7 +55,11 @@ PAGES = {
         _lines([{"url": "u", "raw_content": f"page {k}"} for k in range(30)]), mtime=0
     ),
     "sample/quality_signals/2023-06/0000/en_head.signals.json.gz": gzip.compress(_lines([{"id": "0", "quality_signals": "{}"}]), mtime=0),
+    "sample/duplicates/2023-06/0000/en_head.duplicates.parquet": _table([{"shard_id": "s", "doc_id": "0"}]),
+    "listings/en-2023-06-head_middle.txt": b"2023-06/0000/en_head\n",
 }
+ODD_NAMES = ("data[1].jsonl", "data1.jsonl", "what*?.jsonl", "whatever.jsonl", "é #%20.jsonl")
+PART = "star-search: data.source hf://datasets/someone/part "
 PROGRAM = """
 import contextlib, io, json, sys
 import datasets.config
@@ -91,7 +95,10 @@ CALLS = {
     "no data": _on_sample(source="someone/empty"),
     "packed": _on_sample("data.tokenizer=bytes", source="someone/packed/*"),
     "addresses": _on_sample(source="someone/addresses"),
+    "listings": _on_sample(source="someone/listings"),
+    "odd names": _on_sample(source="someone/odd"),
     "pages": _on_sample("data.text_field=raw_content", source="someone/pages/sample/documents"),
+    "all pages": _on_sample("data.text_field=raw_content", source="someone/pages"),
     "file 401": _on_sample(source="someone/gated"),
     "file 404": _on_sample(source="someone/moved"),
 }
@@ -137,6 +144,8 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
             "someone/packed": PACKED,
             "someone/addresses": {"urls/arxiv.txt": b"https://example.org/a.jsonl", "urls/c4.txt": b"https://example.org/b.jsonl"},
             "someone/pages": PAGES,
+            "someone/listings": {"listings/en-2023-06-head_middle.txt": b"2023-06/0000/en_head\n"},
+            "someone/odd": {name: _lines([{"text": name}] * 2) for name in ODD_NAMES},
             "EleutherAI/gpt-neox-20b": {"tokenizer.json": load_tokenizer("embedded-bpe-4096").to_json().encode()},
         }
         hub.refused = {"someone/closed": 401}
@@ -205,8 +214,14 @@ def test_so_it_is_in_files_that_are_packed(seen):
 
 
 def test_documents_laid_out_as_in_the_second_red_pajama(seen):
-    splits = _printed(seen.online["pages"])["splits"]
-    assert sum(counts["documents"] for counts in splits.values()) == 30
+    for name in ("pages", "all pages"):
+        splits = _printed(seen.online[name])["splits"]
+        assert sum(counts["documents"] for counts in splits.values()) == 30
+
+
+def test_names_are_no_globs(seen):
+    printed = _printed(seen.online["odd names"])
+    assert sum(counts["documents"] for counts in printed["splits"].values()) == printed["duplicates_dropped"] == len(ODD_NAMES)
 
 
 def test_no_more_is_fetched_than_the_subset_and_the_budget_need(seen):
@@ -237,8 +252,13 @@ def test_what_cannot_be_had_is_one_sentence(seen):
         "file 404": (2, f"hf://datasets/someone/moved@{COMMIT}/x.jsonl is not on the hub (404)"),
         "addresses": (
             2,
-            "data.source hf://datasets/someone/addresses lists the addresses of its text (urls/*.txt), which are not followed; give a "
+            "data.source hf://datasets/someone/addresses lists the addresses of its text (urls/arxiv.txt), which are not followed; give a "
             "folder with the text, or hf://datasets/togethercomputer/RedPajama-Data-1T-Sample",
+        ),
+        "listings": (
+            2,
+            "data.source hf://datasets/someone/listings lists the addresses of its text (listings/en-2023-06-head_middle.txt), which are "
+            "not followed; give a folder with the text, or hf://datasets/togethercomputer/RedPajama-Data-1T-Sample",
         ),
         "no data": (2, f"data.source hf://datasets/someone/empty has no file that ends in {SUFFIX_LIST}"),
     }
@@ -250,11 +270,17 @@ def test_what_cannot_be_had_is_one_sentence(seen):
 
 @pytest.fixture(scope="module")
 def downloaded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Hub]:
-    """The client's cache after a download of the sample from a stand-in that is gone now."""
+    """The client's cache after a download of the sample, and of a part of others, from a stand-in that is gone now."""
     home = tmp_path_factory.mktemp("downloaded")
     with serve() as hub:
-        hub.repositories = {SAMPLE: {"README.md": b"a card", **{name: _lines(records) for name, records in RECORDS.items()}}}
-        program = f"import huggingface_hub; huggingface_hub.snapshot_download({SAMPLE!r}, repo_type='dataset')"
+        files = {name: _lines(records) for name, records in RECORDS.items()}
+        hub.repositories = {SAMPLE: {"README.md": b"a card", **files}, "someone/part": files, "someone/listed": files}
+        program = f"""
+import huggingface_hub as hub
+hub.snapshot_download({SAMPLE!r}, repo_type="dataset")
+hub.snapshot_download("someone/listed", repo_type="dataset", allow_patterns="arxiv*")
+hub.hf_hub_download("someone/part", "arxiv_sample.jsonl", repo_type="dataset")
+"""
         subprocess.run([sys.executable, "-c", program], env=os.environ | hub.environment(home), check=True, capture_output=True)
     return home, hub
 
@@ -263,7 +289,8 @@ def downloaded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Hub]:
 def test_what_the_client_has_downloaded_needs_no_hub(downloaded, tmp_path, variables):
     home, hub = downloaded
     own = {"STAR_SEARCH_CACHE": str(tmp_path / "cache")} | variables
-    ended = _run(hub, home, {"sample": CALLS["sample"], "never seen": CALLS["404"]}, **own)
+    parts = {name: _on_sample(source=f"someone/{name}") for name in ("part", "listed")}
+    ended = _run(hub, home, {"sample": CALLS["sample"], "never seen": CALLS["404"], **parts}, **own)
     for name, records in RECORDS.items():
         (tmp_path / "files").mkdir(exist_ok=True)
         (tmp_path / "files" / name).write_bytes(_lines(records))
@@ -273,7 +300,18 @@ def test_what_the_client_has_downloaded_needs_no_hub(downloaded, tmp_path, varia
     assert printed["fingerprint"] == local.fingerprint
     assert ended["never seen"][0] == 1
     assert ended["never seen"][2].startswith("star-search: data.source hf://datasets/no/body ")
-    assert not (tmp_path / "cache" / "hub").exists()  # A listing that may not be whole is not kept.
+    assert not (tmp_path / "cache" / "hub").exists()  # A later one may be of another commit.
+    # Of what was downloaded in part, nothing is taken for the whole.
+    missing = f"star-search: hf://datasets/someone/listed@{COMMIT}/cc_2019-30_sample.jsonl "
+    assert [(ended[name][0], ended[name][2].startswith(start)) for name, start in (("part", PART), ("listed", missing))] == [(1, True)] * 2
+
+
+def test_a_refusal_of_the_hub_is_not_made_up_for_by_what_was_downloaded(downloaded, tmp_path):
+    with serve() as hub:
+        hub.refused = {SAMPLE: 503}
+        code, _, sentence = _run(hub, downloaded[0], {"sample": CALLS["sample"]}, STAR_SEARCH_CACHE=str(tmp_path))["sample"]
+    assert code == 1 and sentence.startswith(f"star-search: data.source hf://datasets/{SAMPLE} cannot be had from the hub (")
+    assert "503" in sentence
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from star_search.data.sources import SUFFIX_LIST, SourceFile, local_files, refuse_addresses
+from star_search.data.sources import SUFFIX_LIST, SourceFile, local_files
 from star_search.errors import InputError
 
 
@@ -84,10 +84,30 @@ def test_refuses_what_is_missing_or_of_another_kind(tmp_path):
     assert _refusal(path) == f"data.source {path} must end in {SUFFIX_LIST}"
 
 
-def test_lists_of_addresses_are_refused():
-    """RedPajama-Data-1T's repository on the hub holds these alone."""
-    files = [SourceFile("hf://datasets/o/n@c/urls/arxiv.txt", "urls/arxiv.txt", 10)]
-    with pytest.raises(InputError, match=r"^data.source hf://datasets/o/n lists the addresses of its text \(urls/\*.txt\), which are not"):
-        refuse_addresses(files, "hf://datasets/o/n")
-    kept = [SourceFile("hf://datasets/o/n@c/arxiv.txt", "arxiv.txt", 10)]
-    assert refuse_addresses(kept, "hf://datasets/o/n") == kept
+def test_lists_of_addresses_are_refused_and_texts_in_folders_of_that_name_are_not(tmp_path):
+    """RedPajama-Data-1T's repository on the hub holds these alone; a clone of it is no better, from whichever folder it is named."""
+    lists = {"urls": b"https://example.org/a.jsonl\n" * 300, "listings": b"2023-06/0000/en_head\n\n2023-06/0001/en_head\n"}
+    for folder, content in lists.items():
+        path = tmp_path / folder / "arxiv.txt"
+        path.parent.mkdir()
+        path.write_bytes(content)
+        for source in (path, path.parent, tmp_path / folder / "*.txt"):
+            assert _refusal(source).startswith(f"data.source {source} lists the addresses of its text ({folder}/arxiv.txt), which are not")
+    (tmp_path / "urls" / "arxiv.txt").write_text("All about https://example.org")
+    assert _names(tmp_path / "urls") == ["arxiv.txt"]
+
+
+def test_of_the_second_red_pajamas_layout_the_documents_are_taken(tmp_path):
+    for name in ("documents/0/en.json.gz", "quality_signals/0/en.signals.json.gz", "duplicates/0/en.parquet", "minhash/0/en.parquet"):
+        (tmp_path / "sample" / name).parent.mkdir(parents=True)
+        (tmp_path / "sample" / name).write_bytes(b"x")
+    assert _names(tmp_path) == ["sample/documents/0/en.json.gz"]
+    assert _names(tmp_path / "sample") == ["documents/0/en.json.gz"]
+    assert _names(tmp_path / "sample" / "duplicates") == ["0/en.parquet"]
+
+
+def test_paths_that_cannot_be_used_are_one_sentence(tmp_path):
+    (tmp_path / "a::b.jsonl").write_text("{}")
+    expected = "has the file a::b.jsonl, and `::` in a path stands for a file within another; rename it"
+    assert _refusal(tmp_path) == f"data.source {tmp_path} {expected}"
+    assert _refusal("x" * 5000).endswith("x cannot be read: File name too long")
