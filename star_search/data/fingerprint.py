@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from contextlib import suppress
 from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
@@ -58,12 +60,13 @@ def content_identity(file: SourceFile, cache_folder: Path) -> str:
         state = Path(file.address).stat()
         if state.st_size < _LARGE_BYTES:
             return _sha256(file.address)
-        kept = cache_folder / "hashes" / f"{sha256(file.address.encode()).hexdigest()[:32]}.json"
+        kept = cache_folder / "hashes" / f"{sha256(os.fsencode(file.address)).hexdigest()[:32]}.json"
         seen = {"size": state.st_size, "modified_ns": state.st_mtime_ns}
         known = _read(kept)
         if {name: known.get(name) for name in seen} != seen:
             known = seen | {"sha256": _sha256(file.address)}
-            write_json(kept, known)
+            with suppress(OSError):  # In a cache that is read alone, it is found anew each time.
+                write_json(kept, known)
         return str(known["sha256"])
     except OSError as error:
         raise InputError(f"{file.address} cannot be read: {error.strerror or error}") from None

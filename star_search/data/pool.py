@@ -51,6 +51,13 @@ def finished(part: Part) -> Future[Part]:
     return future
 
 
+def failed(error: Exception) -> Future[Part]:
+    """Return a promise that is broken already."""
+    future: Future[Part] = Future()
+    future.set_exception(error)
+    return future
+
+
 def _begin(parent: int, tokeniser: ChunkTokeniser) -> None:
     end_with(parent)
     # Its threads would only compete with the other processes.

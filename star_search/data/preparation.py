@@ -13,10 +13,11 @@ from star_search.config import DataConfig
 from star_search.data.corpus import Damages, unreadable_sentence
 from star_search.data.files import write_json
 from star_search.data.mixture import Mixture
-from star_search.data.pool import Submit, finished, tokenising
+from star_search.data.pool import Submit, failed, finished, tokenising
 from star_search.data.reading import Unreadable, read_chunks
 from star_search.data.sources import SourceFile
 from star_search.data.tokenise import ChunkTokeniser, Part, part_name, read_part
+from star_search.errors import StarSearchError
 
 # Of one byte of rows, how much lies on disk; for the progress bar.
 _PACKED = {"": 1.0, ".gz": 0.35, ".zst": 0.27}
@@ -132,7 +133,10 @@ class Preparation:
         readers = {group: self._read(group, submit) for group in self._groups}
         while readers := {group: reader for group, reader in readers.items() if not group.is_full()}:
             group = min(readers, key=lambda group: group.bytes_read / group.share)
-            event = next(readers[group], None)
+            try:
+                event = next(readers[group], None)
+            except StarSearchError as error:  # It matters only if the group is not full by what was read before.
+                event = failed(error)
             if event is None:
                 del readers[group]
             else:
@@ -166,19 +170,19 @@ class Preparation:
         return [*map(finished, parts), end] if len(parts) == end.chunks else []
 
     def _accept(self, group: _Group, event: _Event) -> None:
-        part = None if isinstance(event, _FileEnd) else event.result()
-        if group.is_full():
+        if group.is_full():  # Not even a failure counts: how far ahead it was read depends on the processes.
             return
-        if part is not None:
-            self.parts.append(part)
-            group.tokens.update(part.tokens)
-            self.present.update(part.present)
-            self._tokens += sum(part.tokens.values())
-        elif isinstance(event, _FileEnd):
+        if isinstance(event, _FileEnd):
             if event.damage:
                 Damages(self.config).add(*event.damage)
             self._ends.append(event)
             write_json(self.tokeniser.folder / f"{event.file:06d}.json", asdict(event))
+        else:
+            part = event.result()
+            self.parts.append(part)
+            group.tokens.update(part.tokens)
+            self.present.update(part.present)
+            self._tokens += sum(part.tokens.values())
         self.report(self._done(), self._tokens)
 
     def _done(self) -> float:

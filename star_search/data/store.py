@@ -118,6 +118,7 @@ class _Place:
     """Where the store of a configuration lies, or is to lie, and what determines it."""
 
     folder: Path
+    cache_folder: Path
     config: DataConfig
     tokenizer: Tokenizer
     files: list[SourceFile]
@@ -137,7 +138,7 @@ class _Place:
             files, named = [], recorded["determines"]["files"]
         determines = determines_of(config, tokenizer, named)
         folder = cache_folder / fingerprint_of(determines) if config.store is None else Path(config.store)
-        return cls(folder, config, tokenizer, files, determines)
+        return cls(folder, cache_folder, config, tokenizer, files, determines)
 
     @property
     def fingerprint(self) -> str:
@@ -222,6 +223,7 @@ class _Place:
         if index is None or index.get("fingerprint") != self.fingerprint:
             try:
                 build(self._building, self.config, self.tokenizer, self.files, self.determines, processes, report)
+                self._refuse_changed()
             except InputError:
                 # Whatever mends it changes the fingerprint: nobody would come back to these parts.
                 shutil.rmtree(self._building, ignore_errors=True)
@@ -233,8 +235,18 @@ class _Place:
             raise StarSearchError(f"the token store {self.folder} was damaged while it was written; run the command again")
         return store
 
+    def _refuse_changed(self) -> None:
+        """Refuse tokens of files that are not what they were: they would stand under the fingerprint of what the files held before."""
+        for file, (_, identity, _) in zip(self.files, self.determines["files"], strict=True):
+            if content_identity(file, self.cache_folder) != identity:
+                raise InputError(f"{file.address} changed while it was read; run the command again")
+
     def _publish(self) -> None:
         if self.folder.exists() and any(self.folder.iterdir()):
+            if self.config.store is not None:
+                raise InputError(
+                    f"data.store {self.folder} was filled while the text was prepared; once it is empty, the same command goes on"
+                )
             # A damaged store is in the way; whoever has it open keeps it.
             damaged = self.folder.parent / f".{self.folder.name}.damaged"
             shutil.rmtree(damaged, ignore_errors=True)

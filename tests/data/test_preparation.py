@@ -108,6 +108,17 @@ def test_the_first_damage_is_named_whatever_the_processes(tmp_path, monkeypatch)
     assert list((tmp_path / "cache").iterdir()) == []
 
 
+def test_damage_beyond_the_budget_does_not_count_whatever_the_processes(tmp_path, monkeypatch):
+    monkeypatch.setattr("star_search.data.reading.CHUNK_BYTES", 500)
+    path = tmp_path / "x.jsonl"
+    write_lines(path, [{"text": f"{k} " + "words " * 5} if k != 70 else {} for k in range(200)])
+    counts = []
+    for processes in (1, 2):
+        config = DataConfig(source=str(path), tokenizer="embedded-bpe-4096", tokens=300)
+        counts.append(prepare(config, tmp_path / str(processes), processes=processes).index["splits"])
+    assert counts[0] == counts[1]
+
+
 def test_progress_goes_from_nothing_to_all(source, tmp_path, monkeypatch):
     monkeypatch.setattr("star_search.data.reading.CHUNK_BYTES", 200_000)
     told = []

@@ -11,7 +11,9 @@ import pytest
 
 from data.conftest import write_lines
 from star_search.config import DataConfig
+from star_search.data.fingerprint import content_identity
 from star_search.data.preparation import Preparation
+from star_search.data.sources import local_files
 from star_search.data.split import SPLITS
 from star_search.data.store import default_cache_folder, find, prepare
 from star_search.data.stream import TokenStream
@@ -305,6 +307,29 @@ def test_a_large_file_is_hashed_once_until_it_changes(config, corpus, cache_fold
     assert find(config) is None and len(hashed) == 2
 
 
+@pytest.mark.parametrize("large", [1, 10**9])
+def test_a_source_that_changes_while_it_is_read_makes_no_store(config, corpus, cache_folder, monkeypatch, large):
+    monkeypatch.setattr("star_search.data.fingerprint._LARGE_BYTES", large)
+
+    def change(done: float, tokens: int) -> None:
+        with (corpus / "z.jsonl").open("a") as stream:
+            stream.write('{"text": "late"}\n')
+
+    with pytest.raises(InputError, match=r"/z\.jsonl changed while it was read; run the command again$"):
+        prepare(config, report=change)
+    assert [path.name for path in cache_folder.iterdir() if path.name != "hashes"] == []
+    assert sum("late" in _documents(prepare(config), split) for split in SPLITS) == 1
+
+
+def test_names_of_any_bytes_in_a_cache_that_cannot_be_written_are_hashed(corpus, cache_folder, monkeypatch):
+    monkeypatch.setattr("star_search.data.fingerprint._LARGE_BYTES", 1)
+    path = Path(os.fsdecode(os.fsencode(corpus) + b"/caf\xe9.jsonl"))
+    (corpus / "z.jsonl").rename(path)
+    config, (file,) = DataConfig(source=str(path)), local_files(str(path))
+    prepared = prepare(config)
+    assert prepared.index["determines"]["files"][0][1] == content_identity(file, cache_folder / prepared.fingerprint / "index.json")
+
+
 class TestChosenFolder:
     """`data.store`: a store that is carried about, and opened where its source is not."""
 
@@ -329,6 +354,21 @@ class TestChosenFolder:
             stream.write('{"text": "new"}\n')
         with pytest.raises(InputError, match=shown + "files$"):
             prepare(chosen)
+
+    def test_what_is_put_there_meanwhile_is_left_alone_and_nothing_is_done_twice(self, chosen, monkeypatch):
+        folder = Path(chosen.store)
+
+        def fill(done: float, tokens: int) -> None:
+            folder.mkdir(exist_ok=True)
+            (folder / "mine").write_text("mine")
+
+        with pytest.raises(InputError) as caught:
+            prepare(chosen, report=fill)
+        expected = f"data.store {folder} was filled while the text was prepared; once it is empty, the same command goes on"
+        assert str(caught.value) == expected and (folder / "mine").read_text() == "mine"
+        (folder / "mine").unlink()
+        builds = _count_builds(monkeypatch)
+        assert len(prepare(chosen).train) and builds == []
 
     def test_a_folder_of_something_else_is_left_alone(self, chosen):
         folder = Path(chosen.store)
