@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from star_search.errors import InputError
+from star_search.errors import InputError, StarSearchError
 
 data = typer.Typer(name="data", help="Prepare the text of a search, look at it, train a tokenizer on it.", no_args_is_help=True)
 
@@ -66,8 +66,9 @@ def train_tokenizer(
     set_: Set = None,
     vocabulary_size: Annotated[int, typer.Option(help="Entries, the 256 bytes and the end of text among them.")] = 4096,
 ) -> None:
-    """Train a byte-level BPE on the training documents alone; data.tokenizer takes the file."""
+    """Train a byte-level BPE on the training documents alone, of which data.tokens takes so many bytes; data.tokenizer takes the file."""
     from star_search.config import load_configuration
+    from star_search.data.files import write_new_bytes
     from star_search.data.store import default_cache_folder
     from star_search.data.tokenizer_training import train_tokenizer as train
     from star_search.data.tokenizer_training import training_texts
@@ -77,6 +78,8 @@ def train_tokenizer(
     if not output.parent.is_dir():
         raise InputError(f"--output {output} lies in a folder that does not exist")
     tokenizer = train(training_texts(load_configuration(config, set_).data, default_cache_folder()), vocabulary_size)
-    with output.open("x", encoding="utf-8") as stream:
-        stream.write(tokenizer.to_str(pretty=True) + "\n")
+    try:
+        write_new_bytes(output, (tokenizer.to_str(pretty=True) + "\n").encode())
+    except OSError as error:
+        raise StarSearchError(f"--output {output} cannot be written: {error.strerror}") from None
     typer.echo(f"{output}: {tokenizer.get_vocab_size()} entries")

@@ -124,10 +124,12 @@ def load_tokenizer(name: str) -> Tokenizer:
     if name in shipped:
         return _read_tokenizer(name, shipped[name])
     path = Path(name).expanduser()
-    if path.is_dir():
-        return _read_tokenizer(name, path / _FILE)
-    if path.is_file() or path.suffix == ".json":
-        return _read_tokenizer(name, path)
+    try:
+        is_folder, is_file = path.is_dir(), path.is_file() or path.suffix == ".json"
+    except OSError as error:
+        raise InputError(f"data.tokenizer {name} cannot be read: {error.strerror}") from None
+    if is_folder or is_file:
+        return _read_tokenizer(name, path / _FILE if is_folder else path)
     if match := _HUB_NAME.fullmatch(name):
         return _read_tokenizer(name, _from_hub(name, match["repository"], match["revision"]))
     known = did_you_mean(name, ["bytes", *shipped])
@@ -161,8 +163,18 @@ def _read_tokenizer(name: str, path: Path) -> FileTokenizer:
         raise InputError(f"data.tokenizer {path} has no token {END_OF_TEXT}, which must end each document")
     if (json.loads(definition).get("decoder") or {}).get("type") != "ByteLevel":
         raise InputError(f"data.tokenizer {path} is not byte-level, so the bytes of its tokens cannot be counted")
+    if missing := set(_byte_alphabet()) - set(backend.get_vocab(with_added_tokens=False)):
+        raise InputError(f"data.tokenizer {path} has no token for {len(missing)} of the 256 bytes: text that holds them would be lost")
+    if not _spells_bytes(definition):
+        raise InputError(f"data.tokenizer {path} does not turn text into bytes before it divides it, so that text would be lost")
     size = max(backend.get_vocab(with_added_tokens=True).values()) + 1
     return FileTokenizer(name, vocabulary_size=size, end_of_text=end_of_text, definition=definition)
+
+
+def _spells_bytes(definition: str) -> bool:
+    """Tell whether the part before the model, alone or in a sequence, writes bytes as letters."""
+    steps = json.loads(definition)
+    return '"ByteLevel"' in json.dumps([steps.get("normalizer"), steps.get("pre_tokenizer")])
 
 
 def _backend(definition: str) -> tokenizers.Tokenizer:

@@ -67,7 +67,10 @@ def test_train_tokenizer_refuses(data, here):
     assert Path("mine.json").read_text() == "mine"
     assert data("train-tokenizer", "--output", "no/t.json").sentence() == "--output no/t.json lies in a folder that does not exist"
     small = data("train-tokenizer", "--output", "t.json", "--vocabulary-size", "256").sentence()
-    assert small == "--vocabulary-size must be at least 257, the bytes and the end of text, got 256"
+    bounds = "--vocabulary-size must be from 257, the bytes and the end of text, to 1,000,000, got "
+    assert small == f"{bounds}256"
+    huge = str(10**23)
+    assert data("train-tokenizer", "--output", "t.json", "--vocabulary-size", huge).sentence() == bounds + huge
     large = data("train-tokenizer", "--output", "t.json", "--vocabulary-size", "50000").sentence()
     assert large.startswith("--vocabulary-size 50000 is more than this text gives: ")
     assert not Path("t.json").exists()

@@ -1,7 +1,11 @@
+import errno
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,8 +13,12 @@ import tokenizers
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data.conftest import write_lines
+from star_search.config import DataConfig
+from star_search.data.files import write_new_bytes
 from star_search.data.pieces import cut
 from star_search.data.tokenizer import END_OF_TEXT, TOKENIZER_FOLDER, load_tokenizer
+from star_search.data.tokenizer_training import training_texts
 from star_search.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -93,6 +101,7 @@ def _refusal(name: str) -> str:
 def test_refuses_an_unknown_name():
     expected = "is neither a shipped tokenizer, a file, nor OWNER/NAME on the hub"
     assert _refusal("bites") == f"data.tokenizer bites {expected}; did you mean 'bytes'?"
+    assert _refusal("x" * 5000).endswith("x cannot be read: File name too long")
     assert _refusal("gpt2") == f"data.tokenizer gpt2 {expected}; allowed: bytes, embedded-bpe-4096"
 
 
@@ -142,6 +151,45 @@ def test_a_long_text_is_cut_without_a_trace(monkeypatch, piece):
 def test_a_text_without_a_place_to_cut_is_kept_whole_all_the_same(monkeypatch):
     monkeypatch.setattr("star_search.data.pieces.PIECE_CHARACTERS", 100)
     assert BPE.decode(BPE.encode_batch(["x" * 950])[0]) == "x" * 950
+
+
+def _lacking(change: Callable[[dict[str, Any]], object], path: Path) -> str:
+    definition = json.loads(BYTES.to_json())
+    change(definition)
+    path.write_text(json.dumps(definition), encoding="utf-8")
+    return _refusal(str(path)).removeprefix(f"data.tokenizer {path} ")
+
+
+def test_refuses_a_tokenizer_that_would_lose_text(tmp_path: Path):
+    """As a BPE does that was trained without the alphabet of bytes: what it has not seen gives no token at all."""
+    lost = "of the 256 bytes: text that holds them would be lost"
+    assert _lacking(lambda each: each["model"]["vocab"].pop("A"), tmp_path / "a.json") == f"has no token for 1 {lost}"
+    assert _lacking(lambda each: each["model"]["vocab"].clear(), tmp_path / "b.json") == f"has no token for 256 {lost}"
+    expected = "does not turn text into bytes before it divides it, so that text would be lost"
+    assert _lacking(lambda each: each.update(pre_tokenizer={"type": "Whitespace"}), tmp_path / "c.json") == expected
+
+
+def test_a_budget_bounds_what_a_tokenizer_is_trained_on(tmp_path: Path):
+    for name in ("alpha", "beta"):
+        write_lines(tmp_path / f"{name}.jsonl", [{"text": f"{name} {k} é " + "words " * 9} for k in range(100)])
+    config = DataConfig(source=str(tmp_path), validation_fraction=0.2, store=str(tmp_path / "store"))
+    everything = list(training_texts(config, tmp_path / "cache"))
+    texts = list(training_texts(config.model_copy(update={"tokens": 3000}), tmp_path / "cache"))
+    assert set(texts) < set(everything) and {text.split()[0] for text in texts} == {"alpha", "beta"}
+    assert 2000 < sum(len(text.encode()) for text in texts) < 3000 and not (tmp_path / "store").exists()
+
+
+def test_a_file_that_cannot_be_written_whole_is_not_left(tmp_path: Path, monkeypatch):
+    def refuse(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        write_new_bytes(tmp_path / "t.json", b"x" * 10_000)
+    (tmp_path / "mine.json").write_text("mine")
+    with pytest.raises(FileExistsError):
+        write_new_bytes(tmp_path / "mine.json", b"x")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("mine.json", "mine")]
 
 
 @pytest.mark.slow
