@@ -1,7 +1,7 @@
 """A builder for `datasets` whose rows are bytes: lines, or whole files, untouched by any decoding."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, Any
 
 import datasets
@@ -12,9 +12,10 @@ _BATCH_BYTES = 1 << 20
 
 @dataclass
 class BytesConfig(datasets.BuilderConfig):
-    """`whole` makes one row of each file instead of one of each line."""
+    """`whole` makes one row of each file instead of one of each line; rows of more than `longest` bytes are null."""
 
     whole: bool = False
+    longest: int = 1 << 62
 
 
 class Bytes(datasets.ArrowBasedBuilder):
@@ -33,25 +34,54 @@ class Bytes(datasets.ArrowBasedBuilder):
         for number, rows in enumerate(self._row_batches(files)):
             yield number, pyarrow.table({"row": pyarrow.array(rows, pyarrow.large_binary())})
 
-    def _row_batches(self, files: list[Any]) -> Iterator[list[bytes]]:
+    def _row_batches(self, files: list[Any]) -> Iterator[list[bytes | None]]:
         for file in files:
             # When streaming, `datasets` puts its own `open` here, which reads the hub and decompresses.
             with open(file, "rb") as stream:  # noqa: PTH123
                 if self.config.whole:
-                    yield [stream.read()]
+                    yield [_whole(stream, self.config.longest)]
                 else:
-                    yield from _lines(stream)
+                    yield from _lines(stream, self.config.longest)
 
 
-def _lines(stream: IO[bytes]) -> Iterator[list[bytes]]:
+@dataclass
+class _Row:
+    """A row as its pieces come; of one that is too long only the size is held."""
+
+    longest: int
+    size: int = 0
+    pieces: list[bytes] = field(default_factory=list)
+
+    def add(self, piece: bytes) -> None:
+        """Append a piece."""
+        self.size += len(piece)
+        if self.size <= self.longest:
+            self.pieces.append(piece)
+        else:
+            self.pieces.clear()
+
+    def end(self) -> bytes | None:
+        """Return the row, None when it is too long."""
+        return b"".join(self.pieces) if self.size <= self.longest else None
+
+
+def _whole(stream: IO[bytes], longest: int) -> bytes | None:
+    row = _Row(longest)
+    while row.size <= longest and (piece := stream.read(_BATCH_BYTES)):
+        row.add(piece)
+    return row.end()
+
+
+def _lines(stream: IO[bytes], longest: int) -> Iterator[list[bytes | None]]:
     """Yield the lines of each piece read; by `read` alone, which `datasets` tries again where a connection drops."""
-    begun: list[bytes] = []
+    begun = _Row(longest)
     while piece := stream.read(_BATCH_BYTES):
         first, *rest = piece.split(b"\n")
-        begun.append(first)
+        begun.add(first)
         if rest:
             *whole, last = rest
-            yield [line.removesuffix(b"\r") for line in (b"".join(begun), *whole)]
-            begun = [last]
-    if line := b"".join(begun):
-        yield [line]
+            yield [line and line.removesuffix(b"\r") for line in (begun.end(), *whole)]
+            begun = _Row(longest)
+            begun.add(last)
+    if begun.size:
+        yield [begun.end()]

@@ -12,7 +12,7 @@ from typing import Any
 from star_search.config import DataConfig
 from star_search.data.hub import hub_files
 from star_search.data.mixture import Mixture
-from star_search.data.reading import Chunk, Unreadable, read_chunks
+from star_search.data.reading import SUBSET_FIELD, Chunk, Unreadable, longest_row, read_chunks
 from star_search.data.sources import HUB_SCHEME, SourceFile, local_files
 from star_search.errors import InputError
 
@@ -90,7 +90,7 @@ def read_documents(config: DataConfig, cache_folder: Path) -> Iterator[tuple[Doc
             present.add(file.declared_subset)
             continue
         try:
-            for chunk in read_chunks(file, config.text_field):
+            for chunk in read_chunks(file, config.text_field, config.longest_document_bytes):
                 for document in parse(chunk, config, damages):
                     present.add(document.subset)
                     if mixture.takes(document.subset):
@@ -109,7 +109,7 @@ def parse(chunk: Chunk, config: DataConfig, damages: Damages) -> Iterator[Docume
     """Yield the documents of a chunk; rows that hold none are added to the damages."""
     file, place = chunk.file, "line" if chunk.file.layout == "lines" else "row"
     for index, row in enumerate(chunk.rows):
-        if file.layout == "lines" and not (row or b"").strip():
+        if file.layout == "lines" and row is not None and not row.strip():
             continue
         try:
             yield _document(chunk, index, row, config)
@@ -119,8 +119,11 @@ def parse(chunk: Chunk, config: DataConfig, damages: Damages) -> Iterator[Docume
 
 
 def _document(chunk: Chunk, index: int, row: bytes | None, config: DataConfig) -> Document:
-    if row is None:
+    if row is None and chunk.file.layout == "table":
         raise Damaged("no_text", f"has no `{config.text_field}`")
+    if row is None:
+        most, limit = longest_row(chunk.file, config.longest_document_bytes), f"{config.longest_document_bytes:,}"
+        raise Damaged("too_long", f"is longer than {most:,} bytes, too long for data.longest_document_bytes ({limit})")
     try:
         content = row.decode()
     except UnicodeDecodeError as error:
@@ -146,11 +149,14 @@ def _fields(line: str, text_field: str) -> tuple[str, Any]:
         text.encode()
     except UnicodeEncodeError:
         raise Damaged("not_utf8", f"has a `{text_field}` with half of a surrogate pair, which is not Unicode text") from None
-    return text, record.get("red_pajama_subset")
+    return text, record.get(SUBSET_FIELD)
 
 
 def _subset(named: Any, file: SourceFile) -> str:
     """Return the subset that a document names, or its file's; the path decides where it gives one of RedPajama's."""
-    if file.declared_subset or not (isinstance(named, str) and named):
+    if file.declared_subset or not (isinstance(named, (str, bytes)) and named):
         return file.subset
-    return named
+    try:
+        return named.decode() if isinstance(named, bytes) else named.encode().decode()
+    except UnicodeError:
+        raise Damaged("not_utf8", f"has a `{SUBSET_FIELD}` that is not UTF-8 text") from None

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from star_search.config import DataConfig
-from star_search.data.mixture import Mixture
+from star_search.data.mixture import Mixture, check_count
 from star_search.data.split import SPLITS
 from star_search.data.tokenise import ROW, Part, read_rows
 from star_search.data.tokenizer import TokenArray, Tokenizer
@@ -40,6 +40,7 @@ class Layout:
     def __post_init__(self) -> None:
         self._mixture = Mixture.from_config(self.config)
         self.subsets = sorted({subset for part in self.parts for subset in part.subsets})
+        check_count(len(self.subsets), self.config.source)
         tokens = sum(sum(part.tokens.values()) for part in self.parts)
         self._bucket_bits = (tokens // _BUCKET_TOKENS).bit_length()
         self._bucket_folder = self.part_folder / "buckets"
@@ -82,10 +83,11 @@ class Layout:
 
     def _rows_of_parts(self) -> Iterator[NDArray[Any]]:
         held: list[NDArray[Any]] = []
+        places = {name: place for place, name in enumerate(self.subsets)}
         for number, part in enumerate(self.parts):
             rows = read_rows(self.part_folder, part)
             rows["part"] = number
-            rows["subset"] = np.array([self.subsets.index(name) for name in part.subsets], np.uint16)[rows["subset"]]
+            rows["subset"] = np.array([places[name] for name in part.subsets], np.uint16)[rows["subset"]]
             held.append(rows)
             if sum(map(len, held)) >= _ROWS_IN_MEMORY:
                 yield np.concatenate(held)

@@ -30,6 +30,8 @@ PRESETS: dict[str, dict[str, float]] = {
     },
 }
 KNOWN_SUBSETS = tuple(PRESETS["redpajama"])
+# Tables of documents count them in 16 bits.
+MOST_SUBSETS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Mixture:
         """Read `data.subsets`: a preset, a list of names, or weights by name.
 
         Raises:
-            InputError: for a preset that does not exist.
+            InputError: for a preset that does not exist, or weights of which no shares can be made.
         """
         subsets = config.subsets
         if isinstance(subsets, str):
@@ -52,8 +54,7 @@ class Mixture:
                 raise InputError(f"data.subsets {subsets} is no preset{did_you_mean(subsets, PRESETS)}")
             subsets = PRESETS[subsets]
         if isinstance(subsets, dict):
-            total = math.fsum(subsets.values())
-            return cls(tuple(sorted(subsets)), {name: weight / total for name, weight in sorted(subsets.items())})
+            return cls(tuple(sorted(subsets)), _shares(subsets))
         return cls(None if subsets is None else tuple(sorted(set(subsets))), None)
 
     def takes(self, subset: str) -> bool:
@@ -81,3 +82,24 @@ class Mixture:
         whole = sum(weights.values())
         total = min([most, *(available[name] * whole / weight for name, weight in weights.items() if weight)])
         return {name: min(available[name], round(total * weight / whole)) for name, weight in weights.items() if weight}
+
+
+def check_count(subsets: int, source: str) -> None:
+    """Refuse more subsets than tables of documents can tell apart.
+
+    Raises:
+        InputError: when there are more.
+    """
+    if subsets > MOST_SUBSETS:
+        raise InputError(f"data.source {source} names more than {MOST_SUBSETS:,} subsets; data.subsets chooses some of them")
+
+
+def _shares(weights: dict[str, float]) -> dict[str, float]:
+    try:
+        total = math.fsum(weights.values())
+    except OverflowError:
+        total = math.inf
+    shares = {name: weight / total for name, weight in sorted(weights.items())}
+    if not all(shares.values()):
+        raise InputError("data.subsets has weights that are too large or too far apart to make shares of")
+    return shares

@@ -150,7 +150,7 @@ class Preparation:
                 continue
             chunks, damage = 0, None
             try:
-                for chunk in read_chunks(file, self.config.text_field):
+                for chunk in read_chunks(file, self.config.text_field, self.config.longest_document_bytes):
                     chunks += 1
                     group.bytes_read += chunk.size
                     part = read_part(self.tokeniser.folder, part_name(number, chunk.number))

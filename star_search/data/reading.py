@@ -21,23 +21,31 @@ if TYPE_CHECKING:
     import pyarrow
 
 CHUNK_BYTES = 4 << 20
+CHUNK_ROWS = 1 << 20
 _ROWS = 16
-_Row: TypeAlias = tuple[bytes | None, str | None]
+_Row: TypeAlias = tuple[bytes | None, bytes | None]
+SUBSET_FIELD = "red_pajama_subset"
+# Of a line of JSON, at most six bytes stand for one of its text; what else it holds has room beside.
+_LINE_BYTES_PER_TEXT_BYTE = 8
+_SHORTEST_LIMIT = 64_000_000
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass
 class Chunk:
-    """Some rows of a file, about `CHUNK_BYTES` of them: JSON lines or texts as bytes, and the subset where a table names it."""
+    """Some rows of a file, `CHUNK_BYTES` or `CHUNK_ROWS` of them: JSON lines or texts as bytes, and the subset where a table names it.
+
+    A row is None where a table holds none, and where a line or text is longer than `longest_row`.
+    """
 
     file: SourceFile
     number: int = 0
     first_row: int = 0
     rows: list[bytes | None] = field(default_factory=list)
-    subsets: list[str | None] = field(default_factory=list)
+    subsets: list[bytes | None] = field(default_factory=list)
     size: int = 0
 
-    def add(self, row: bytes | None, subset: str | None) -> None:
+    def add(self, row: bytes | None, subset: bytes | None) -> None:
         """Append a row."""
         self.rows.append(row)
         self.subsets.append(subset)
@@ -56,20 +64,27 @@ class Unreadable(Exception):
         self.kind, self.reason, self.row = kind, reason, row
 
 
-def read_chunks(file: SourceFile, text_field: str) -> Iterator[Chunk]:
-    """Yield a file's rows; which rows stand in which chunk depends on the file alone.
+def longest_row(file: SourceFile, longest_document_bytes: int) -> int:
+    """Return the bytes of the longest line or text that is held in memory; a longer one is too long whatever else it says."""
+    if file.layout == "text":
+        return longest_document_bytes + len(_BYTE_ORDER_MARK)
+    return max(_LINE_BYTES_PER_TEXT_BYTE * longest_document_bytes, _SHORTEST_LIMIT)
+
+
+def read_chunks(file: SourceFile, text_field: str, longest_document_bytes: int) -> Iterator[Chunk]:
+    """Yield a file's rows; which rows stand in which chunk depends on the file and the limit alone.
 
     Raises:
         Unreadable: when the file is cut off, damaged, of another schema or without rows; what was read before is yielded first.
         StarSearchError: when the hub does not give the file.
     """
     chunk, damage = Chunk(file), None
-    for row in _rows_or_damage(file, text_field):
+    for row in _rows_or_damage(file, text_field, longest_row(file, longest_document_bytes)):
         if isinstance(row, Unreadable):
             damage = row
         else:
             chunk.add(*row)
-        if chunk.size >= CHUNK_BYTES:
+        if chunk.size >= CHUNK_BYTES or len(chunk.rows) >= CHUNK_ROWS:
             yield chunk
             chunk = chunk.next()
     if chunk.rows:
@@ -78,11 +93,11 @@ def read_chunks(file: SourceFile, text_field: str) -> Iterator[Chunk]:
         raise damage
 
 
-def _rows_or_damage(file: SourceFile, text_field: str) -> Iterator[_Row | Unreadable]:
+def _rows_or_damage(file: SourceFile, text_field: str, longest: int) -> Iterator[_Row | Unreadable]:
     """Yield a file's rows, and at the end what is wrong with it."""
     count = 0
     try:
-        for row in _rows(file, text_field):
+        for row in _rows(file, text_field, longest):
             yield row
             count += 1
     except Unreadable as damage:
@@ -105,45 +120,55 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def _rows(file: SourceFile, text_field: str) -> Iterator[_Row]:
+def _rows(file: SourceFile, text_field: str, longest: int) -> Iterator[_Row]:
     """Yield each row's bytes, without a byte order mark, and its subset where a table has the column."""
     if file.is_remote:
         if copy := downloaded_copy(file):
-            yield from _rows_at(replace(file, address=str(copy)), text_field)
+            yield from _rows_at(replace(file, address=str(copy)), text_field, longest)
         else:
             with hub_errors(file.address):
-                yield from _rows_at(file, text_field)
+                yield from _rows_at(file, text_field, longest)
     elif file.size:
-        yield from _rows_at(file, text_field)
+        yield from _rows_at(file, text_field, longest)
 
 
-def _rows_at(file: SourceFile, text_field: str) -> Iterator[_Row]:
-    return _table_rows(file, text_field) if file.layout == "table" else _byte_rows(file)
+def _rows_at(file: SourceFile, text_field: str, longest: int) -> Iterator[_Row]:
+    return _table_rows(file, text_field) if file.layout == "table" else _byte_rows(file, longest)
 
 
-def _byte_rows(file: SourceFile) -> Iterator[_Row]:
+def _byte_rows(file: SourceFile, longest: int) -> Iterator[_Row]:
     from star_search.data.builder import Bytes
 
     with _silence(), _temporary_cache() as cache:
-        rows = Bytes(data_files=[file.pattern], whole=file.layout == "text", cache_dir=cache).as_streaming_dataset(split="train")
+        builder = Bytes(data_files=[file.pattern], whole=file.layout == "text", longest=longest, cache_dir=cache)
+        rows = builder.as_streaming_dataset(split="train")
     at_start = True
     for batch in _batches(rows):
         for row in batch.column("row").to_pylist():
-            yield row.removeprefix(_BYTE_ORDER_MARK) if at_start else row, None
+            yield row.removeprefix(_BYTE_ORDER_MARK) if at_start and row else row, None
             at_start = False
 
 
 def _table_rows(file: SourceFile, text_field: str) -> Iterator[_Row]:
     import pyarrow
 
-    features = _table(file).features
-    if getattr(features.get(text_field), "dtype", None) not in ("string", "large_string"):
+    try:
+        features = _table(file).features
+    except pyarrow.ArrowException:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError) as error:  # Of what `datasets` finds in the metadata, it checks nothing.
+        raise Unreadable("other_schema", f"has a schema that cannot be read: {_first_line(error)}", 0) from None
+    if not _is_text(features.get(text_field)):
         raise Unreadable("other_schema", f"has no column `{text_field}` of text; its columns: {', '.join(features)}", 0)
-    named = getattr(features.get("red_pajama_subset"), "dtype", None) in ("string", "large_string")
-    columns = [text_field, "red_pajama_subset"] if named else [text_field]
+    named = _is_text(features.get(SUBSET_FIELD))
+    columns = list(dict.fromkeys([text_field, SUBSET_FIELD] if named else [text_field]))
     for batch in _batches(_table(file, columns=columns, batch_size=_ROWS)):
-        texts = batch.column(text_field).cast(pyarrow.large_binary()).to_pylist()
-        yield from zip(texts, batch.column("red_pajama_subset").to_pylist() if named else [None] * len(texts), strict=True)
+        texts, *subsets = (batch.column(name).cast(pyarrow.large_binary()).to_pylist() for name in columns)
+        yield from zip(texts, (subsets or [texts])[0] if named else [None] * len(texts), strict=True)
+
+
+def _is_text(feature: Any) -> bool:
+    return getattr(feature, "dtype", None) in ("string", "large_string", "string_view")
 
 
 def _table(file: SourceFile, **options: Any) -> Any:

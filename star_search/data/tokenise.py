@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from star_search.config import DataConfig
 from star_search.data.corpus import Damages, Document, parse
 from star_search.data.files import write_bytes, write_json
-from star_search.data.mixture import Mixture
+from star_search.data.mixture import Mixture, check_count
 from star_search.data.reading import Chunk
 from star_search.data.split import SPLITS, document_digest, order_key, split_of
 from star_search.data.tokenizer import TokenArray, Tokenizer
@@ -87,7 +87,7 @@ class ChunkTokeniser:
         """Tokenise a chunk of the source's file of that number and write its part.
 
         Raises:
-            InputError: for damage that the configuration refuses.
+            InputError: for damage that the configuration refuses, or too many subsets.
         """
         damages, present, subsets, tokens = Damages(self.config), set[str](), dict[str, int](), Counter[str]()
         pieces: list[TokenArray] = []
@@ -101,6 +101,7 @@ class ChunkTokeniser:
                 pieces += [ids, end]
                 start += len(ids) + 1
                 tokens[document.subset] += len(ids) + 1
+        check_count(len(subsets), self.config.source)
         name = part_name(file, chunk.number)
         flat = np.concatenate([*pieces, end[:0]])
         write_bytes(self.folder / f"{name}.tokens", flat.data)

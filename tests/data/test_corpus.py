@@ -1,4 +1,5 @@
 import gzip
+import io
 import json
 import os
 import subprocess
@@ -110,6 +111,17 @@ def test_a_path_may_hold_odd_characters(tmp_path, name):
 
 
 GOOD = b'{"text": "one"}\n'
+WRONG = pyarrow.array([b"c4", b"\xff"]).view(pyarrow.string())
+UNKNOWN = json.dumps({"info": {"features": {"text": {"dtype": "no such type", "_type": "Value"}}}}).encode()
+
+
+def _table(metadata: bytes | None = None, names: list[str] | None = None, **columns: object) -> bytes:
+    table = pyarrow.table(list(map(pyarrow.array, columns.values())), names or list(columns))
+    target = io.BytesIO()
+    pyarrow.parquet.write_table(table.replace_schema_metadata(metadata and {"huggingface": metadata}), target)
+    return target.getvalue()
+
+
 LONG = zstandard.compress(b"".join(b'{"text": "%d"}\n' % number for number in range(9999)))
 DAMAGES = [
     ("x.jsonl", b"", "unreadable", "holds no documents", 0),
@@ -129,6 +141,24 @@ DAMAGES = [
         "line 1 has a `text` with half of a surrogate pair, which is not Unicode text",
         0,
     ),
+    (
+        "x.jsonl",
+        GOOD + b'{"text": "a", "red_pajama_subset": "\\ud800x"}\n',
+        "not_utf8",
+        "line 2 has a `red_pajama_subset` that is not UTF-8 text",
+        1,
+    ),
+    (
+        "x.parquet",
+        _table(text=["a", "b"], red_pajama_subset=WRONG),
+        "not_utf8",
+        "row 2 has a `red_pajama_subset` that is not UTF-8 text",
+        1,
+    ),
+    ("x.parquet", _table(text=WRONG), "not_utf8", "row 2 is not UTF-8 text (byte 0)", 1),
+    ("x.parquet", _table(b"{broken", text=["a"]), "other_schema", None, 0),
+    ("x.parquet", _table(UNKNOWN, text=["a"]), "other_schema", None, 0),
+    ("x.parquet", _table(text=["a"], again=["a"], names=["text", "text"]), "unreadable", None, 0),
     ("x.jsonl", GOOD + b'{"text": ""}\n', "empty", "line 2 has an empty text", 1),
     ("x.txt", b"a\xff", "not_utf8", "is not UTF-8 text (byte 1)", 0),
     ("x.jsonl.zst", LONG[: len(LONG) // 2], "unreadable", "cannot be read: its zst frame is cut off", None),
@@ -139,7 +169,7 @@ DAMAGES = [
 ]
 
 
-@pytest.mark.parametrize(("name", "content", "kind", "problem", "rest"), DAMAGES)
+@pytest.mark.parametrize(("name", "content", "kind", "problem", "rest"), DAMAGES, ids=[f"{damage[2]}-{damage[0]}" for damage in DAMAGES])
 def test_damage_is_named_and_refused_or_skipped_as_configured(tmp_path, name, content, kind, problem, rest):
     path = tmp_path / name
     path.write_bytes(content)
@@ -185,6 +215,34 @@ def test_a_document_of_50_mb_is_taken_refused_or_skipped(tmp_path):
         "data.damaged.too_long: skip passes over it"
     )
     assert [document.text for document in _read(tmp_path, longest_document_bytes=1_000_000, damaged="skip")] == ["before", "after"]
+
+
+@pytest.mark.parametrize("kind", [pyarrow.string(), pyarrow.large_string(), pyarrow.string_view()], ids=str)
+def test_a_table_may_hold_its_text_in_any_type_of_text(tmp_path, kind):
+    texts = ["book", "a longer text that no view holds within itself"]
+    (tmp_path / "x.parquet").write_bytes(_table(red_pajama_subset=pyarrow.array(texts, kind), text=pyarrow.array(["one", "two"], kind)))
+    assert _read(tmp_path) == [Document("one", texts[0]), Document("two", texts[1])]
+    assert _read(tmp_path, text_field="red_pajama_subset") == [Document(text, text) for text in texts]
+
+
+@pytest.mark.parametrize("pack", [bytes, zstandard.compress])
+def test_a_row_that_is_too_long_whatever_it_says_is_not_held(tmp_path, monkeypatch, pack):
+    monkeypatch.setattr("star_search.data.reading._SHORTEST_LIMIT", 0)
+    monkeypatch.setattr("star_search.data.builder._BATCH_BYTES", 7)
+    suffix = "" if pack is bytes else ".zst"
+    path = tmp_path / f"x.jsonl{suffix}"
+    fits = b'{"text": "\\u0041\\u0042", "meta": "%s"}' % (b"m" * 40)
+    path.write_bytes(pack(b"\0" * 90 + b"\n" + fits + b"\r\n" + b"\0" * 80 + b"\n" + b"\0" * 200))
+    refusal = _refusal(path, longest_document_bytes=10, damaged={"not_json": "skip"})
+    expected = "is longer than 80 bytes, too long for data.longest_document_bytes (10); data.damaged.too_long: skip passes over it"
+    assert refusal == f"{path} line 1 {expected}"
+    assert _read(path, longest_document_bytes=10, damaged="skip") == [Document("AB", "x")]
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    for name, text in (("a", b"\xef\xbb\xbf" + b"t" * 10), ("b", b"t" * 14)):
+        (texts / f"{name}.txt{suffix}").write_bytes(pack(text))
+    assert _refusal(texts, longest_document_bytes=10) == f"{texts}/b.txt{suffix} {expected.replace('80', '13')}"
+    assert _read(texts, longest_document_bytes=10, damaged="skip") == [Document("t" * 10, "texts")]
 
 
 def test_reading_is_silent_offline_and_leaves_no_cache(corpus, tmp_path):

@@ -38,6 +38,7 @@ def test_chunks_buckets_and_shards_do_not_show(source, tmp_path, monkeypatch):
     expected = _content(prepare(_config(source), tmp_path / "one"))
     assert expected["duplicates_dropped"] == 40
     monkeypatch.setattr(reading, "CHUNK_BYTES", 1000)
+    monkeypatch.setattr(reading, "CHUNK_ROWS", 4)
     monkeypatch.setattr(layout, "_BUCKET_TOKENS", 500)
     monkeypatch.setattr(layout, "_ROWS_IN_MEMORY", 50)
     monkeypatch.setattr(layout, "SHARD_TOKENS", 1000)

@@ -1,5 +1,6 @@
 import pytest
 
+from data.conftest import write_lines
 from star_search.config import DataConfig
 from star_search.data.mixture import KNOWN_SUBSETS, PRESETS, Mixture
 from star_search.data.split import SPLITS
@@ -24,6 +25,25 @@ def test_weights_are_scaled_and_lists_choose_without_weights():
     assert _mixture({"b": 3.0, "a": 1.0}) == Mixture(("a", "b"), {"a": 0.25, "b": 0.75})
     assert _mixture(["b", "a", "b"]) == Mixture(("a", "b"), None)
     assert _mixture(None).takes("anything") and not _mixture(["a"]).takes("b")
+
+
+@pytest.mark.parametrize("weights", [{"a": 1e308, "b": 1e308}, {"a": 1e-320, "b": 1e308}])
+def test_weights_without_shares_are_refused(weights):
+    with pytest.raises(InputError, match=r"^data\.subsets has weights that are too large or too far apart to make shares of$"):
+        _mixture(weights)
+
+
+def test_more_subsets_than_a_table_counts_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("star_search.data.mixture.MOST_SUBSETS", 5)
+    write_lines(tmp_path / "x.jsonl", [{"text": f"text {k}", "red_pajama_subset": f"subset {k}"} for k in range(6)])
+    refused = f"data.source {tmp_path}/x.jsonl names more than 5 subsets; data.subsets chooses some of them"
+    config = DataConfig(source=str(tmp_path / "x.jsonl"))
+    for chunk_bytes in (1 << 20, 1):  # In one chunk, in many.
+        monkeypatch.setattr("star_search.data.reading.CHUNK_BYTES", chunk_bytes)
+        with pytest.raises(InputError) as caught:
+            prepare(config)
+        assert str(caught.value) == refused
+    assert prepare(config.model_copy(update={"subsets": ["subset 1"]})).subsets == ["subset 1"]
 
 
 def test_an_unknown_preset_is_refused():
