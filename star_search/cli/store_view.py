@@ -48,9 +48,9 @@ def print_store(store: TokenStore, samples: list[dict[str, Any]], as_json: bool)
         return
     console.print(_table(index))
     for line in _lines(store):
-        console.print(line, markup=False)
+        console.print(_printable(line), markup=False)
     for each in samples:
-        head = f"{each['split']} document {each['document']:,}, {each['subset']}, {each['tokens']:,} tokens"
+        head = _printable(f"{each['split']} document {each['document']:,}, {each['subset']}, {each['tokens']:,} tokens")
         text = each["text"][:_SHOWN_CHARACTERS] + (" ..." if len(each["text"]) > _SHOWN_CHARACTERS else "")
         console.print(f"\n[bold]{escape(head)}[/]")
         console.print(text, markup=False)
@@ -67,8 +67,13 @@ def _table(index: dict[str, Any]) -> Table:
         for subset, counts in (*whole["subsets"].items(), ("all", whole)):
             share = counts["tokens"] / whole["tokens"] if whole["tokens"] else 0.0
             figures = (f"{counts[name]:,}" for name in ("documents", "tokens", "bytes"))
-            table.add_row(split, escape(subset), *figures, f"{share:.1%}", end_section=subset == "all")
+            table.add_row(split, escape(_printable(subset)), *figures, f"{share:.1%}", end_section=subset == "all")
     return table
+
+
+def _printable(text: str) -> str:
+    """Spell out what stands for bytes of file names that are no text; a terminal would refuse it."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _lines(store: TokenStore) -> list[str]:

@@ -1,6 +1,7 @@
 """`star-search data`: prepare, show, train-tokenizer."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -39,6 +40,14 @@ def test_json_holds_all_of_it(data, tmp_path):
     assert [each["split"] for each in shown["documents"]] == ["validation"] * 4
     for each in shown["documents"]:
         assert each["text"].startswith(f"{each['subset']} ") and each["tokens"] == len(each["text"].encode()) + 1
+
+
+def test_file_names_of_any_bytes_are_spelt_out(data, tmp_path):
+    source = tmp_path / "source"
+    (source / "alpha.jsonl").rename(os.fsdecode(os.fsencode(source) + b"/caf\xe9.jsonl"))
+    for verb in ("prepare", "show"):
+        ended = data(verb)
+        assert ended.code == 0 and "caf\\udce9" in ended.out.encode().decode()
 
 
 def test_quiet_prints_nothing(data):
