@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 4 << 20
 CHUNK_ROWS = 1 << 20
+_TRIES = 4
 _ROWS = 16
 _Row: TypeAlias = tuple[bytes | None, bytes | None]
 SUBSET_FIELD = "red_pajama_subset"
@@ -174,12 +175,31 @@ def _is_text(feature: Any) -> bool:
 def _table(file: SourceFile, **options: Any) -> Any:
     import datasets
 
-    with _silence(), _temporary_cache() as cache:
+    with _silence(), _patience(), _temporary_cache() as cache:
         return datasets.load_dataset("parquet", data_files=[file.pattern], split="train", streaming=True, cache_dir=cache, **options)
 
 
 def _batches(rows: Any) -> Iterator[pyarrow.Table]:
-    return iter(rows.with_format("arrow").iter(batch_size=_ROWS))
+    batches = iter(rows.with_format("arrow").iter(batch_size=_ROWS))
+    while True:
+        with _patience():
+            batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch
+
+
+@contextmanager
+def _patience() -> Iterator[None]:
+    """Bound what a dead connection costs until the block ends: each try of `datasets` is six of the hub's client, some 28 seconds."""
+    from datasets import config
+
+    before = config.STREAMING_READ_MAX_RETRIES
+    config.STREAMING_READ_MAX_RETRIES = min(before, _TRIES)
+    try:
+        yield
+    finally:
+        config.STREAMING_READ_MAX_RETRIES = before
 
 
 @contextmanager

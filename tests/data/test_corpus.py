@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow
@@ -15,6 +16,7 @@ import zstandard
 from data.conftest import write_lines
 from star_search.config import DamageConfig, DataConfig
 from star_search.data.corpus import Document, read_documents
+from star_search.data.reading import _batches
 from star_search.data.sources import EMBEDDED_FOLDER
 from star_search.errors import InputError
 
@@ -261,6 +263,22 @@ def test_reading_is_silent_offline_and_leaves_no_cache(corpus, tmp_path):
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert set(tmp_path.iterdir()) == before
+
+
+def test_a_dead_connection_is_tried_four_times_by_datasets():
+    from datasets import config
+
+    class Rows:
+        def with_format(self, kind: str) -> "Rows":
+            return self
+
+        def iter(self, batch_size: int) -> Iterator[int]:
+            yield config.STREAMING_READ_MAX_RETRIES
+            yield config.STREAMING_READ_MAX_RETRIES
+
+    before = config.STREAMING_READ_MAX_RETRIES
+    for inside in _batches(Rows()):
+        assert (inside, config.STREAMING_READ_MAX_RETRIES) == (4, before)
 
 
 def test_the_settings_of_datasets_are_left_as_they_were(corpus):
