@@ -13,6 +13,7 @@ from star_search.errors import check_whole
 from star_search.genome.accounting import Residual
 from star_search.genome.catalogue import Catalogue
 from star_search.genome.encoding import Genome
+from star_search.liv.drawing import draw_normal
 from star_search.liv.initialisation import Scheme
 from star_search.model.backbone import Backbone
 from star_search.model.cache import DecodingCache
@@ -31,7 +32,7 @@ class LanguageModel(nn.Module):
         self.backbone = backbone
         self.vocabulary_size = check_whole(vocabulary_size, "vocabulary_size", 1)
         self.embedding = nn.Parameter(torch.empty(vocabulary_size, backbone.width))
-        nn.init.normal_(self.embedding, std=LOGIT_STD / backbone.width**0.5, generator=generator)
+        draw_normal(self.embedding, LOGIT_STD / backbone.width**0.5, generator)
 
     @classmethod
     def from_genome(
