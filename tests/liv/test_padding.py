@@ -58,7 +58,8 @@ def test_padding_is_unseen_by_every_class(class_id: int) -> None:
 
 @torch.no_grad()
 def test_padding_is_unseen_where_livs_share_and_run_in_parallel() -> None:
-    for genome in sharing_genomes():
+    genomes = sharing_genomes()
+    for genome in [*genomes[::8], *(each for each in genomes if "|" in each)][:16]:
         assert_padding_is_unseen(genome, replace(STAR, classes=LOCAL))
 
 
