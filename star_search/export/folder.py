@@ -151,6 +151,7 @@ def _config(exported: Exported, tokenizer: Tokenizer) -> dict[str, Any]:
         "router_top_k": config.backbone.router_top_k,
         "vocab_size": tokenizer.vocabulary_size,
         **_special_tokens(tokenizer),
+        "data": config.data.model_dump(mode="json", exclude_defaults=True),
         "training_sequence_length": config.training.sequence_length,
         "star_search_version": __version__,
     }
