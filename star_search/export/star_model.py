@@ -73,7 +73,7 @@ class StarForCausalLM(PreTrainedModel, GenerationMixin):
         """Return the embedding, whose weight the head shares."""
         return self.embed_tokens
 
-    def resize_token_embeddings(  # type: ignore[override] - theirs is an nn.Embedding, which would own the weight a second time
+    def resize_token_embeddings(  # type: ignore[override]  # theirs is an nn.Embedding, which would own the weight a second time
         self, new_num_tokens: int | None = None, pad_to_multiple_of: int | None = None, mean_resizing: bool = True
     ) -> TokenEmbedding:
         """Keep the first rows of the embedding; new ones begin at the mean of the old."""
