@@ -18,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from export.hand_made import EVERY_CLASS, OWN_CLASSES, SHARING, WHOLE_SPACE, configuration, lively_model, record_of
 from star_search.data.tokenizer import load_tokenizer
 from star_search.genome.catalogue import load_catalogue
+from star_search.model.backbone import Backbone
 from star_search.model.language_model import LanguageModel
 
 transformers = pytest.importorskip("transformers")
@@ -92,6 +93,19 @@ def test_it_generates_what_the_native_model_decodes(pair):
     for use_cache in (True, False):
         got = loaded.generate(prompt, max_new_tokens=70, do_sample=False, use_cache=use_cache)
         assert torch.equal(got, expected)
+
+
+def test_generation_reads_every_token_once(folder, monkeypatch):
+    read = []
+    for name in ("forward", "prefill", "step"):
+        original = getattr(Backbone, name)
+        monkeypatch.setattr(
+            Backbone, name, lambda self, x, *rest, name=name, original=original: read.append(name) or original(self, x, *rest)
+        )
+    for options in ({"do_sample": False}, {"do_sample": False, "num_beams": 3}):
+        read.clear()
+        load(folder).generate(tokens(2, 5), max_new_tokens=4, min_new_tokens=4, **options)
+        assert read == ["prefill", "step", "step", "step"]
 
 
 def test_sampling_and_beams_generate_the_same_with_and_without_a_cache(pair):
