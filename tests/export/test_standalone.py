@@ -59,7 +59,10 @@ def test_the_folder_says_what_it_needs(sizes_run, export):
     folder = Path(export("--standalone")["folder"])
     assert "torch and transformers alone" in (folder / "README.md").read_text()
     assert json.loads((folder / "config.json").read_text())["catalogue"]["name"] == "star"
+    imports = pytest.importorskip("transformers.dynamic_module_utils").get_imports
     for path in folder.glob("*.py"):
+        # What transformers asks for before it runs the code; numpy and PyYAML come with it.
+        assert set(imports(path)) - sys.stdlib_module_names <= {"torch", "transformers", "numpy", "yaml"}
         assert "import star_search" not in path.read_text() and "from star_search" not in path.read_text()
 
 
