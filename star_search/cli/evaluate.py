@@ -67,9 +67,7 @@ def _scores(folder: Path, names: list[str], data: Path | None, kept: Path | None
     if kept is not None and data is None:
         raise InputError("--keep-tasks keeps what --task-data defines; give both")
     with TemporaryDirectory(prefix="star-search-") as temporary:
-        definitions = kept or Path(temporary)
-        definitions.mkdir(parents=True, exist_ok=True)
-        return score(folder, wanted_tasks(names, data, definitions), settings)
+        return score(folder, wanted_tasks(names, data, kept or Path(temporary)), settings)
 
 
 def _on_text(exported: ExportedModel, config: str | None, overrides: list[str], device: str, quiet: bool) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -50,7 +51,7 @@ def wanted_tasks(names: Sequence[str], data: Path | None, definitions: Path) -> 
     """Return the tasks; with `data`, those of the six read files of that folder, by definitions that are written into `definitions`.
 
     Raises:
-        InputError: when a file is not there.
+        InputError: when a file is not there, or a definition cannot be written.
     """
     for name in names:
         if name.endswith(YAML) and not Path(name).is_file():
@@ -61,7 +62,7 @@ def wanted_tasks(names: Sequence[str], data: Path | None, definitions: Path) -> 
     if not local:
         raise InputError(f"--task-data is for {', '.join(DOWNSTREAM)}; the tasks asked for bring their own data")
     for name in local:
-        (definitions / f"{name}{LOCAL}.yaml").write_text(_local_definition(name, data), encoding="utf-8")
+        _write(definitions / f"{name}{LOCAL}.yaml", _local_definition(name, data))
     return Wanted(tuple(name + LOCAL if name in local else name for name in names), definitions)
 
 
@@ -74,7 +75,21 @@ def _local_definition(name: str, data: Path) -> str:
     installed = Path(lm_eval.tasks.__file__).parent / DOWNSTREAM[name]
     if not installed.is_file():
         raise InputError(f"the installed lm_eval has no {DOWNSTREAM[name]}, which task {name} was built on; version 0.4.13 has it")
-    return LOCAL_YAML.format(installed=installed, task=name + LOCAL, data=file.resolve())
+    # Text in JSON's quotes is text in YAML, whatever stands in it.
+    return LOCAL_YAML.format(installed=json.dumps(str(installed)), task=name + LOCAL, data=json.dumps(str(file.resolve())))
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a definition, into a folder that is made; one of the user's under its name is left alone."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and path.read_text(encoding="utf-8") != text:
+            raise InputError(
+                f"{path} exists already and says something else; nothing is overwritten: give another folder with --keep-tasks"
+            )
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def check_names(wanted: Wanted, manager: TaskManager) -> None:

@@ -59,8 +59,9 @@ ITEMS = {
 
 @pytest.fixture
 def items(folder: Path) -> Path:
-    """Return ./items with a file for each of the six tasks."""
-    Path("items").mkdir()
+    """Return ./items, which lies in a folder that YAML would read otherwise, with a file for each of the six tasks."""
+    Path("a: b # c").mkdir()
+    Path("items").symlink_to("a: b # c")
     for name, rows in ITEMS.items():
         Path(f"items/{name}.validation.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return Path("items")
@@ -103,6 +104,17 @@ def test_a_table_of_a_task_in_a_file_of_the_user_s(items, command):
     code, out, err = command("model", "--task", "kept/piqa_local.yaml", "--limit", "2", "--device", "cpu")
     assert code == 0, err
     assert re.search(r"^piqa_local +acc +[01]\.\d{4} .* 0\.5000 +2$", out, re.MULTILINE)
+
+
+def test_what_the_user_keeps_is_not_overwritten(items, command):
+    Path("kept").mkdir()
+    Path("kept/piqa_local.yaml").write_text("mine")
+    code, out, err = command("model", "--task", "piqa", "--task-data", "items", "--keep-tasks", "kept")
+    assert (code, out) == (2, "")
+    assert err.startswith("star-search: kept/piqa_local.yaml exists already and says something else") and err.count("\n") == 1
+    assert Path("kept/piqa_local.yaml").read_text() == "mine"
+    code, _, err = command("model", "--task", "piqa", "--task-data", "items", "--keep-tasks", "items/piqa.validation.jsonl")
+    assert code == 2 and err.startswith("star-search: items/piqa.validation.jsonl/piqa_local.yaml cannot be written: ")
 
 
 @pytest.mark.parametrize(
