@@ -8,6 +8,7 @@ from star_search.cli.benchmark import benchmark
 from star_search.cli.compare import compare
 from star_search.cli.data import data
 from star_search.cli.decode import decode
+from star_search.cli.evaluate import evaluate
 from star_search.cli.evolve import evolve
 from star_search.cli.export_best import export_best
 from star_search.cli.genes import genes
@@ -21,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (evolve, inspect, compare, decode, genes, benchmark):
+for command in (evolve, inspect, compare, evaluate, decode, genes, benchmark):
     app.command()(command)
 app.command(name="export-best")(export_best)
 app.add_typer(data)
