@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -137,9 +138,15 @@ def _place(record: CandidateRecord, index: int) -> dict[str, Any]:
 def _read(record: CandidateRecord) -> Genome:
     """Return the genome as asked; the canonical one, which is checked when a run is read, where a hand has damaged it."""
     try:
-        return Genome.parse(record.genome)
+        return _parsed(record.genome)
     except InputError:
-        return Genome.parse(record.canonical)
+        return _parsed(record.canonical)
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> Genome:
+    """Return a genome that a lineage asks for many times: once for every gene that changed."""
+    return Genome.parse(text)
 
 
 def _genes(record: CandidateRecord | None, size: int) -> list[int]:

@@ -14,6 +14,7 @@ from star_search.cli.figures import figures
 from star_search.cli.genes import genes
 from star_search.cli.inspect import inspect
 from star_search.cli.motifs import motifs
+from star_search.cli.report import report
 
 app = typer.Typer(
     name="star-search",
@@ -23,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (evolve, inspect, motifs, figures, compare, decode, genes, benchmark):
+for command in (evolve, inspect, motifs, figures, report, compare, decode, genes, benchmark):
     app.command()(command)
 app.command(name="export-best")(export_best)
 app.add_typer(data)
