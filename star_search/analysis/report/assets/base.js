@@ -4,6 +4,7 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const byId = new Map(data.candidates.map((each) => [each.id, each]));
 const lastGeneration = data.generations.length ? data.generations[data.generations.length - 1] : { generation: 0, front: [] };
 const state = { generation: lastGeneration.generation, chosen: null, printing: false, isComplete: false };
+const GENERATION_TICKS = { tick0: 0, dtick: Math.max(1, Math.ceil(lastGeneration.generation / 8)) };
 const UNITS = { parameters: "parameters", cache_bytes: "cache (bytes)", bits_per_byte: "bits per byte" };
 const CONFIG = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
 
@@ -59,14 +60,15 @@ function baseLayout(changes) {
 const CLASSES = data.classes.map(([name, family]) => ({ name, familyName: family, family: data.families[family] }));
 const livsOf = (candidate) => (candidate.livs || []).map((number) => CLASSES[number]);
 
+function chip(family, title) {
+  const made = element("span", { textContent: family.letter, title });
+  made.style.background = family.colour;
+  made.style.color = family.ink;
+  return made;
+}
+
 function strip(candidate) {
-  const cells = livsOf(candidate).map(({ name, family }, place) => {
-    const cell = element("span", { textContent: family.letter, title: `${place + 1} ${name}` });
-    cell.style.background = family.colour;
-    cell.style.color = family.ink;
-    return cell;
-  });
-  return element("span", { className: "strip" }, ...cells);
+  return element("span", { className: "strip" }, ...livsOf(candidate).map(({ name, family }, place) => chip(family, `${place + 1} ${name}`)));
 }
 
 function idButton(id) {

@@ -1,6 +1,12 @@
 // One candidate: drawing, record, loss curve, and its ancestors back to those that were drawn.
 const ANCESTORS_SHOWN = 100;
 
+function showLegend() {
+  const used = new Set(data.classes.map(([, family]) => family));
+  const chips = Object.keys(data.families).filter((name) => used.has(name)).flatMap((name) => [chip(data.families[name], name), ` ${name}  `]);
+  find("legend").replaceChildren(element("span", { className: "strip" }, ...chips), "· arcs above: shared feature groups · dashed below: shared featurizer weights");
+}
+
 function ancestorsOf(id) {
   const seen = new Set(), waiting = [id];
   while (waiting.length) {

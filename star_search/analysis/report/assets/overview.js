@@ -8,7 +8,7 @@ function drawProgress() {
     { x, y: data.generations.map((each) => each.hypervolume), name: "hypervolume", mode: "lines+markers", type: "scatter", yaxis: "y2", line: { color: ink, dash: "dot" } },
   ];
   const axis = { gridcolor: colours().grid, zeroline: false, automargin: true };
-  const layout = baseLayout({ xaxis: { title: { text: "generation" }, anchor: "y2" }, yaxis: { title: { text: plain(labelOf(name)) }, domain: [0.42, 1] } });
+  const layout = baseLayout({ xaxis: { title: { text: "generation" }, anchor: "y2", ...GENERATION_TICKS }, yaxis: { title: { text: plain(labelOf(name)) }, domain: [0.42, 1] } });
   layout.yaxis2 = { ...axis, title: { text: "hypervolume" }, domain: [0, 0.34], anchor: "x" };
   Plotly.react("progress", traces, layout, { ...CONFIG, displayModeBar: false });
 }

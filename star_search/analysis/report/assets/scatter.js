@@ -20,7 +20,7 @@ function scatterTraces() {
   const done = points(known.filter((each) => each.outcome === "ok")), failed = points(known.filter((each) => each.outcome !== "ok"));
   const front = points(frontAt(state.generation).sort((a, b) => valueOf(a, find("across").value) - valueOf(b, find("across").value)));
   const chosen = points(state.chosen === null ? [] : [byId.get(state.chosen)]);
-  const bar = { title: { text: "generation", side: "right" }, thickness: 12, tick0: 0, dtick: Math.max(1, Math.ceil(lastGeneration.generation / 6)) };
+  const bar = { title: { text: "generation", side: "right" }, thickness: 12, ...GENERATION_TICKS };
   // Over any other pair of axes a line through the front's members would mean nothing.
   const axes = new Set([find("across").value, find("up").value]);
   const isBorder = data.objectives.length === 2 && data.objectives.every((name) => axes.has(name));

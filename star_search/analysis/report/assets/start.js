@@ -35,6 +35,7 @@ window.addEventListener("afterprint", () => {
 const best = frontAt(state.generation).sort((a, b) => valueOf(a, data.objectives[0]) - valueOf(b, data.objectives[0]))[0];
 state.chosen = (best || data.candidates[0]).id;
 startAxes();
+showLegend();
 showCandidate();
 startTable();
 showMotifs();
