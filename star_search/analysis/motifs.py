@@ -49,10 +49,15 @@ def links(genome: Genome, catalogue: Catalogue) -> list[Link]:
     return [Link(group.kind, *pair, group.groups) for group in groups for pair in pairwise(group.members)]
 
 
+def class_names(genome: Genome, catalogue: Catalogue) -> list[str]:
+    """Return the class of every LIV; one that the genome brings by its family, since its number means another class in every genome."""
+    classes = (catalogue_for(genome, catalogue)[liv.liv_class] for liv in genome.livs)
+    return [each.name if each.id in catalogue else f"own {each.family}" for each in classes]
+
+
 def motif_counts(genome: Genome, catalogue: Catalogue) -> Counter[Motif]:
     """Return how often every motif stands in a legal genome."""
-    complete, found = catalogue_for(genome, catalogue), links(genome, catalogue)
-    names = [complete[liv.liv_class].name for liv in genome.livs]
+    names, found = class_names(genome, catalogue), links(genome, catalogue)
     counts = Counter(Motif("class", name) for name in names)
     counts.update(Motif("pair", f"{first} then {second}") for first, second in pairwise(names))
     counts.update(Motif("sharing", f"{SHARED[link.kind]} {', '.join(link.groups)} of {names[link.first]}") for link in found)

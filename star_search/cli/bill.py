@@ -49,7 +49,7 @@ def _print_probe(config: SearchConfig) -> None:
     available = devices(config.workers.device)
     reason = obstacle(config, available[0], PROBE_SECONDS)
     if reason:
-        console.print(f"probe        none: {reason}", markup=False)
+        console.print(f"probe        none: {as_text(reason)}")
         return
     found = probe(config, available[0], max(1, worker_count(config, available)), PROBE_SECONDS)
     console.print(

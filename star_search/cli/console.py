@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -16,6 +16,9 @@ from star_search.genome.catalogue import Catalogue
 from star_search.genome.encoding import Genome
 from star_search.runs.records import CandidateRecord, Outcome
 
+if TYPE_CHECKING:
+    from star_search.analysis.run_view import RunView
+
 console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -23,6 +26,12 @@ errors = Console(stderr=True, highlight=False, soft_wrap=True)
 def as_text(text: str) -> str:
     """Return text that came from outside so that rich and the terminal show it and obey nothing in it."""
     return escape(printable(text))
+
+
+def print_damaged(view: RunView) -> None:
+    """Say on standard error, a line each, which records of a run cannot be read."""
+    for sentence in view.damaged:
+        errors.print(f"star-search: {printable(sentence)}", markup=False)
 
 
 def print_json(value: Any) -> None:

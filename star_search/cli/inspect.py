@@ -37,7 +37,7 @@ def inspect(
 ) -> None:
     """Show a run: its front, its population, and how it went over the generations; or one or two of its candidates."""
     from star_search.analysis.run_view import RunView
-    from star_search.cli.console import console, errors
+    from star_search.cli.console import console, errors, print_damaged
     from star_search.objectives.listing import Listing
     from star_search.runs.locate import locate, newest_run
 
@@ -49,8 +49,7 @@ def inspect(
 
         view = reassess(view, [name.strip() for name in objectives.split(",")])
     listing = Listing(view, sort, where or [], outcome or [], class_ or [])
-    for sentence in view.damaged:
-        errors.print(f"star-search: {sentence}", markup=False)
+    print_damaged(view)
     if candidate:
         _print_candidates(view, [view.candidate(number) for number in candidate], json_)
     else:

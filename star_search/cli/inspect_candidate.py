@@ -98,14 +98,12 @@ def _print_lineage(view: RunView, lineage: Lineage) -> None:
 def _origin(ancestor: Ancestor) -> str:
     if not ancestor.parents:
         return "drawn"
+    first, *others = map(str, ancestor.parents)
     if len(ancestor.segments) < 2:
-        return f"{ancestor.parents[0]}" + "".join(f", moved towards {parent}" for parent in ancestor.parents[1:] if _moved(ancestor))
+        moved = bool(others) and "moved" in ancestor.record.lineage
+        return f"{first}, moved towards {', '.join(others)}" if moved else first
     turns = [f"{each.parent} from {place_sentence(ancestor.record, each.start)}" for each in ancestor.segments[1:]]
     return ", ".join([str(ancestor.segments[0].parent), *turns])
-
-
-def _moved(ancestor: Ancestor) -> bool:
-    return "moved" in ancestor.record.lineage
 
 
 def _changed(ancestor: Ancestor) -> str:

@@ -24,12 +24,11 @@ def motifs(
     """Test which classes, pairs, kinds of sharing and distances the front holds more or less often than the initial population."""
     from star_search.analysis.enrichment import motif_statistics
     from star_search.analysis.run_view import RunView
-    from star_search.cli.console import errors, print_json
+    from star_search.cli.console import print_damaged, print_json
     from star_search.runs.locate import locate, newest_run
 
     view = RunView.read(*((newest_run(Path("runs")), None) if run is None else locate(run)))
-    for sentence in view.damaged:
-        errors.print(f"star-search: {sentence}", markup=False)
+    print_damaged(view)
     found = motif_statistics(view, permutations, seed)
     if json_:
         print_json({"run": view.run.name, "generation": view.generation, "seed": seed, **found.as_json()})

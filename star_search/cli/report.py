@@ -15,12 +15,11 @@ def report(
     """Write a run as one HTML file that needs no network: front, candidates, drawings, lineages, motifs."""
     from star_search.analysis.report import write_report
     from star_search.analysis.run_view import RunView
-    from star_search.cli.console import console, errors
+    from star_search.cli.console import console, print_damaged
     from star_search.runs.locate import locate, newest_run
 
     view = RunView.read(*((newest_run(Path("runs")), None) if run is None else locate(run)))
-    for sentence in view.damaged:
-        errors.print(f"star-search: {sentence}", markup=False)
+    print_damaged(view)
     path = out or Path(f"report-{view.run.path.resolve().name}.html")
     write_report(view, path)
     console.print(f"wrote {path}", markup=False)

@@ -13,7 +13,7 @@ from star_search.analysis.figures.curves import draw_curves
 from star_search.analysis.figures.motifs import class_counts, draw_motifs
 from star_search.analysis.figures.objectives import draw_fronts, draw_progress, draw_scores
 from star_search.analysis.figures.style import ink_on, text
-from star_search.analysis.motifs import distance_range, links, motif_counts, population_of
+from star_search.analysis.motifs import class_names, distance_range, links, motif_counts, population_of
 from star_search.analysis.run_view import RunView
 from star_search.errors import InputError
 from star_search.genome.encoding import Genome
@@ -143,6 +143,12 @@ def test_motifs_of_the_example():
     assert [distance_range(each) for each in (1, 3, 4, 7, 8, 40)] == [
         "1 apart", "2 to 3 apart", "4 to 7 apart", "4 to 7 apart", "8 or more apart", "8 or more apart",
     ]  # fmt: skip
+
+
+def test_classes_of_a_genome_s_own_are_counted_by_family():
+    """Number 101 is another operator in every genome."""
+    names = [class_names(Genome.parse(f"71111-(101)1111+{operator}"), STAR) for operator in ("121231", "731110")]
+    assert names == [["GConv-1", "own attention"], ["GConv-1", "own gated convolution"]]
 
 
 @pytest.mark.parametrize(

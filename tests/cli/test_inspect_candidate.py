@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import shutil
 
 import pytest
 
@@ -77,6 +78,15 @@ def test_text_of_a_run_is_shown_as_text(command, stored_run, arguments):
     out = command("inspect", stored_run.path, *arguments).out
     assert "</script><script>alert(1)</script> [red]x[/]" in re.sub(r"\s+", " ", out) or len(arguments) == 4
     assert r"\x1b[2J" in out and not CONTROL.search(out)
+
+
+def test_a_damaged_record_cannot_write_to_the_terminal(command, stored_run, tmp_path):
+    copy = shutil.copytree(stored_run.path, tmp_path / "copy")
+    path = copy / "candidates" / "00003.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"canonical": "1\x1b[2J", "genome": "[red]\x1b[2J"}))
+    for name in ("inspect", "motifs"):
+        ended = command(name, copy)
+        assert r"\x1b" in ended.err and not CONTROL.search(ended.err + ended.out)
 
 
 def test_outcomes_stand_by_kind(command, stored_run):

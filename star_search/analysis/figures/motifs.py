@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import chain
 from math import nan
 from statistics import fmean, quantiles
 
@@ -12,11 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from star_search.analysis.figures.style import ORDERED, PAGE, SHARING_LINES, SHARING_NAMES, plain, text
-from star_search.analysis.motifs import links, population_of
+from star_search.analysis.motifs import class_names, links, population_of
 from star_search.analysis.run_view import RunView
 from star_search.analysis.strips import FAMILY_COLOURS, FAMILY_LETTERS, families
 from star_search.genome.encoding import Genome
-from star_search.genome.evolved import catalogue_for
 
 CLASSES_DRAWN = 20
 
@@ -37,19 +37,18 @@ def draw_motifs(view: RunView) -> Figure:
 
 def class_counts(view: RunView, populations: dict[int, list[Genome]]) -> dict[tuple[str, str], list[float]]:
     """Return {(family, class): LIVs per genome in every generation}, the commonest of the last first, families together."""
-    counts = [
-        Counter((family, catalogue_for(genome, view.catalogue)[liv.liv_class].name)
-        for genome in genomes
-        for family, liv in zip(families(genome, view.catalogue), genome.livs, strict=True))
-        for genomes in populations.values()
-    ]  # fmt: skip
+    counts = [_count(view, genomes) for genomes in populations.values()]
     sizes = [max(1, len(genomes)) for genomes in populations.values()]
-    rows = {
-        key: [count[key] / size for count, size in zip(counts, sizes, strict=True)] for key in dict.fromkeys(k for c in counts for k in c)
-    }
+    keys = dict.fromkeys(key for count in counts for key in count)
+    rows = {key: [count[key] / size for count, size in zip(counts, sizes, strict=True)] for key in keys}
     order = {name: place for place, name in enumerate(FAMILY_LETTERS)}
     commonest = sorted(rows, key=lambda key: -sum(rows[key]))[:CLASSES_DRAWN]
     return {key: rows[key] for key in sorted(commonest, key=lambda key: (order[key[0]], -rows[key][-1], key[1]))}
+
+
+def _count(view: RunView, genomes: list[Genome]) -> Counter[tuple[str, str]]:
+    pairs = (zip(families(genome, view.catalogue), class_names(genome, view.catalogue), strict=True) for genome in genomes)
+    return Counter(chain.from_iterable(pairs))
 
 
 def _draw_classes(figure: Figure, axes: Axes, view: RunView, populations: dict[int, list[Genome]]) -> None:
