@@ -36,18 +36,11 @@ def inspect(
     csv: Annotated[bool, typer.Option("--csv", help="Print the candidates as CSV.")] = False,
 ) -> None:
     """Show a run: its front, its population, and how it went over the generations; or one or two of its candidates."""
-    from star_search.analysis.run_view import RunView
     from star_search.cli.console import console, errors, print_damaged
     from star_search.objectives.listing import Listing
-    from star_search.runs.locate import locate, newest_run
 
     _check(show, candidate or [], json_, csv)
-    run, generation = (newest_run(Path("runs")), None) if path is None else locate(path)
-    view = RunView.read(run, generation)
-    if objectives is not None:
-        from star_search.objectives.reassessment import reassess
-
-        view = reassess(view, [name.strip() for name in objectives.split(",")])
+    view = _read(path, objectives)
     listing = Listing(view, sort, where or [], outcome or [], class_ or [])
     print_damaged(view)
     if candidate:
@@ -74,6 +67,15 @@ def _check(show: str | None, candidate: list[int], json_: bool, csv: bool) -> No
         raise InputError("--csv lists candidates, so it cannot be combined with --candidate; --json prints them in full")
     if len(candidate) > 2:
         raise InputError(f"--candidate shows one candidate, or two side by side, got {len(candidate)}")
+
+
+def _read(path: Path | None, objectives: str | None) -> RunView:
+    from star_search.analysis.run_view import RunView
+    from star_search.objectives.reassessment import reassess
+    from star_search.runs.locate import locate, newest_run
+
+    view = RunView.read(*((newest_run(Path("runs")), None) if path is None else locate(path)))
+    return view if objectives is None else reassess(view, [name.strip() for name in objectives.split(",")])
 
 
 def _print_candidates(view: RunView, records: list[CandidateRecord], json_: bool) -> None:

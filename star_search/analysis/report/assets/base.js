@@ -42,7 +42,13 @@ function valueOf(candidate, name) {
 function colours() {
   return isDark()
     ? { ink: "#e8eaed", grid: "#3a414b", pale: "#6b7683", blue: "#56b4e9", scale: VIRIDIS.map((colour, place) => [place / 4, colour]) }
-    : { ink: "#1b1f24", grid: "#d5d9df", pale: "#a3abb5", blue: "#0072b2", scale: [...VIRIDIS].reverse().map((colour, place) => [place / 4, colour]) };
+    : {
+        ink: "#1b1f24",
+        grid: "#d5d9df",
+        pale: "#a3abb5",
+        blue: "#0072b2",
+        scale: [...VIRIDIS].reverse().map((colour, place) => [place / 4, colour]),
+      };
 }
 
 function baseLayout(changes) {
@@ -50,9 +56,15 @@ function baseLayout(changes) {
   const axis = { gridcolor: grid, zeroline: false, linecolor: ink, automargin: true };
   const { xaxis, yaxis, ...others } = changes;
   return {
-    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: ink, family: "system-ui, sans-serif", size: 12 },
-    margin: { l: 60, r: 10, t: 10, b: 45 }, hovermode: "closest", legend: { orientation: "h", y: 1.02, yanchor: "bottom" },
-    xaxis: { ...axis, ...xaxis }, yaxis: { ...axis, ...yaxis }, ...others,
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { color: ink, family: "system-ui, sans-serif", size: 12 },
+    margin: { l: 60, r: 10, t: 10, b: 45 },
+    hovermode: "closest",
+    legend: { orientation: "h", y: 1.02, yanchor: "bottom" },
+    xaxis: { ...axis, ...xaxis },
+    yaxis: { ...axis, ...yaxis },
+    ...others,
   };
 }
 
@@ -68,7 +80,11 @@ function chip(family, title) {
 }
 
 function strip(candidate) {
-  return element("span", { className: "strip" }, ...livsOf(candidate).map(({ name, family }, place) => chip(family, `${place + 1} ${name}`)));
+  return element(
+    "span",
+    { className: "strip" },
+    ...livsOf(candidate).map(({ name, family }, place) => chip(family, `${place + 1} ${name}`)),
+  );
 }
 
 function idButton(id) {

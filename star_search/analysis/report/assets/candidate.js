@@ -3,12 +3,18 @@ const ANCESTORS_SHOWN = 100;
 
 function showLegend() {
   const used = new Set(data.classes.map(([, family]) => family));
-  const chips = Object.keys(data.families).filter((name) => used.has(name)).flatMap((name) => [chip(data.families[name], name), ` ${name}  `]);
-  find("legend").replaceChildren(element("span", { className: "strip" }, ...chips), "· arcs above: shared feature groups · dashed below: shared featurizer weights");
+  const chips = Object.keys(data.families)
+    .filter((name) => used.has(name))
+    .flatMap((name) => [chip(data.families[name], name), ` ${name}  `]);
+  find("legend").replaceChildren(
+    element("span", { className: "strip" }, ...chips),
+    "· arcs above: shared feature groups · dashed below: shared featurizer weights",
+  );
 }
 
 function ancestorsOf(id) {
-  const seen = new Set(), waiting = [id];
+  const seen = new Set(),
+    waiting = [id];
   while (waiting.length) {
     const next = waiting.pop();
     if (seen.has(next) || !byId.has(next)) continue;
@@ -19,20 +25,42 @@ function ancestorsOf(id) {
 }
 
 function showRecord(candidate) {
-  const rows = [["outcome", candidate.outcome + (candidate.reason ? `: ${candidate.reason}` : "")], ...data.columns.map((name) => [labelOf(name), formatted(valueOf(candidate, name))])];
+  const rows = [
+    ["outcome", candidate.outcome + (candidate.reason ? `: ${candidate.reason}` : "")],
+    ...data.columns.map((name) => [labelOf(name), formatted(valueOf(candidate, name))]),
+  ];
   rows.push(["tokens", formatted(candidate.tokens)], ["genome", candidate.genome], ["canonical", candidate.canonical]);
-  for (const [kind, first, second, groups] of candidate.links || []) rows.push(["shared", `${kind} ${groups} of LIVs ${first + 1} and ${second + 1}`]);
-  const list = element("dl", {}, ...rows.flatMap(([name, text]) => [element("dt", { textContent: name }), element("dd", { textContent: text })]));
+  for (const [kind, first, second, groups] of candidate.links || [])
+    rows.push(["shared", `${kind} ${groups} of LIVs ${first + 1} and ${second + 1}`]);
+  const list = element(
+    "dl",
+    {},
+    ...rows.flatMap(([name, text]) => [element("dt", { textContent: name }), element("dd", { textContent: text })]),
+  );
   find("record").replaceChildren(list);
 }
 
 function showLineage(candidate) {
-  const head = element("tr", {}, ...["id", "generation", "LIVs", "where its genes come from"].map((text) => element("th", { textContent: text })));
+  const head = element(
+    "tr",
+    {},
+    ...["id", "generation", "LIVs", "where its genes come from"].map((text) => element("th", { textContent: text })),
+  );
   const ancestors = ancestorsOf(candidate.id);
-  const rows = ancestors.slice(0, ANCESTORS_SHOWN).map((each) => element("tr", {},
-    element("td", {}, idButton(each.id)), element("td", { textContent: String(each.generation) }), element("td", {}, strip(each)),
-    element("td", { className: "text", textContent: each.origin || "drawn" })));
-  if (ancestors.length > ANCESTORS_SHOWN) rows.push(element("tr", {}, element("td", { colSpan: 4, textContent: `and ${ancestors.length - ANCESTORS_SHOWN} older` })));
+  const rows = ancestors
+    .slice(0, ANCESTORS_SHOWN)
+    .map((each) =>
+      element(
+        "tr",
+        {},
+        element("td", {}, idButton(each.id)),
+        element("td", { textContent: String(each.generation) }),
+        element("td", {}, strip(each)),
+        element("td", { className: "text", textContent: each.origin || "drawn" }),
+      ),
+    );
+  if (ancestors.length > ANCESTORS_SHOWN)
+    rows.push(element("tr", {}, element("td", { colSpan: 4, textContent: `and ${ancestors.length - ANCESTORS_SHOWN} older` })));
   find("lineage").replaceChildren(element("thead", {}, head), element("tbody", {}, ...rows));
 }
 
@@ -40,9 +68,22 @@ function drawCurve(candidate) {
   const holder = find("curve");
   holder.hidden = !candidate.curve.length;
   if (!candidate.curve.length) return;
-  const [number, losses] = candidate.curve, steps = data.steps[number];
-  const trace = { x: steps, y: losses, mode: "lines", line: { color: colours().blue }, type: "scatter", hovertemplate: "step %{x}: %{y}<extra></extra>" };
-  Plotly.newPlot(holder, [trace], baseLayout({ xaxis: { title: { text: "step" } }, yaxis: { title: { text: "loss (nats per token)" } }, showlegend: false }), { ...CONFIG, displayModeBar: false });
+  const [number, losses] = candidate.curve,
+    steps = data.steps[number];
+  const trace = {
+    x: steps,
+    y: losses,
+    mode: "lines",
+    line: { color: colours().blue },
+    type: "scatter",
+    hovertemplate: "step %{x}: %{y}<extra></extra>",
+  };
+  Plotly.newPlot(
+    holder,
+    [trace],
+    baseLayout({ xaxis: { title: { text: "step" } }, yaxis: { title: { text: "loss (nats per token)" } }, showlegend: false }),
+    { ...CONFIG, displayModeBar: false },
+  );
 }
 
 function drawCandidate() {
@@ -62,7 +103,8 @@ function choose(id) {
 }
 
 function showCandidate() {
-  const candidate = byId.get(state.chosen), id = candidate.id;
+  const candidate = byId.get(state.chosen),
+    id = candidate.id;
   find("candidate-title").textContent = `Candidate ${id} of generation ${candidate.generation}`;
   showRecord(candidate);
   showLineage(candidate);

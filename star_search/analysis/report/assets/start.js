@@ -12,7 +12,9 @@ function setTheme(name) {
 }
 
 find("title").textContent = `${data.path}, generation ${data.generation === null ? "none yet" : data.generation}`;
-find("facts").textContent = Object.entries(data.facts).map(([name, text]) => `${name}: ${text}`).join(" · ");
+find("facts").textContent = Object.entries(data.facts)
+  .map(([name, text]) => `${name}: ${text}`)
+  .join(" · ");
 setTheme(window.matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
 find("theme").addEventListener("click", () => {
   setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
@@ -47,10 +49,12 @@ function startPlots() {
   drawScatter();
   find("scatter").on("plotly_click", (event) => choose(event.points[0].customdata));
   document.documentElement.dataset.ready = "front";
-  requestAnimationFrame(() => setTimeout(() => {
-    state.isComplete = true;
-    drawScatter();
-    drawProgress();
-    document.documentElement.dataset.ready = "all";
-  }, 0));
+  requestAnimationFrame(() =>
+    setTimeout(() => {
+      state.isComplete = true;
+      drawScatter();
+      drawProgress();
+      document.documentElement.dataset.ready = "all";
+    }, 0),
+  );
 }
