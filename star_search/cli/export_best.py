@@ -27,13 +27,12 @@ def export_best(
     Weights are kept for the front alone; any other candidate is retrained from its record.
     """
     from star_search.analysis.run_view import RunView
-    from star_search.cli.console import console, errors, format_value, print_json
+    from star_search.cli.console import console, format_value, print_damaged, print_json
     from star_search.export.folder import Exported, check_target, write_folder
     from star_search.runs.locate import locate, newest_run
 
     view = RunView.read(*((newest_run(Path("runs")), None) if run is None else locate(run)))
-    for sentence in view.damaged:
-        errors.print(f"star-search: {sentence}", markup=False)
+    print_damaged(view)
     record = _select(view, by, where or [], candidate)
     folder = out or Path("export") / f"{view.run.path.resolve().name}-{record.id}"
     check_target(folder)
