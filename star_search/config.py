@@ -238,6 +238,15 @@ class WorkersConfig(Section):
     scheduler: str | None = None
 
 
+class MeasurementConfig(Section):
+    """How decoding is measured where an objective or a constraint asks for it."""
+
+    batch: Positive = 1
+    warmup: Count = 2
+    repeats: Positive = 7
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+
 class RacingConfig(Section):
     """When candidates stop early: at which shares of the budget they are judged, and how optimistic the judgement is."""
 
@@ -265,6 +274,7 @@ class SearchConfig(Section):
     data: DataConfig = DataConfig()
     workers: WorkersConfig = WorkersConfig()
     racing: RacingConfig | None = None
+    measurement: MeasurementConfig = MeasurementConfig()
 
     def to_yaml(self) -> str:
         """Return the resolved configuration as YAML that `SearchConfig` reads back unchanged."""

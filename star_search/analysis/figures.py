@@ -16,7 +16,13 @@ from star_search.errors import InputError, StarSearchError
 from star_search.genome.encoding import Genome
 from star_search.runs.records import Outcome
 
-LABELS = {"perplexity": "perplexity", "parameters": "parameters", "cache_bytes": "cache (bytes)", "bits_per_byte": "bits per byte"}
+LABELS = {
+    "cache_bytes": "cache (bytes)",
+    "bits_per_byte": "bits per byte",
+    "time_to_first_token": "time to the first token (s)",
+    "decode_seconds": "time of a token (s)",
+    "peak_bytes": "peak memory (bytes)",
+}
 ACCENT, MUTED = "#0072B2", "#999999"
 
 

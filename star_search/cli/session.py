@@ -113,8 +113,12 @@ class Session:
         stream = TokenStream(store, config.training.sequence_length, config.training.rows, config.data.seed)
         batches = stream.validation_batches(config.data.validation_tokens, 1)
         loss = unigram_loss(batches.targets, store.vocabulary_size)
+        if self.existing is not None:
+            # The point that shares and hypervolumes are measured from stays as it was; a measured one would not come out equal.
+            return provenance(config, store, found, loss, self.existing.provenance["reference_point"])
         bits = loss * batches.count_tokens / (math.log(2) * batches.count_bytes)
-        return provenance(config, store, found, loss, criteria.worst(space, config.backbone.residual, loss, bits))
+        others = _ceilings(config, space, criteria, store.vocabulary_size, found[0])
+        return provenance(config, store, found, loss, criteria.worst(space, config.backbone.residual, loss, bits, others))
 
     def _open(self, provenance: dict[str, Any]) -> RunDirectory:
         if self.existing is None:
@@ -132,6 +136,15 @@ class Session:
     def resume_command(self, run: RunDirectory) -> str:
         """Return the command that continues the run."""
         return f"star-search evolve --resume --run-dir {shlex.quote(str(run.path))}"
+
+
+def _ceilings(config: SearchConfig, space: SearchSpace, criteria: Criteria, vocabulary_size: int, device: str) -> dict[str, float]:
+    """Return what bounds the objectives that neither a closed form nor the unigram bounds."""
+    if not any(each.kind.measured for each in criteria.objectives):
+        return {}
+    from star_search.objectives.measured import measured_ceilings
+
+    return measured_ceilings(config, space, vocabulary_size, device)
 
 
 def check_search(config: SearchConfig) -> tuple[SearchSpace, Criteria]:

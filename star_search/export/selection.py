@@ -79,7 +79,8 @@ class Selection:
 
     def _rank(self, record: CandidateRecord) -> tuple[float, ...]:
         assert self._sort_key is not None
-        return self._value(record, self._sort_key), *(record.objectives[name] for name in self.view.names), record.id
+        sign = -1.0 if self._sort_key.kind.larger_is_better else 1.0
+        return sign * self._value(record, self._sort_key), *(record.objectives[name] for name in self.view.names), record.id
 
     def _value(self, record: CandidateRecord, objective: Objective) -> float:
         value = record.objectives.get(objective.name)

@@ -71,9 +71,10 @@ class LanguageModel(nn.Module):
         return self.backbone.init_cache(batch_size, max_length)
 
     @torch.no_grad()
-    def prefill(self, tokens_BT: Tensor, cache: DecodingCache) -> tuple[Tensor, DecodingCache]:
-        """Read a prompt into an empty cache and return its logits [B, T, V] and the cache."""
-        return self._logits(self.backbone.prefill(self._embed(tokens_BT), cache)), cache
+    def prefill(self, tokens_BT: Tensor, cache: DecodingCache, last_only: bool = False) -> tuple[Tensor, DecodingCache]:
+        """Read a prompt into an empty cache and return its logits [B, T, V], or [B, 1, V] with `last_only`, and the cache."""
+        hidden_BTD = self.backbone.prefill(self._embed(tokens_BT), cache)
+        return self._logits(hidden_BTD[:, -1:] if last_only else hidden_BTD), cache
 
     @torch.no_grad()
     def step(self, tokens_B: Tensor, cache: DecodingCache) -> tuple[Tensor, DecodingCache]:

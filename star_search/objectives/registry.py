@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from star_search.config import SearchConfig
 from star_search.errors import InputError, did_you_mean
@@ -14,16 +15,30 @@ from star_search.genome.catalogue import load_catalogue
 from star_search.genome.encoding import Genome
 from star_search.genome.space import SearchSpace
 
+if TYPE_CHECKING:
+    from star_search.objectives.measurement import DecodingCost
+
 _CONSTRAINT = re.compile(r"^\s*(?P<name>[\w@.]+)\s*(?P<sign><=|>=)\s*(?P<bound>[-+\d.eE_]+)\s*$")
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectiveKind:
-    """What an objective name means. `exact` gives the value from the genome alone; without it the value needs training."""
+    """What an objective name means.
+
+    `exact` gives the value from the genome alone, `measured` from what decoding costs on the device of the search, both before any
+    training; without either the value needs training. What is better the larger can only be a constraint.
+    """
 
     description: str
     exact: Callable[[Accounting, int], float] | None = None
     takes_length: bool = False
+    measured: Callable[[DecodingCost], float] | None = None
+    larger_is_better: bool = False
+
+    @property
+    def before_training(self) -> bool:
+        """Whether the value is known before any training."""
+        return self.exact is not None or self.measured is not None
 
 
 KINDS: dict[str, ObjectiveKind] = {
@@ -33,7 +48,25 @@ KINDS: dict[str, ObjectiveKind] = {
     "cache_bytes": ObjectiveKind(
         "bytes that decoding one sequence holds, 2 an element", lambda account, length: account.cache_bytes(length), takes_length=True
     ),
+    "time_to_first_token": ObjectiveKind(
+        "seconds from a prompt to the logits that follow it", takes_length=True, measured=lambda cost: cost.first_token.median
+    ),
+    "decode_seconds": ObjectiveKind(
+        "seconds from one decoded token to the next, after a prompt", takes_length=True, measured=lambda cost: cost.decode.median
+    ),
+    "tokens_per_second": ObjectiveKind(
+        "tokens decoded in a second, over the batch, after a prompt",
+        takes_length=True,
+        measured=lambda cost: cost.tokens_per_second,
+        larger_is_better=True,
+    ),
+    "peak_bytes": ObjectiveKind(
+        "weights, and the most bytes of tensors beside them while a prompt is read and a token decoded",
+        takes_length=True,
+        measured=lambda cost: float(cost.peak_bytes or 0),
+    ),
 }
+PEAK_MEMORY = "peak_bytes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +152,10 @@ class Criteria:
         names = [objective.name for objective in objectives]
         if len(set(names)) < len(names):
             raise InputError(f"objectives names one twice: {', '.join(names)}")
+        if growing := [objective.name for objective in objectives if objective.kind.larger_is_better]:
+            raise InputError(
+                f"objectives are minimised, and {growing[0]} is better the larger; it may be a constraint: '{growing[0]} >= number'"
+            )
         return cls(objectives, tuple(parse_constraint(text, length) for text in config.constraints))
 
     @property
@@ -133,6 +170,12 @@ class Criteria:
         values = {objective.name: objective.exact_value(account) for objective in asked}
         return {name: value for name, value in values.items() if value is not None}
 
+    @property
+    def measured(self) -> list[Objective]:
+        """What of the objectives and constraints is measured on the device before training."""
+        asked = [*self.objectives, *(constraint.objective for constraint in self.constraints)]
+        return list({objective.name: objective for objective in asked if objective.kind.measured is not None}.values())
+
     def rejection(self, values: dict[str, float]) -> str:
         """Return why these values break a constraint, empty when they break none; unknown values break none."""
         for constraint in self.constraints:
@@ -141,15 +184,21 @@ class Criteria:
                 return constraint.sentence(value)
         return ""
 
-    def worst(self, space: SearchSpace, residual: Residual, unigram_loss: float, unigram_bits_per_byte: float) -> list[float]:
+    def worst(
+        self,
+        space: SearchSpace,
+        residual: Residual,
+        unigram_loss: float,
+        unigram_bits_per_byte: float,
+        others: Mapping[str, float] | None = None,
+    ) -> list[float]:
         """Return the reference point: no `ok` candidate of the space is worse in any objective.
 
-        Losses are bounded by the unigram's, sizes by the largest class standing at every depth.
+        Losses are bounded by the unigram's, sizes by the largest class standing at every depth, anything else by `others`.
         """
-        trained = {"perplexity": math.exp(unigram_loss), "bits_per_byte": unigram_bits_per_byte}
+        known = {**(others or {}), "perplexity": math.exp(unigram_loss), "bits_per_byte": unigram_bits_per_byte}
         return [
-            trained[objective.name] if objective.kind.exact is None else _largest(objective, space, residual)
-            for objective in self.objectives
+            known[objective.name] if objective.kind.exact is None else _largest(objective, space, residual) for objective in self.objectives
         ]
 
 

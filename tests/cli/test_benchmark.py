@@ -38,7 +38,8 @@ def test_the_table_on_the_terminal(command):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([], "benchmark measures operators so far: star-search benchmark --operators"),
+        ([], "benchmark measures one of --operators and --decoding at a time"),
+        (["--operators", "--genome", "11111"], "--genome and --run are for --decoding; --operators takes --classes"),
         (["--operators", "--lengths", "512"], "--lengths must be two or more whole numbers from 1, joined by commas, got 512"),
         (["--operators", "--lengths", "512,x"], "--lengths must be two or more whole numbers from 1, joined by commas, got 512,x"),
         (["--operators", "--width", "100"], "width 100 must be a multiple of 8, 2 times its 4 heads, for SA-1"),

@@ -1,0 +1,56 @@
+"""`benchmark --decoding`: declared and held cache of genomes and of a run's front, and what it refuses."""
+
+import json
+
+import pytest
+
+from star_search.analysis.run_view import RunView
+from star_search.genome.accounting import Accounting
+from star_search.genome.encoding import Genome
+
+SMALL = ("--decoding", "--lengths", "16,40", "--threads", 1, "--repeats", 1, "--device", "cpu")
+
+
+def test_the_front_of_a_run(command, here, finished):
+    ended = command("benchmark", *SMALL, "--run", finished.path, "--out", "measured", "--json")
+    assert ended.code == 0, ended
+    values, front = json.loads(ended.out), RunView.read(finished).front
+    assert json.loads((here / "measured/decoding.json").read_text()) == values
+    assert [(row["name"], row["length"]) for row in values["rows"]] == [
+        (f"candidate {record.id}", length) for record in front for length in (16, 40)
+    ]
+    for row in values["rows"]:
+        declared = Accounting.of(Genome.parse(row["genome"]), 16).cache_bytes(row["length"])
+        assert row["declared_cache_bytes"] == row["held_cache_bytes"] == declared
+    table = [line for line in (here / "measured/decoding.md").read_text().splitlines() if line.startswith("| candidate")]
+    assert len(table) == len(values["rows"])
+    again = command("benchmark", *SMALL, "--run", finished.path, "--out", "measured").sentence()
+    assert again == "measured/decoding.json exists already; nothing is overwritten: give another folder with --out"
+
+
+def test_genomes_on_the_terminal(command):
+    ended = command("benchmark", *SMALL, "--width", 16, "--genome", "71111-91111", "--genome", "91111")
+    assert ended.code == 0, ended
+    assert ended.out.startswith("Decoding at width 16, batch 1, float32, cpu, 1 thread, 1 repeats\n")
+    # GConv-1 keeps 2 d elements; a memoryless LIV nothing.
+    rows = [line.split() for line in ended.out.splitlines() if line.startswith(("71111", "91111"))]
+    assert [(row[1], row[2], row[3]) for row in rows] == [("16", "64", "64"), ("40", "64", "64"), ("16", "0", "0"), ("40", "0", "0")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "--decoding needs --genome, which may be repeated, or --run, and not both"),
+        (["--genome", "111"], "LIV 1 of the genome, '111', has 3 genes; five are needed"),
+        (["--genome", "71119"], "genome 71119 is illegal: LIV 1: feature strategy 9 is not legal for GConv-1"),
+        (["--genome", "71111", "--lengths", "0"], "--lengths must be one or more whole numbers from 1, joined by commas, got 0"),
+        (["--genome", "71111", "--vocabulary", "0"], "--vocabulary must be at least 1, got 0"),
+        (
+            ["--genome", "71111", "--precision", "half"],
+            "benchmark: measurement.precision must be one of 'float32' or 'bfloat16', got 'half'",
+        ),
+        (["--run", "nowhere"], "nowhere "),
+    ],
+)
+def test_what_cannot_be_measured_is_one_sentence(command, arguments, sentence):
+    assert command("benchmark", "--decoding", *arguments).sentence().startswith(sentence)
