@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,6 +16,8 @@ from star_search.errors import InputError, did_you_mean
 from star_search.yaml_loading import parse_yaml, read_yaml_mapping
 
 CONFIG_FOLDER = Path(__file__).parent / "configs"
+# An objective of the user's own: a function or class in a Python file.
+OWN_OBJECTIVE = re.compile(r"(?P<file>.+\.py):(?P<attribute>[A-Za-z_]\w*)")
 
 
 def _whole(value: object) -> object:
@@ -261,6 +264,14 @@ class RacingConfig(Section):
         return self
 
 
+class ObjectiveSource(Section):
+    """What a run keeps of an objective of the user's own: where it came from, the hash of that, and a file's text whole."""
+
+    origin: str
+    sha256: str
+    source: str | None = None
+
+
 class SearchConfig(Section):
     """One search, complete."""
 
@@ -275,6 +286,7 @@ class SearchConfig(Section):
     workers: WorkersConfig = WorkersConfig()
     racing: RacingConfig | None = None
     measurement: MeasurementConfig = MeasurementConfig()
+    own_objectives: dict[str, ObjectiveSource] = {}
 
     def to_yaml(self) -> str:
         """Return the resolved configuration as YAML that `SearchConfig` reads back unchanged."""
@@ -350,6 +362,14 @@ def _anchor_paths(values: dict[str, Any], folder: Path) -> None:
         text = inner.get(key) if isinstance(inner, dict) else None
         if isinstance(inner, dict) and isinstance(text, str) and text and is_path(text):
             values[section] = {**inner, key: str(folder / Path(text).expanduser())}
+    if isinstance(values.get("objectives"), list):
+        kept = values.get("own_objectives") or {}
+        values["objectives"] = [text if text in kept else _anchored_objective(text, folder) for text in values["objectives"]]
+
+
+def _anchored_objective(text: object, folder: Path) -> object:
+    match = OWN_OBJECTIVE.fullmatch(text) if isinstance(text, str) else None
+    return f"{folder / Path(match['file']).expanduser()}:{match['attribute']}" if match else text
 
 
 def _apply_override(values: dict[str, Any], override: str) -> None:

@@ -28,12 +28,13 @@ def export_best(
     from star_search.analysis.run_view import RunView
     from star_search.cli.console import console, errors, format_value, print_json
     from star_search.export.folder import Exported, check_target, write_folder
+    from star_search.export.selection import check_model
     from star_search.runs.locate import locate, newest_run
 
     view = RunView.read(*((newest_run(Path("runs")), None) if run is None else locate(run)))
     for sentence in view.damaged:
         errors.print(f"star-search: {sentence}", markup=False)
-    record = _select(view, by, where or [], candidate)
+    record = check_model(view, _select(view, by, where or [], candidate))
     folder = out or Path("export") / f"{view.run.path.resolve().name}-{record.id}"
     check_target(folder)
     kept = view.run.weights_path(record.id)

@@ -51,6 +51,8 @@ class Session:
         Raises:
             InputError: for bad configuration, or a change to a run that cannot change.
         """
+        from star_search.objectives.own import refuse_changed
+
         _check_budget("--max-hours", max_hours)
         _check_budget("--max-tokens", max_tokens)
         requested = load_configuration(config or "quickstart.yaml", [] if resume and config is None else overrides)
@@ -62,7 +64,7 @@ class Session:
         stored = stored_configuration(existing)
         if config is None:
             requested = parse_configuration(stored.model_dump(mode="json"), overrides, where=str(existing.path / "config.yaml"))
-        requested = resolved(_kept(requested, stored))
+        requested = refuse_changed(str(existing.path), stored, resolved(_kept(requested, stored)))
         _check_changes(existing, stored, requested)
         return cls(requested, existing.path, existing, max_hours, max_tokens)
 
@@ -140,11 +142,14 @@ class Session:
 
 def _ceilings(config: SearchConfig, space: SearchSpace, criteria: Criteria, vocabulary_size: int, device: str) -> dict[str, float]:
     """Return what bounds the objectives that neither a closed form nor the unigram bounds."""
-    if not any(each.kind.measured for each in criteria.objectives):
-        return {}
-    from star_search.objectives.measured import measured_ceilings
+    from star_search.objectives.own import load_own
 
-    return measured_ceilings(config, space, vocabulary_size, device)
+    found = {objective.name: load_own(config, objective.name).worst for objective in criteria.own}
+    if any(objective.kind.measured for objective in criteria.objectives):
+        from star_search.objectives.measured import measured_ceilings
+
+        found |= measured_ceilings(config, space, vocabulary_size, device)
+    return found
 
 
 def check_search(config: SearchConfig) -> tuple[SearchSpace, Criteria]:
@@ -155,12 +160,15 @@ def check_search(config: SearchConfig) -> tuple[SearchSpace, Criteria]:
     """
     from star_search.evolution.algorithms import Operators, SearchProblem, build_algorithm
     from star_search.genome.space import SearchSpace
+    from star_search.objectives.own import load_own
     from star_search.objectives.racing import check_racing
     from star_search.objectives.registry import Criteria
 
     space, criteria = SearchSpace.from_config(config.space), Criteria.from_config(config)
     space.check_width()
     check_racing(config, criteria)
+    for objective in criteria.own:
+        load_own(config, objective.name)
     build_algorithm(Operators(space, config.algorithm), SearchProblem(space, len(criteria.objectives), 1))
     return space, criteria
 
@@ -171,7 +179,9 @@ def resolved(config: SearchConfig) -> SearchConfig:
     from star_search.evolution.kinds import complete
     from star_search.genome.catalogue import load_catalogue
     from star_search.genome.space import SearchSpace
+    from star_search.objectives.own import with_sources
 
+    config = with_sources(config)
     space = SearchSpace.from_config(config.space)
     # A catalogue of the user's is kept whole: its file may change or go, and the configuration goes where the run does.
     whole = {"catalogue": load_catalogue(config.space.catalogue).source, "classes": list(space.rules.classes)}

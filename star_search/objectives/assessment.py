@@ -22,10 +22,12 @@ from star_search.data.unigram import unigram_loss
 from star_search.genome.encoding import Genome
 from star_search.model.language_model import LanguageModel
 from star_search.objectives.assignment import Assessed, Assignment
+from star_search.objectives.candidate import Candidate, score
 from star_search.objectives.candidate_model import candidate_model
 from star_search.objectives.measured import measure_genome
+from star_search.objectives.own import load_own
 from star_search.objectives.racing import Race
-from star_search.objectives.registry import Criteria, account_of
+from star_search.objectives.registry import FROM_LOSS, Criteria, account_of
 from star_search.runs.atomic import patiently, write_bytes
 from star_search.runs.records import Outcome
 from star_search.training.batch_size import is_out_of_memory
@@ -63,6 +65,13 @@ class Assessor:
         self.validation = self._validation(EVALUATION_ROWS)
         self._bits_per_nat = self.validation.count_tokens / (math.log(2) * self.validation.count_bytes)
         self.unigram_loss = unigram_loss(self.validation.targets, self.store.vocabulary_size)
+        self.own = [load_own(config, objective.name) for objective in self.criteria.own]
+
+    @property
+    def trains(self) -> bool:
+        """Whether candidates' language models are trained: always, unless all that is asked for trains models of its own."""
+        from_loss = any(objective.name in FROM_LOSS for objective in self.criteria.asked)
+        return from_loss or not self.own or not all(objective.trains_itself for objective in self.own)
 
     def __call__(self, assignment: Assignment, report: Report = lambda progress: None) -> Assessed:
         """Assess one candidate; raises nothing but KeyboardInterrupt, SystemExit, and StarSearchError where its weights cannot be kept."""
@@ -70,7 +79,8 @@ class Assessor:
         start, began = time.perf_counter(), time.time()
         try:
             self._measure(assignment, found)
-            model = self._language_model(assignment, found, report)
+            model = self._language_model(assignment, found, report) if self.trains else None
+            self._score_own(assignment, found, model)
             outcome, reason, trace = Outcome.ok, "", ""
         except Unhealthy as error:
             outcome, reason, trace = error.outcome, error.reason, ""
@@ -79,7 +89,8 @@ class Assessor:
             outcome, reason, trace = _failure(error)
         found.measured |= {"seconds": time.perf_counter() - start, "busy": [began, time.time()]}
         if outcome == Outcome.ok:
-            patiently(partial(write_bytes, Path(assignment.weights_path), save(model.state_dict())))
+            if model is not None:
+                patiently(partial(write_bytes, Path(assignment.weights_path), save(model.state_dict())))
             found.known |= found.scores
         rest = {"tokens": found.tokens, "details": found.details, "measured": found.measured}
         return Assessed(assignment.record(self.config.algorithm.seed, outcome, reason, found.known, **rest), trace)
@@ -116,6 +127,13 @@ class Assessor:
         found.details |= _details(training, validation) | race.details(validation.loss)
         found.measured |= self._measured(training)
         return model
+
+    def _score_own(self, assignment: Assignment, found: _Findings, model: LanguageModel | None) -> None:
+        """Have the objectives of the search's own score the candidate."""
+        if self.own:
+            genome, seed = Genome.parse(assignment.canonical), assignment.seed(self.config.algorithm.seed)
+            candidate = Candidate(genome, self.config, seed, self.device, self.store, model)
+            found.scores |= {objective.name: score(objective, candidate) for objective in self.own}
 
     def _train(self, assignment: Assignment, report: Report) -> tuple[LanguageModel, TrainingResult, ValidationResult]:
         seed = assignment.seed(self.config.algorithm.seed)

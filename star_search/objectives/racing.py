@@ -9,12 +9,10 @@ from typing import Any
 
 from star_search.config import SearchConfig
 from star_search.errors import InputError
-from star_search.objectives.registry import Criteria
+from star_search.objectives.registry import FROM_LOSS, Criteria
 from star_search.runs.records import CandidateRecord, Outcome
 from star_search.training.progress import Progress
 from star_search.training.stability import Unhealthy
-
-FROM_LOSS = ("perplexity", "bits_per_byte")
 
 
 @dataclass(frozen=True, slots=True)

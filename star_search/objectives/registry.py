@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from star_search.genome.space import SearchSpace
 if TYPE_CHECKING:
     from star_search.objectives.measurement import DecodingCost
 
-_CONSTRAINT = re.compile(r"^\s*(?P<name>[\w@.]+)\s*(?P<sign><=|>=)\s*(?P<bound>[-+\d.eE_]+)\s*$")
+_CONSTRAINT = re.compile(r"^\s*(?P<name>[\w@.:-]+)\s*(?P<sign><=|>=)\s*(?P<bound>[-+\d.eE_]+)\s*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,8 @@ class ObjectiveKind:
     """What an objective name means.
 
     `exact` gives the value from the genome alone, `measured` from what decoding costs on the device of the search, both before any
-    training; without either the value needs training. What is better the larger can only be a constraint.
+    training; without either the value needs training. What is better the larger can only be a constraint. An `own` one is code that is
+    called with the candidate.
     """
 
     description: str
@@ -34,6 +35,7 @@ class ObjectiveKind:
     takes_length: bool = False
     measured: Callable[[DecodingCost], float] | None = None
     larger_is_better: bool = False
+    own: bool = False
 
     @property
     def before_training(self) -> bool:
@@ -67,6 +69,8 @@ KINDS: dict[str, ObjectiveKind] = {
     ),
 }
 PEAK_MEMORY = "peak_bytes"
+OWN = ObjectiveKind("an objective of this search's own, by its code", own=True)
+FROM_LOSS = ("perplexity", "bits_per_byte")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +104,17 @@ class Constraint:
         return f"{self.objective.name} {value:,.6g} is {'above' if self.sign == '<=' else 'below'} {self.bound:,.6g}"
 
 
-def parse_objective(text: str, default_length: int) -> Objective:
-    """Read an objective's name, with `@length` where it takes one.
+def parse_objective(text: str, default_length: int, own: Collection[str] = ()) -> Objective:
+    """Read an objective's name, with `@length` where it takes one; `own` names those of the configuration's own.
 
     Raises:
         InputError: for an unknown name or a length that is none.
     """
+    if text in own:
+        return Objective(text, OWN, default_length)
     name, at, length = text.partition("@")
     if name not in KINDS:
-        raise InputError(f"unknown objective '{name}'{did_you_mean(name, KINDS)}")
+        raise InputError(f"unknown objective '{name}'{did_you_mean(name, [*KINDS, *own])}")
     kind = KINDS[name]
     if at and not (kind.takes_length and length.isdigit() and int(length) > 0):
         raise InputError(
@@ -117,7 +123,7 @@ def parse_objective(text: str, default_length: int) -> Objective:
     return Objective(text, kind, int(length) if at else default_length)
 
 
-def parse_constraint(text: str, default_length: int) -> Constraint:
+def parse_constraint(text: str, default_length: int, own: Collection[str] = ()) -> Constraint:
     """Read `name <= number` or `name >= number`.
 
     Raises:
@@ -130,7 +136,7 @@ def parse_constraint(text: str, default_length: int) -> Constraint:
         bound = math.nan
     if match is None or not math.isfinite(bound):
         raise InputError(f"constraint '{text}' must read 'objective <= number' or 'objective >= number', for example 'parameters <= 95e6'")
-    return Constraint(parse_objective(match["name"], default_length), match["sign"], bound)
+    return Constraint(parse_objective(match["name"], default_length, own), match["sign"], bound)
 
 
 @dataclass(frozen=True)
@@ -147,8 +153,8 @@ class Criteria:
         Raises:
             InputError: for a name that is unknown or stands twice, or a constraint that cannot be read.
         """
-        length = config.training.sequence_length
-        objectives = tuple(parse_objective(text, length) for text in config.objectives)
+        length, own = config.training.sequence_length, config.own_objectives
+        objectives = tuple(parse_objective(text, length, own) for text in config.objectives)
         names = [objective.name for objective in objectives]
         if len(set(names)) < len(names):
             raise InputError(f"objectives names one twice: {', '.join(names)}")
@@ -156,7 +162,7 @@ class Criteria:
             raise InputError(
                 f"objectives are minimised, and {growing[0]} is better the larger; it may be a constraint: '{growing[0]} >= number'"
             )
-        return cls(objectives, tuple(parse_constraint(text, length) for text in config.constraints))
+        return cls(objectives, tuple(parse_constraint(text, length, own) for text in config.constraints))
 
     @property
     def names(self) -> list[str]:
@@ -166,15 +172,24 @@ class Criteria:
     def exact_values(self, account: Accounting) -> dict[str, float]:
         """Return everything known before training: parameters, cache, and exact objectives and constraints by their names."""
         always = (parse_objective(name, self.objectives[0].length) for name in ("parameters", "cache_bytes"))
-        asked = [*always, *self.objectives, *(constraint.objective for constraint in self.constraints)]
-        values = {objective.name: objective.exact_value(account) for objective in asked}
+        values = {objective.name: objective.exact_value(account) for objective in [*always, *self.asked]}
         return {name: value for name, value in values.items() if value is not None}
 
     @property
     def measured(self) -> list[Objective]:
         """What of the objectives and constraints is measured on the device before training."""
-        asked = [*self.objectives, *(constraint.objective for constraint in self.constraints)]
-        return list({objective.name: objective for objective in asked if objective.kind.measured is not None}.values())
+        return [objective for objective in self.asked if objective.kind.measured is not None]
+
+    @property
+    def own(self) -> list[Objective]:
+        """What of them is code that is called with the candidate."""
+        return [objective for objective in self.asked if objective.kind.own]
+
+    @property
+    def asked(self) -> list[Objective]:
+        """What the objectives and constraints ask for, each once."""
+        every = [*self.objectives, *(constraint.objective for constraint in self.constraints)]
+        return list({objective.name: objective for objective in every}.values())
 
     def rejection(self, values: dict[str, float]) -> str:
         """Return why these values break a constraint, empty when they break none; unknown values break none."""

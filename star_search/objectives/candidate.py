@@ -1,0 +1,70 @@
+"""What an objective of the user's own is called with, and what its answer must be."""
+
+from __future__ import annotations
+
+import math
+from copy import deepcopy
+from dataclasses import dataclass, replace
+
+import torch
+
+from star_search.config import SearchConfig
+from star_search.data.store import TokenStore
+from star_search.genome.catalogue import load_catalogue
+from star_search.genome.encoding import Genome
+from star_search.model.language_model import LanguageModel
+from star_search.model.star_backbone import STARBackbone
+from star_search.objectives.own import OwnObjective
+from star_search.runs.records import Outcome
+from star_search.training.stability import Unhealthy
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One architecture to be scored.
+
+    `genome` is canonical; `seed` follows from it and the run's seed, and torch's generator stands at it when the objective is called;
+    `store` is the prepared text, with its tokenizer; `model` is the trained language model in evaluation mode, a copy that may be
+    changed, or None where none was trained.
+    """
+
+    genome: Genome
+    config: SearchConfig
+    seed: int
+    device: torch.device
+    store: TokenStore
+    model: LanguageModel | None = None
+
+    def backbone(self, width: int | None = None) -> STARBackbone:
+        """Return an untrained backbone of this architecture on floats [batch, tokens, width], on the device, its weights from the seed."""
+        backbone = self.config.backbone
+        return STARBackbone(
+            width or self.config.space.width,
+            self.genome.depth,
+            self.genome,
+            catalogue=load_catalogue(self.config.space.catalogue),
+            residual=backbone.residual,
+            dropout=self.config.training.dropout,
+            initialisation=backbone.initialisation,
+            generator=torch.Generator().manual_seed(self.seed),
+            router_top_k=backbone.router_top_k,
+        ).to(self.device)
+
+
+def score(objective: OwnObjective, candidate: Candidate) -> float:
+    """Return the objective's value.
+
+    Raises:
+        Unhealthy: with outcome `unstable`, when it is not finite.
+        TypeError, ValueError: when it is no number, or below 0.
+    """
+    torch.manual_seed(candidate.seed)
+    answer = objective.function(replace(candidate, model=deepcopy(candidate.model)))
+    if isinstance(answer, bool | str) or not hasattr(answer, "__float__"):
+        raise TypeError(f"objective {objective.name} must return a number, got {type(answer).__name__}")
+    value = float(answer)
+    if not math.isfinite(value):
+        raise Unhealthy(Outcome.unstable, f"objective {objective.name} is {value}")
+    if value < 0:
+        raise ValueError(f"objective {objective.name} must return at least 0, got {value:g}")
+    return value
