@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -264,6 +264,25 @@ class RacingConfig(Section):
         return self
 
 
+MADTask = Literal[
+    "in-context-recall", "noisy-in-context-recall", "fuzzy-in-context-recall", "memorization", "compression", "selective-copying"
+]
+MAD_TASKS: list[MADTask] = list(get_args(MADTask))
+
+
+class MADConfig(Section):
+    """The synthetic tasks of objective `mad`, and the training that an architecture gets on each."""
+
+    tasks: Annotated[list[MADTask], Field(min_length=1)] = MAD_TASKS
+    train_examples: Positive = 12_800
+    test_examples: Positive = 1_280
+    data_seed: Count = 12_345
+    steps: Positive = 2_000
+    batch: Positive = 128
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+
+
 class ObjectiveSource(Section):
     """What a run keeps of an objective of the user's own: where it came from, the hash of that, and a file's text whole."""
 
@@ -286,6 +305,7 @@ class SearchConfig(Section):
     workers: WorkersConfig = WorkersConfig()
     racing: RacingConfig | None = None
     measurement: MeasurementConfig = MeasurementConfig()
+    mad: MADConfig = MADConfig()
     own_objectives: dict[str, ObjectiveSource] = {}
 
     def to_yaml(self) -> str:

@@ -133,7 +133,9 @@ class Assessor:
         if self.own:
             genome, seed = Genome.parse(assignment.canonical), assignment.seed(self.config.algorithm.seed)
             candidate = Candidate(genome, self.config, seed, self.device, self.store, model)
-            found.scores |= {objective.name: score(objective, candidate) for objective in self.own}
+            scores = {objective.name: score(objective, candidate) for objective in self.own}
+            found.scores |= {name: each.value for name, each in scores.items()}
+            found.details |= {name: each.details for name, each in scores.items() if each.details}
 
     def _train(self, assignment: Assignment, report: Report) -> tuple[LanguageModel, TrainingResult, ValidationResult]:
         seed = assignment.seed(self.config.algorithm.seed)

@@ -37,29 +37,42 @@ class Candidate:
 
     def backbone(self, width: int | None = None) -> STARBackbone:
         """Return an untrained backbone of this architecture on floats [batch, tokens, width], on the device, its weights from the seed."""
-        backbone = self.config.backbone
-        return STARBackbone(
-            width or self.config.space.width,
-            self.genome.depth,
-            self.genome,
-            catalogue=load_catalogue(self.config.space.catalogue),
-            residual=backbone.residual,
-            dropout=self.config.training.dropout,
-            initialisation=backbone.initialisation,
-            generator=torch.Generator().manual_seed(self.seed),
-            router_top_k=backbone.router_top_k,
-        ).to(self.device)
+        return candidate_backbone(self.config, self.genome, self.seed, width).to(self.device)
 
 
-def score(objective: OwnObjective, candidate: Candidate) -> float:
-    """Return the objective's value.
+@dataclass(frozen=True)
+class Score:
+    """A value, and numbers by name that the record keeps beside it."""
+
+    value: float
+    details: dict[str, float]
+
+
+def candidate_backbone(config: SearchConfig, genome: Genome, seed: int, width: int | None = None) -> STARBackbone:
+    """Return the untrained backbone of a genome under a configuration, its weights drawn from the seed alone."""
+    return STARBackbone(
+        width or config.space.width,
+        genome.depth,
+        genome,
+        catalogue=load_catalogue(config.space.catalogue),
+        residual=config.backbone.residual,
+        dropout=config.training.dropout,
+        initialisation=config.backbone.initialisation,
+        generator=torch.Generator().manual_seed(seed),
+        router_top_k=config.backbone.router_top_k,
+    )
+
+
+def score(objective: OwnObjective, candidate: Candidate) -> Score:
+    """Return the objective's value, and what it wants kept beside it.
 
     Raises:
         Unhealthy: with outcome `unstable`, when it is not finite.
         TypeError, ValueError: when it is no number, or below 0.
     """
     torch.manual_seed(candidate.seed)
-    answer = objective.function(replace(candidate, model=deepcopy(candidate.model)))
+    found = objective.function(replace(candidate, model=deepcopy(candidate.model)))
+    answer, details = (found.value, found.details) if isinstance(found, Score) else (found, {})
     if isinstance(answer, bool | str) or not hasattr(answer, "__float__"):
         raise TypeError(f"objective {objective.name} must return a number, got {type(answer).__name__}")
     value = float(answer)
@@ -67,4 +80,4 @@ def score(objective: OwnObjective, candidate: Candidate) -> float:
         raise Unhealthy(Outcome.unstable, f"objective {objective.name} is {value}")
     if value < 0:
         raise ValueError(f"objective {objective.name} must return at least 0, got {value:g}")
-    return value
+    return Score(value, details)

@@ -67,6 +67,7 @@ KINDS: dict[str, ObjectiveKind] = {
         takes_length=True,
         measured=lambda cost: float(cost.peak_bytes or 0),
     ),
+    "mad": ObjectiveKind("one less the mean accuracy on synthetic MAD tasks, each trained by itself", own=True),
 }
 PEAK_MEMORY = "peak_bytes"
 OWN = ObjectiveKind("an objective of this search's own, by its code", own=True)
