@@ -37,6 +37,13 @@ def read_initial_genomes(config: AlgorithmConfig) -> list[str]:
     return [text for text in texts if text]
 
 
+def _parse(text: str) -> Genome:
+    try:
+        return Genome.parse(text)
+    except InputError as error:
+        raise InputError(f"{_KEY}: {error}") from None
+
+
 def initial_genomes(config: AlgorithmConfig, space: SearchSpace) -> list[Genome]:
     """Return the initial genomes, each legal in the space and another architecture.
 
@@ -45,7 +52,7 @@ def initial_genomes(config: AlgorithmConfig, space: SearchSpace) -> list[Genome]
     """
     found: dict[str, Genome] = {}
     for text in read_initial_genomes(config):
-        genome = Genome.parse(text)
+        genome = _parse(text)
         if genome.depth != space.depth:
             raise InputError(f"{_KEY}: genome {text} has {genome.depth} LIVs, space.depth is {space.depth}")
         if genome.layout != space.layout:

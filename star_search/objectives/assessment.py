@@ -90,7 +90,7 @@ class Assessor:
         found.measured |= {"seconds": time.perf_counter() - start, "busy": [began, time.time()]}
         if outcome == Outcome.ok:
             if model is not None:
-                patiently(partial(write_bytes, Path(assignment.weights_path), save(model.state_dict())))
+                self._keep(assignment, model, found)
             found.known |= found.scores
         rest = {"tokens": found.tokens, "details": found.details, "measured": found.measured}
         return Assessed(assignment.record(self.config.algorithm.seed, outcome, reason, found.known, **rest), trace)
@@ -136,6 +136,11 @@ class Assessor:
             scores = {objective.name: score(objective, candidate) for objective in self.own}
             found.scores |= {name: each.value for name, each in scores.items()}
             found.details |= {name: each.details for name, each in scores.items() if each.details}
+
+    def _keep(self, assignment: Assignment, model: LanguageModel, found: _Findings) -> None:
+        write_weights = partial(write_bytes, Path(assignment.weights_path), save(model.state_dict()))
+        if waited := patiently(write_weights, self.config.workers.disk_timeout):
+            found.measured["disk_full_seconds"] = waited
 
     def _train(self, assignment: Assignment, report: Report) -> tuple[LanguageModel, TrainingResult, ValidationResult]:
         seed = assignment.seed(self.config.algorithm.seed)

@@ -47,7 +47,7 @@ def test_genomes_on_the_terminal(command):
         (["--genome", "71111", "--vocabulary", "0"], "--vocabulary must be at least 1, got 0"),
         (
             ["--genome", "71111", "--precision", "half"],
-            "benchmark: measurement.precision must be one of 'float32' or 'bfloat16', got 'half'",
+            "unknown --precision 'half'; allowed: bfloat16, float32",
         ),
         (["--run", "nowhere"], "nowhere "),
     ],
