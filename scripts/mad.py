@@ -16,7 +16,8 @@ from typing import Any
 
 import torch
 
-from star_search.config import MAD_TASKS, SearchConfig, parse_configuration
+from star_search.config import SearchConfig, parse_configuration
+from star_search.config_objectives import MAD_TASKS
 from star_search.objectives.mad.objective import mad_accuracies
 
 

@@ -3,44 +3,23 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
+from star_search.config_base import Betas, Count, Factor, Fraction, Integer, Positive, Section, Weight
+from star_search.config_objectives import OWN_OBJECTIVE, MADConfig, MeasurementConfig, ObjectiveSource
 from star_search.config_sentences import first_sentence
 from star_search.errors import InputError, did_you_mean
 from star_search.yaml_loading import parse_yaml, read_yaml_mapping
 
 CONFIG_FOLDER = Path(__file__).parent / "configs"
-# An objective of the user's own: a function or class in a Python file.
-OWN_OBJECTIVE = re.compile(r"(?P<file>.+\.py):(?P<attribute>[A-Za-z_]\w*)")
-
-
-def _whole(value: object) -> object:
-    """Let 1.3e9 stand where an integer is asked for."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-Integer = Annotated[int, BeforeValidator(_whole)]
-Count = Annotated[Integer, Field(ge=0)]
-Positive = Annotated[Integer, Field(gt=0)]
-Factor = Annotated[Integer, Field(ge=1, le=64)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Weight = Annotated[float, Field(ge=0)]
-Betas = Annotated[tuple[Fraction, Fraction], BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)]
 
 
 LEVELS = ["backbone", "operator", "featurizer"]
-
-
-class Section(BaseModel):
-    """A frozen part of the configuration that refuses unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class SpaceConfig(Section):
@@ -247,15 +226,6 @@ class WorkersConfig(Section):
     scheduler: str | None = None
 
 
-class MeasurementConfig(Section):
-    """How decoding is measured where an objective or a constraint asks for it."""
-
-    batch: Positive = 1
-    warmup: Count = 2
-    repeats: Positive = 7
-    precision: Literal["float32", "bfloat16"] = "float32"
-
-
 class RacingConfig(Section):
     """When candidates stop early: at which shares of the budget they are judged, and how optimistic the judgement is."""
 
@@ -268,33 +238,6 @@ class RacingConfig(Section):
         if sorted(set(self.rungs)) != self.rungs:
             raise ValueError(f"racing.rungs must rise, got {self.rungs}")
         return self
-
-
-MADTask = Literal[
-    "in-context-recall", "noisy-in-context-recall", "fuzzy-in-context-recall", "memorization", "compression", "selective-copying"
-]
-MAD_TASKS: list[MADTask] = list(get_args(MADTask))
-
-
-class MADConfig(Section):
-    """The synthetic tasks of objective `mad`, and the training that an architecture gets on each."""
-
-    tasks: Annotated[list[MADTask], Field(min_length=1)] = MAD_TASKS
-    train_examples: Positive = 12_800
-    test_examples: Positive = 1_280
-    data_seed: Count = 12_345
-    steps: Positive = 2_000
-    batch: Positive = 128
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-
-
-class ObjectiveSource(Section):
-    """What a run keeps of an objective of the user's own: where it came from, the hash of that, and a file's text whole."""
-
-    origin: str
-    sha256: str
-    source: str | None = None
 
 
 class SearchConfig(Section):

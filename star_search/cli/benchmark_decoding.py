@@ -64,7 +64,7 @@ def given(
 
 def _front(path: Path, measurement: dict[str, Any]) -> Given:
     from star_search.analysis.run_view import RunView
-    from star_search.config import MeasurementConfig
+    from star_search.config_objectives import MeasurementConfig
     from star_search.errors import InputError
     from star_search.runs.locate import locate
 

@@ -119,7 +119,7 @@ class Session:
             # The point that shares and hypervolumes are measured from stays as it was; a measured one would not come out equal.
             return provenance(config, store, found, loss, self.existing.provenance["reference_point"])
         bits = loss * batches.count_tokens / (math.log(2) * batches.count_bytes)
-        others = _ceilings(config, space, criteria, store.vocabulary_size, found[0])
+        others = _ceilings(config, space, criteria, store.vocabulary_size, found[0], quiet)
         return provenance(config, store, found, loss, criteria.worst(space, config.backbone.residual, loss, bits, others))
 
     def _open(self, provenance: dict[str, Any]) -> RunDirectory:
@@ -140,14 +140,19 @@ class Session:
         return f"star-search evolve --resume --run-dir {shlex.quote(str(run.path))}"
 
 
-def _ceilings(config: SearchConfig, space: SearchSpace, criteria: Criteria, vocabulary_size: int, device: str) -> dict[str, float]:
+def _ceilings(
+    config: SearchConfig, space: SearchSpace, criteria: Criteria, vocabulary_size: int, device: str, quiet: bool
+) -> dict[str, float]:
     """Return what bounds the objectives that neither a closed form nor the unigram bounds."""
+    from star_search.cli.console import errors
     from star_search.objectives.own import load_own
 
     found = {objective.name: load_own(config, objective.name).worst for objective in criteria.own}
     if any(objective.kind.measured for objective in criteria.objectives):
         from star_search.objectives.measured import measured_ceilings
 
+        if not quiet:
+            errors.print(f"measuring on {device} what bounds the measured objectives")
         found |= measured_ceilings(config, space, vocabulary_size, device)
     return found
 

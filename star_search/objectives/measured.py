@@ -68,6 +68,7 @@ def measured_ceilings(config: SearchConfig, space: SearchSpace, vocabulary_size:
     found = {each.name: bounds[each.name] for each in asked if each.name in bounds}
     if not open_:
         return found
+    torch.set_num_threads(config.workers.threads)
     brief = config.model_copy(update={"measurement": config.measurement.model_copy(update={"warmup": 1, "repeats": 1})})
     for genome in space.largest_genomes():
         values = measure_genome(brief, open_, genome.format(), vocabulary_size, device).values

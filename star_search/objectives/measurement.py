@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from star_search.analysis.duration import Duration
-from star_search.config import MeasurementConfig
+from star_search.config_objectives import MeasurementConfig
 from star_search.errors import StarSearchError
 from star_search.model.cache import DecodingCache
 from star_search.model.language_model import LanguageModel

@@ -19,7 +19,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from star_search.config import OWN_OBJECTIVE, ObjectiveSource, SearchConfig
+from star_search.config import SearchConfig
+from star_search.config_objectives import OWN_OBJECTIVE, ObjectiveSource
 from star_search.errors import InputError, did_you_mean
 from star_search.objectives.registry import KINDS
 

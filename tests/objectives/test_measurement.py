@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from star_search.config import MeasurementConfig
+from star_search.config_objectives import MeasurementConfig
 from star_search.errors import StarSearchError
 from star_search.model.language_model import LanguageModel
 from star_search.objectives.measurement import _highest, check_cache, measure

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from star_search.config import MADConfig
+from star_search.config_objectives import MADConfig
 from star_search.model.star_backbone import STARBackbone
 from star_search.objectives.mad.instances import IGNORED
 from star_search.objectives.mad.tasks import Examples

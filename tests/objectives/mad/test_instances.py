@@ -5,7 +5,7 @@ from hashlib import sha256
 import numpy as np
 import pytest
 
-from star_search.config import MAD_TASKS
+from star_search.config_objectives import MAD_TASKS
 from star_search.objectives.mad.instances import IGNORED
 from star_search.objectives.mad.tasks import TASKS, examples
 

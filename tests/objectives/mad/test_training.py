@@ -7,7 +7,8 @@ from torch import nn
 from torch.nn.functional import one_hot
 
 from evolution.small_search import small_config, write_text_source
-from star_search.config import MADConfig, parse_configuration
+from star_search.config import parse_configuration
+from star_search.config_objectives import MADConfig
 from star_search.errors import InputError
 from star_search.genome.encoding import Genome
 from star_search.objectives.assessment import Assessor
