@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from helpers import STAR, lone
 from star_search.config_objectives import MeasurementConfig
 from star_search.errors import StarSearchError
 from star_search.model.language_model import LanguageModel
@@ -56,3 +57,9 @@ def test_measuring_leaves_the_model_and_the_generator_as_they_were():
     measure(model, 8, BRIEF, with_memory=False)
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_every_class_holds_what_it_declares_in_bfloat16():
+    for class_id in STAR.ids:
+        model = model_of(lone(class_id), width=64).to(torch.bfloat16)
+        assert measure(model, 5, BRIEF, with_memory=False).held_cache_bytes == model.cache_bytes(5)
