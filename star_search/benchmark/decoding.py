@@ -20,11 +20,11 @@ from star_search.objectives.registry import account_of
 from star_search.runs.atomic import write_json, write_text
 
 FILES = ("decoding.json", "decoding.md")
-HEADINGS = ("model", "T", "declared", "held", "first ms", "token ms", "spread", "tokens/s", "peak MB")
+HEADINGS = ("model", "T", "declared", "held", "first ms", "token ms", "spread", "MB")
 LEGEND = (
     "T: tokens of the prompt. declared, held: cache bytes of one sequence, 2 an element. first: median time to the first token. token: "
     "median time of one more, for the whole batch. Spread: half the distance of the quartiles over the median, the larger of the two. "
-    "Peak: weights and all tensors beside them."
+    "MB: peak memory, weights and all tensors beside them."
 )
 
 
@@ -77,14 +77,9 @@ def measure_decoding(setting: DecodingSetting) -> Iterator[list[DecodingRow]]:
 def cells(row: DecodingRow) -> list[str]:
     """Return a row of the table."""
     cost = row.cost
-    times = [
-        f"{1e3 * cost.first_token.median:.3g}",
-        f"{1e3 * cost.decode.median:.3g}",
-        f"{row.spread:.0%}",
-        f"{cost.tokens_per_second:,.0f}",
-    ]
+    times = [f"{1e3 * each.median:,.{0 if each.median > 0.1 else 2}f}" for each in (cost.first_token, cost.decode)]
     cache = [f"{row.declared_cache_bytes:,}", f"{cost.held_cache_bytes:,}"]
-    return [row.name, f"{cost.length:,}", *cache, *times, f"{(cost.peak_bytes or 0) / 1e6:,.1f}"]
+    return [row.name, f"{cost.length:,}", *cache, *times, f"{row.spread:.0%}", f"{(cost.peak_bytes or 0) / 1e6:,.1f}"]
 
 
 def title(setting: DecodingSetting) -> str:
