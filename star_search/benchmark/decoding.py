@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from star_search.benchmark.report import QUIET_SPREAD
 from star_search.config import SearchConfig
 from star_search.genome.encoding import Genome
 from star_search.objectives.measured import genome_costs
@@ -82,6 +83,13 @@ def cells(row: DecodingRow) -> list[str]:
     return [row.name, f"{cost.length:,}", *cache, *times, f"{row.spread:.0%}", f"{(cost.peak_bytes or 0) / 1e6:,.1f}"]
 
 
+def legend(rows: Sequence[DecodingRow]) -> str:
+    """Return what the columns mean, and whether the machine was quiet enough to believe them."""
+    restless = list(dict.fromkeys(row.name for row in rows if row.spread > QUIET_SPREAD))
+    warning = f"\nSpread above {QUIET_SPREAD:.0%} in {', '.join(restless)}: the machine was not quiet, measure again." if restless else ""
+    return LEGEND + warning
+
+
 def title(setting: DecodingSetting) -> str:
     """Return what the table shows, and with what it was measured."""
     measurement = setting.config.measurement
@@ -107,5 +115,5 @@ def write(setting: DecodingSetting, rows: Sequence[DecodingRow], folder: Path) -
     json_path, markdown_path = (folder / name for name in FILES)
     table = "\n".join(f"| {' | '.join(row)} |" for row in [HEADINGS, ["---"] * len(HEADINGS), *map(cells, rows)])
     write_json(json_path, as_json(setting, rows))
-    write_text(markdown_path, f"{title(setting)}\n\n{table}\n\n{LEGEND}\n")
+    write_text(markdown_path, f"{title(setting)}\n\n{table}\n\n{legend(rows)}\n")
     return [json_path, markdown_path]

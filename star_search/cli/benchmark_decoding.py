@@ -106,4 +106,4 @@ def _print(setting: DecodingSetting, rows: list[DecodingRow]) -> None:
     for row in rows:
         table.add_row(*decoding.cells(row))
     console.print(table)
-    console.print(decoding.LEGEND, markup=False)
+    console.print(decoding.legend(rows), markup=False)

@@ -4,9 +4,12 @@ import json
 
 import pytest
 
+from star_search.analysis.duration import Duration
 from star_search.analysis.run_view import RunView
+from star_search.benchmark.decoding import DecodingRow, legend
 from star_search.genome.accounting import Accounting
 from star_search.genome.encoding import Genome
+from star_search.objectives.measurement import DecodingCost
 
 SMALL = ("--decoding", "--lengths", "16,40", "--threads", 1, "--repeats", 1, "--device", "cpu")
 
@@ -54,3 +57,10 @@ def test_genomes_on_the_terminal(command):
 )
 def test_what_cannot_be_measured_is_one_sentence(command, arguments, sentence):
     assert command("benchmark", "--decoding", *arguments).sentence().startswith(sentence)
+
+
+@pytest.mark.parametrize(("high", "restless"), [(1.3, False), (1.5, True)])
+def test_a_restless_machine_is_said(high, restless):
+    cost = DecodingCost(64, 1, Duration(1.0, 1.0, high), Duration(1.0, 1.0, 1.0), 10, 5)
+    said = legend([DecodingRow("mine", "71111", 1, 5, cost)])
+    assert ("Spread above 20% in mine: the machine was not quiet" in said) == restless
