@@ -32,6 +32,8 @@ def print_bill(config: SearchConfig) -> None:
     for device, speed in MODEL_FLOPS_PER_SECOND.items():
         console.print(f"time         about {flops / speed / 3600:,.3g} hours on {device}")
     _print_probe(config)
+    if criteria.own:
+        console.print(f"not counted  what {', '.join(each.name for each in criteria.own)} takes by itself", markup=False)
     console.print(
         f"Transformer++ at {config.space.depth} x {config.space.width}: {account.operator_parameters:,} operator parameters "
         f"({account.parameters:,} with norms), cache {account.cache_bytes(length):,} bytes ({format_bytes(account.cache_bytes(length))}) "

@@ -51,8 +51,11 @@ def format_value(name: str, value: float | None) -> str:
     """Return an objective's value in its unit; a dash where there is none."""
     if value is None:
         return "-"
-    if name.startswith("cache_bytes"):
+    kind = name.partition("@")[0]
+    if kind in ("cache_bytes", "peak_bytes"):
         return format_bytes(value)
+    if kind in ("time_to_first_token", "decode_seconds"):
+        return f"{1e3 * value:,.3g} ms"
     return f"{value:,.0f}" if name == "parameters" else f"{value:,.3f}"
 
 

@@ -29,11 +29,12 @@ def export_best(
     from star_search.analysis.run_view import RunView
     from star_search.cli.console import console, format_value, print_damaged, print_json
     from star_search.export.folder import Exported, check_target, write_folder
+    from star_search.export.selection import check_model
     from star_search.runs.locate import locate, newest_run
 
     view = RunView.read(*((newest_run(Path("runs")), None) if run is None else locate(run)))
     print_damaged(view)
-    record = _select(view, by, where or [], candidate)
+    record = check_model(view, _select(view, by, where or [], candidate))
     folder = out or Path("export") / f"{view.run.path.resolve().name}-{record.id}"
     check_target(folder)
     kept = view.run.weights_path(record.id)

@@ -125,7 +125,7 @@ def _objectives(view: RunView, record: CandidateRecord) -> str:
     length = view.config.training.sequence_length
     rows = []
     for name, value in record.objectives.items():
-        objective = parse_objective(name, length)
+        objective = parse_objective(name, length, view.config.own_objectives)
         what = objective.kind.description + (f", after {objective.length:,} tokens" if objective.kind.takes_length else "")
         rows.append([name, f"{value:,.10g}", "yes" if name in view.names else "", what])
     tokens = record.details.get("validation_tokens")

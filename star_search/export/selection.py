@@ -31,9 +31,9 @@ class Selection:
     where: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        name = self.order.partition("@")[0]
-        if name not in (*KINDS, KNEE):
-            raise InputError(f"--by {name} is no objective{did_you_mean(name, [*KINDS, KNEE])}")
+        name, known = self.order.partition("@")[0], [*KINDS, *self.view.config.own_objectives, KNEE]
+        if name not in known:
+            raise InputError(f"--by {name} is no objective{did_you_mean(name, known)}")
         self._sort_key, self._constraints  # noqa: B018 - what is wrong with them shows here
 
     @property
@@ -43,11 +43,11 @@ class Selection:
 
     @cached_property
     def _sort_key(self) -> Objective | None:
-        return None if self.order == KNEE else parse_objective(self.order, self._length)
+        return None if self.order == KNEE else parse_objective(self.order, self._length, self.view.config.own_objectives)
 
     @cached_property
     def _constraints(self) -> list[Constraint]:
-        return [parse_constraint(text, self._length) for text in self.where]
+        return [parse_constraint(text, self._length, self.view.config.own_objectives) for text in self.where]
 
     @property
     def _length(self) -> int:
@@ -79,7 +79,8 @@ class Selection:
 
     def _rank(self, record: CandidateRecord) -> tuple[float, ...]:
         assert self._sort_key is not None
-        return self._value(record, self._sort_key), *(record.objectives[name] for name in self.view.names), record.id
+        sign = -1.0 if self._sort_key.kind.larger_is_better else 1.0
+        return sign * self._value(record, self._sort_key), *(record.objectives[name] for name in self.view.names), record.id
 
     def _value(self, record: CandidateRecord, objective: Objective) -> float:
         value = value_of(self.view, record, objective)
@@ -105,4 +106,15 @@ def find_candidate(view: RunView, number: int) -> CandidateRecord:
     record = view.candidate(number)
     if record.outcome != Outcome.ok:
         raise InputError(f"candidate {number} of {view.run.path} ended {record.outcome} ({record.reason}), so it has no model to export")
+    return record
+
+
+def check_model(view: RunView, record: CandidateRecord) -> CandidateRecord:
+    """Return a record whose candidate was trained as a language model.
+
+    Raises:
+        InputError: when the objectives of the run needed none.
+    """
+    if "perplexity" not in record.objectives:
+        raise InputError(f"the objectives of {view.run.path} trained no language model, so candidate {record.id} has none to export")
     return record

@@ -75,9 +75,15 @@ class LanguageModel(nn.Module):
         return self.backbone.init_cache(batch_size, max_length)
 
     @torch.no_grad()
-    def prefill(self, tokens_BT: Tensor, cache: DecodingCache, padding: Padding | None = None) -> tuple[Tensor, DecodingCache]:
-        """Read a prompt into an empty cache and return its logits [B, T, V] and the cache; `padding` stands before shorter prompts."""
-        return self.logits(self.backbone.prefill(self.embed(tokens_BT), cache, padding)), cache
+    def prefill(
+        self, tokens_BT: Tensor, cache: DecodingCache, padding: Padding | None = None, last_only: bool = False
+    ) -> tuple[Tensor, DecodingCache]:
+        """Read a prompt into an empty cache and return its logits [B, T, V], or [B, 1, V] with `last_only`, and the cache.
+
+        `padding` stands before shorter prompts.
+        """
+        hidden_BTD = self.backbone.prefill(self.embed(tokens_BT), cache, padding)
+        return self.logits(hidden_BTD[:, -1:] if last_only else hidden_BTD), cache
 
     @torch.no_grad()
     def step(self, tokens_B: Tensor, cache: DecodingCache) -> tuple[Tensor, DecodingCache]:

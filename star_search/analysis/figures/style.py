@@ -26,7 +26,13 @@ SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "path",
     "svg.hashsalt": "star-search",
 }
-LABELS = {"perplexity": "perplexity", "parameters": "parameters", "cache_bytes": "cache (bytes)", "bits_per_byte": "bits per byte"}
+LABELS = {
+    "cache_bytes": "cache (bytes)",
+    "bits_per_byte": "bits per byte",
+    "time_to_first_token": "time to the first token (s)",
+    "decode_seconds": "time of a token (s)",
+    "peak_bytes": "peak memory (bytes)",
+}
 INK, ACCENT, MUTED, PALE = "#222222", "#0072B2", "#999999", "#CCCCCC"
 # Both kinds of sharing, told apart by the dashes in grey.
 SHARING_LINES: dict[str, tuple[str, Any]] = {"features": ("#222222", "solid"), "featurizer": ("#D55E00", (0, (3, 1.5)))}

@@ -5,7 +5,13 @@ const byId = new Map(data.candidates.map((each) => [each.id, each]));
 const lastGeneration = data.generations.length ? data.generations[data.generations.length - 1] : { generation: 0, front: [] };
 const state = { generation: lastGeneration.generation, chosen: null, printing: false, isComplete: false };
 const GENERATION_TICKS = { tick0: 0, dtick: Math.max(1, Math.ceil(lastGeneration.generation / 8)) };
-const UNITS = { parameters: "parameters", cache_bytes: "cache (bytes)", bits_per_byte: "bits per byte" };
+const UNITS = {
+  cache_bytes: "cache (bytes)",
+  bits_per_byte: "bits per byte",
+  time_to_first_token: "time to the first token (s)",
+  decode_seconds: "time of a token (s)",
+  peak_bytes: "peak memory (bytes)",
+};
 const CONFIG = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
 
 // Without its ends, which vanish on white or on black.
