@@ -70,7 +70,11 @@ def evolve(folder: Path, shares: dict[str, float], timeout: float, arguments: ar
     notes = arguments.folder / f"{folder.name}-notes"
     notes.mkdir()
     plan = {PLAN: json.dumps({"folder": str(notes), "plan": {}, "shares": shares})}
-    ground = {"PYTHONPATH": f"{TESTS.parent}:{TESTS}", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    ground = {
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(TESTS.parent), str(TESTS), os.environ.get("PYTHONPATH")))),
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
     command = [sys.executable, "-c", PROGRAM, "evolve", "--quiet", "--config", "quickstart.yaml", "--run-dir", str(folder), *options]
     start = time.monotonic()
     subprocess.run(command, env=os.environ | ground | plan, check=True)

@@ -32,7 +32,11 @@ PROGRAM = "from evolution.faulty_worker import main; main()"
 
 def started(command: list[str], **variables: str) -> subprocess.Popen[bytes]:
     """Start a program in a session of its own, quietly."""
-    ground = {"PYTHONPATH": f"{TESTS.parent}:{TESTS}", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    ground = {
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(TESTS.parent), str(TESTS), os.environ.get("PYTHONPATH")))),
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     return subprocess.Popen(command, env=os.environ | ground | variables, start_new_session=True, **quiet)
 
