@@ -70,7 +70,11 @@ def evolve(folder: Path, shares: dict[str, float], timeout: float, arguments: ar
     notes = arguments.folder / f"{folder.name}-notes"
     notes.mkdir()
     plan = {PLAN: json.dumps({"folder": str(notes), "plan": {}, "shares": shares})}
-    ground = {"PYTHONPATH": f"{TESTS.parent}:{TESTS}", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    ground = {
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(TESTS.parent), str(TESTS), os.environ.get("PYTHONPATH")))),
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
     command = [sys.executable, "-c", PROGRAM, "evolve", "--quiet", "--config", "quickstart.yaml", "--run-dir", str(folder), *options]
     start = time.monotonic()
     subprocess.run(command, env=os.environ | ground | plan, check=True)
@@ -199,7 +203,7 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     shares = dict.fromkeys(OUTCOMES, SHARE)
     with small_disk("clean", arguments) as clean_disk, small_disk("faulty", arguments) as faulty_disk:
-        clean = evolve(clean_disk / "clean", {}, arguments.timeout or 3600.0, arguments)
+        clean = evolve(clean_disk / "clean", {}, 3600.0, arguments)
         longest = max(record.measured["seconds"] for record in clean.directory.read_candidates()[0])
         timeout = arguments.timeout or round(2 * longest, 1)
         print(f"clean: {clean.seconds:.0f} s, the longest candidate {longest:.1f} s", flush=True)

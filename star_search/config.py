@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
+from star_search.config_base import Betas, Count, Factor, Fraction, Integer, Positive, Section, Weight
+from star_search.config_objectives import OWN_OBJECTIVE, MADConfig, MeasurementConfig, ObjectiveSource
 from star_search.config_sentences import first_sentence
 from star_search.errors import InputError, did_you_mean
 from star_search.yaml_loading import parse_yaml, read_yaml_mapping
@@ -17,27 +19,7 @@ from star_search.yaml_loading import parse_yaml, read_yaml_mapping
 CONFIG_FOLDER = Path(__file__).parent / "configs"
 
 
-def _whole(value: object) -> object:
-    """Let 1.3e9 stand where an integer is asked for."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-Integer = Annotated[int, BeforeValidator(_whole)]
-Count = Annotated[Integer, Field(ge=0)]
-Positive = Annotated[Integer, Field(gt=0)]
-Factor = Annotated[Integer, Field(ge=1, le=64)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Weight = Annotated[float, Field(ge=0)]
-Betas = Annotated[tuple[Fraction, Fraction], BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)]
-
-
 LEVELS = ["backbone", "operator", "featurizer"]
-
-
-class Section(BaseModel):
-    """A frozen part of the configuration that refuses unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class SpaceConfig(Section):
@@ -271,6 +253,9 @@ class SearchConfig(Section):
     data: DataConfig = DataConfig()
     workers: WorkersConfig = WorkersConfig()
     racing: Annotated[RacingConfig | None, BeforeValidator(_off_is_none)] = None
+    measurement: MeasurementConfig = MeasurementConfig()
+    mad: MADConfig = MADConfig()
+    own_objectives: dict[str, ObjectiveSource] = {}
 
     def to_yaml(self) -> str:
         """Return the resolved configuration as YAML that `SearchConfig` reads back unchanged."""
@@ -346,6 +331,14 @@ def _anchor_paths(values: dict[str, Any], folder: Path) -> None:
         text = inner.get(key) if isinstance(inner, dict) else None
         if isinstance(inner, dict) and isinstance(text, str) and text and is_path(text):
             values[section] = {**inner, key: str(folder / Path(text).expanduser())}
+    if isinstance(values.get("objectives"), list):
+        kept = values.get("own_objectives") or {}
+        values["objectives"] = [text if text in kept else _anchored_objective(text, folder) for text in values["objectives"]]
+
+
+def _anchored_objective(text: object, folder: Path) -> object:
+    match = OWN_OBJECTIVE.fullmatch(text) if isinstance(text, str) else None
+    return f"{folder / Path(match['file']).expanduser()}:{match['attribute']}" if match else text
 
 
 def _apply_override(values: dict[str, Any], override: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -57,7 +57,12 @@ def _requirement(problem: ErrorDetails) -> str:
 
 
 def _section(section: type[BaseModel], parts: list[str]) -> type[BaseModel]:
-    for part in parts:
-        annotation = section.model_fields[part].annotation
-        section = annotation if isinstance(annotation, type) else get_args(annotation)[0]
+    names = iter(parts)
+    for name in names:
+        annotation = section.model_fields[name].annotation
+        if get_origin(annotation) is dict:
+            next(names, None)  # the key, which is the user's
+            section = get_args(annotation)[1]
+        else:
+            section = annotation if isinstance(annotation, type) else get_args(annotation)[0]
     return section

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
-from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from star_search.analysis.duration import Duration
 from star_search.errors import StarSearchError
 from star_search.genome.catalogue import load_catalogue
 from star_search.genome.encoding import Genome, LIVGenes
@@ -48,21 +48,6 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Duration:
-    """Median and quartiles over the repeats, in seconds."""
-
-    median: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, seconds: Sequence[float]) -> Duration:
-        """Summarise repeats."""
-        low, _, high = quantiles(seconds, n=4, method="inclusive") if len(seconds) > 1 else [seconds[0]] * 3
-        return cls(median(seconds), low, high)
-
-
-@dataclass(frozen=True)
 class Point:
     """One class at one length: seconds forward, backward and together; bytes held at most beyond module, input and libraries."""
 
@@ -86,7 +71,7 @@ class ClassCost:
     @property
     def spread(self) -> float:
         """Half the distance of the quartiles over the median, at the length where it is largest."""
-        return max((point.total.high - point.total.low) / (2 * point.total.median) for point in self.points)
+        return max(point.total.spread for point in self.points)
 
     @property
     def time_exponent(self) -> float:

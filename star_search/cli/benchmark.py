@@ -1,4 +1,4 @@
-"""`star-search benchmark`: measure time and memory, of operators or of whole models."""
+"""`star-search benchmark`: measure time and memory, of operators, of decoding, or of whole trainings."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 
 def benchmark(
     operators: Annotated[bool, typer.Option("--operators", help="Forward and backward of each LIV class over sequence length.")] = False,
+    decoding: Annotated[bool, typer.Option("--decoding", help="Cache, time and memory of decoding over the length of the prompt.")] = False,
     models: Annotated[bool, typer.Option("--models", help="Whole trainings: of genomes, and of Hugging Face's models.")] = False,
     width: Annotated[int, typer.Option(help="Width of the residual stream.")] = 256,
     classes: Annotated[
@@ -18,41 +19,50 @@ def benchmark(
     ] = None,
     catalogue: Annotated[str, typer.Option(help="Name of the catalogue.")] = "star",
     threads: Annotated[int | None, typer.Option(help="CPU threads; as many as there are cores by default.")] = None,
-    repeats: Annotated[int, typer.Option(help="Operators: timed passes at each length; models: timed repeats of --steps steps.")] = 7,
+    repeats: Annotated[int, typer.Option(help="Timed passes at each length; models: timed repeats of --steps steps.")] = 7,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Write what was measured into this folder: .json, .md, .svg.")] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    lengths: Annotated[str, typer.Option(help="Operators: sequence lengths, joined by commas.")] = "512,1024,2048,4096",
-    batch: Annotated[int, typer.Option(help="Operators: sequences at a time.")] = 1,
-    genome: Annotated[list[str] | None, typer.Option(metavar="[NAME=]GENOME", help="Models: a genome; repeatable.")] = None,
+    lengths: Annotated[
+        str | None, typer.Option(help="Operators, decoding: lengths, joined by commas; from 512 to 4096 and to 32768 by default.")
+    ] = None,
+    batch: Annotated[int, typer.Option(help="Operators, decoding: sequences at a time.")] = 1,
+    genome: Annotated[list[str] | None, typer.Option(metavar="[NAME=]GENOME", help="Decoding, models: a genome; repeatable.")] = None,
+    searched: Annotated[Path | None, typer.Option("--run", help="Decoding: the front of this run, at its width and vocabulary.")] = None,
     times: Annotated[int, typer.Option(help="Models: how often each genome is repeated in depth.")] = 1,
     huggingface: Annotated[list[str] | None, typer.Option(help="Models: llama, mamba2 or lfm2 of transformers; repeatable.")] = None,
     layers: Annotated[int | None, typer.Option(help="Models: layers of Hugging Face's, two LIVs each; --times by default.")] = None,
     eager: Annotated[bool, typer.Option("--eager", help="Models: Hugging Face's without torch.compile, which a CPU never gets.")] = False,
-    vocabulary: Annotated[int, typer.Option(help="Models: ids.")] = 4096,
+    vocabulary: Annotated[int, typer.Option(help="Decoding, models: ids.")] = 4096,
     length: Annotated[int, typer.Option(help="Models: tokens of a sequence.")] = 1024,
     batch_tokens: Annotated[int, typer.Option(help="Models: tokens of a step.")] = 8192,
     steps: Annotated[int, typer.Option(help="Models: steps of a repeat.")] = 50,
-    precision: Annotated[str | None, typer.Option(help="Models: bfloat16 or float32; bfloat16 on a GPU by default.")] = None,
+    precision: Annotated[str | None, typer.Option(help="Decoding, models: bfloat16 or float32; bfloat16 on a GPU by default.")] = None,
 ) -> None:
-    """Measure time and peak memory of operators over sequence length, or of whole trainings.
+    """Measure time and peak memory of operators over sequence length, of decoding after prompts, or of whole trainings.
 
-    Nothing is timed whose outputs are wrong: fast forms are held against reference forms, first steps against eager ones in fp32.
+    Nothing is timed whose outputs are wrong: fast forms are held against reference forms, first steps against eager ones in fp32, decoding
+    caches against the declared ones.
     """
     import os
 
-    from star_search.cli import benchmark_models, benchmark_operators
+    from star_search.cli import benchmark_decoding, benchmark_models, benchmark_operators
     from star_search.errors import InputError
     from star_search.evolution.workers import devices
 
-    if operators == models:
-        raise InputError("benchmark measures one of two things: give --operators or --models")
+    if operators + decoding + models != 1:
+        raise InputError("benchmark measures one of three things: give --operators, --decoding or --models")
     threads = threads if threads is not None else os.cpu_count() or 1
     check_positive({"--width": width, "--threads": threads, "--repeats": repeats})
     place = devices(device)[0]
     if operators:
-        setting = benchmark_operators.setting(catalogue, width, batch, lengths, threads, repeats, place)
+        setting = benchmark_operators.setting(catalogue, width, batch, lengths or benchmark_operators.LENGTHS, threads, repeats, place)
         benchmark_operators.run(setting, class_ids(catalogue, classes, width), out, json_)
+        return
+    if decoding:
+        measurement = benchmark_decoding.measurement(batch, repeats, precision, place)
+        given = benchmark_decoding.given(searched, genome or [], catalogue, width, times, vocabulary, measurement)
+        benchmark_decoding.run(given, benchmark_decoding.numbers(lengths), place, threads, out, json_)
         return
     check_positive({"--times": times, "--layers": times if layers is None else layers})
     mixers = class_ids(catalogue, classes, width) if classes is not None else []
@@ -70,6 +80,21 @@ def check_positive(values: dict[str, int]) -> None:
     for option, value in values.items():
         if value < 1:
             raise InputError(f"{option} must be at least 1, got {value}")
+
+
+def read_lengths(text: str, fewest: str) -> tuple[int, ...]:
+    """Return the numbers of `--lengths`, rising; `fewest` is one or two.
+
+    Raises:
+        InputError: for anything that is no list of whole numbers, or too few of them.
+    """
+    from star_search.errors import InputError
+
+    parts = [part.strip() for part in text.split(",")]
+    numbers = sorted({int(part) for part in parts if part.isdigit()})
+    if not all(part.isdigit() for part in parts) or len(numbers) < ("one", "two").index(fewest) + 1 or numbers[0] < 1:
+        raise InputError(f"--lengths must be {fewest} or more whole numbers from 1, joined by commas, got {text}")
+    return tuple(numbers)
 
 
 def class_ids(catalogue: str, classes: str | None, width: int) -> list[int]:

@@ -76,17 +76,25 @@ def setting(catalogue: str, width: int, sizes: Sizes, device: str, precision: st
     """Return what every model is given, refusing sizes that do not go together."""
     from star_search.benchmark.models import ModelSetting
     from star_search.cli.benchmark import check_positive
-    from star_search.errors import InputError, did_you_mean
+    from star_search.errors import InputError
 
     numbers = {"--vocabulary": sizes.vocabulary, "--length": sizes.length, "--batch-tokens": sizes.batch_tokens, "--steps": sizes.steps}
     check_positive(numbers)
     if sizes.batch_tokens % sizes.length:
         raise InputError(f"--batch-tokens must be a multiple of --length {sizes.length}, got {sizes.batch_tokens}")
+    chosen = chosen_precision(precision, device)
+    figures = (sizes.vocabulary, sizes.length, sizes.batch_tokens, sizes.steps, sizes.repeats)
+    return ModelSetting(width, *figures, device, chosen, catalogue=catalogue)
+
+
+def chosen_precision(precision: str | None, device: str) -> str:
+    """Return the precision asked for, or what the device is good at; refuse one that is none."""
+    from star_search.errors import InputError, did_you_mean
+
     chosen = precision or ("float32" if device == "cpu" else "bfloat16")
     if chosen not in PRECISIONS:
         raise InputError(f"unknown --precision '{chosen}'{did_you_mean(chosen, PRECISIONS)}")
-    figures = (sizes.vocabulary, sizes.length, sizes.batch_tokens, sizes.steps, sizes.repeats)
-    return ModelSetting(width, *figures, device, chosen, catalogue=catalogue)
+    return chosen
 
 
 def run(setting: ModelSetting, genomes: dict[str, str], rivals: Rivals, threads: int, out: Path | None, as_json: bool) -> None:

@@ -8,19 +8,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from star_search.benchmark.operators import ClassCost, Setting
 
+LENGTHS = "512,1024,2048,4096"
+
 
 def setting(catalogue: str, width: int, batch: int, lengths: str, threads: int, repeats: int, device: str) -> Setting:
     """Return what is measured, refusing a batch below 1 and lengths that are not two or more."""
     from star_search.benchmark.operators import Setting
-    from star_search.cli.benchmark import check_positive
-    from star_search.errors import InputError
+    from star_search.cli.benchmark import check_positive, read_lengths
 
     check_positive({"--batch": batch})
-    parts = [part.strip() for part in lengths.split(",")]
-    numbers = sorted({int(part) for part in parts if part.isdigit()})
-    if not all(part.isdigit() for part in parts) or len(numbers) < 2 or numbers[0] < 1:
-        raise InputError(f"--lengths must be two or more whole numbers from 1, joined by commas, got {lengths}")
-    return Setting(catalogue, width, batch, tuple(numbers), threads, repeats, device)
+    return Setting(catalogue, width, batch, read_lengths(lengths, "two"), threads, repeats, device)
 
 
 def run(setting: Setting, ids: list[int], out: Path | None, as_json: bool) -> None:

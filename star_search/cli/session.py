@@ -51,6 +51,8 @@ class Session:
         Raises:
             InputError: for bad configuration, or a change to a run that cannot change.
         """
+        from star_search.objectives.own import refuse_changed
+
         _check_budget("--max-hours", max_hours)
         _check_budget("--max-tokens", max_tokens)
         requested = load_configuration(config or "quickstart.yaml", [] if resume and config is None else overrides)
@@ -62,7 +64,7 @@ class Session:
         stored = stored_configuration(existing)
         if config is None:
             requested = parse_configuration(stored.model_dump(mode="json"), overrides, where=str(existing.path / "config.yaml"))
-        requested = resolved(_kept(requested, stored))
+        requested = refuse_changed(str(existing.path), stored, resolved(_kept(requested, stored)))
         _check_changes(existing, stored, requested)
         return cls(requested, existing.path, existing, max_hours, max_tokens)
 
@@ -113,8 +115,12 @@ class Session:
         stream = TokenStream(store, config.training.sequence_length, config.training.rows, config.data.seed)
         batches = stream.validation_batches(config.data.validation_tokens, 1)
         loss = unigram_loss(batches.targets, store.vocabulary_size)
+        if self.existing is not None:
+            # The point that shares and hypervolumes are measured from stays as it was; a measured one would not come out equal.
+            return provenance(config, store, found, loss, self.existing.provenance["reference_point"])
         bits = loss * batches.count_tokens / (math.log(2) * batches.count_bytes)
-        return provenance(config, store, found, loss, criteria.worst(space, config.backbone.residual, loss, bits))
+        others = _ceilings(config, space, criteria, store.vocabulary_size, found[0], quiet)
+        return provenance(config, store, found, loss, criteria.worst(space, config.backbone.residual, loss, bits, others))
 
     def _open(self, provenance: dict[str, Any]) -> RunDirectory:
         if self.existing is None:
@@ -134,6 +140,23 @@ class Session:
         return f"star-search evolve --resume --run-dir {shlex.quote(str(run.path))}"
 
 
+def _ceilings(
+    config: SearchConfig, space: SearchSpace, criteria: Criteria, vocabulary_size: int, device: str, quiet: bool
+) -> dict[str, float]:
+    """Return what bounds the objectives that neither a closed form nor the unigram bounds."""
+    from star_search.cli.console import errors
+    from star_search.objectives.own import load_own
+
+    found = {objective.name: load_own(config, objective.name).worst for objective in criteria.own}
+    if any(objective.kind.measured for objective in criteria.objectives):
+        from star_search.objectives.measured import measured_ceilings
+
+        if not quiet:
+            errors.print(f"measuring on {device} what bounds the measured objectives")
+        found |= measured_ceilings(config, space, vocabulary_size, device)
+    return found
+
+
 def check_search(config: SearchConfig) -> tuple[SearchSpace, Criteria]:
     """Return the space and the criteria of a search.
 
@@ -142,12 +165,15 @@ def check_search(config: SearchConfig) -> tuple[SearchSpace, Criteria]:
     """
     from star_search.evolution.algorithms import Operators, SearchProblem, build_algorithm
     from star_search.genome.space import SearchSpace
+    from star_search.objectives.own import load_own
     from star_search.objectives.racing import check_racing
     from star_search.objectives.registry import Criteria
 
     space, criteria = SearchSpace.from_config(config.space), Criteria.from_config(config)
     space.check_width()
     check_racing(config, criteria)
+    for objective in criteria.own:
+        load_own(config, objective.name)
     criteria.check_reach(space, config.backbone.residual)
     # Asked once, because a space too small for the population shows only then.
     build_algorithm(Operators(space, config.algorithm), SearchProblem(space, len(criteria.objectives), 1)).ask()
@@ -160,7 +186,9 @@ def resolved(config: SearchConfig) -> SearchConfig:
     from star_search.evolution.kinds import complete
     from star_search.genome.catalogue import load_catalogue
     from star_search.genome.space import SearchSpace
+    from star_search.objectives.own import with_sources
 
+    config = with_sources(config)
     space = SearchSpace.from_config(config.space)
     # A catalogue of the user's is kept whole: its file may change or go, and the configuration goes where the run does.
     whole = {"catalogue": load_catalogue(config.space.catalogue).source, "classes": list(space.rules.classes)}

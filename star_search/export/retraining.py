@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 
 def retrain(view: RunView, record: CandidateRecord, device: str, weights: Path, report: Callable[[Progress], None]) -> CandidateRecord:
-    """Train a recorded candidate again, write its weights, and return what came of it.
+    """Train a recorded candidate's language model again, write its weights, and return the record with what came of it.
+
+    What was measured, and objectives of the run's own, stand as they are recorded.
 
     Raises:
         InputError: when the text of the run has changed.
@@ -29,14 +32,15 @@ def retrain(view: RunView, record: CandidateRecord, device: str, weights: Path, 
     if assignment.seed(view.config.algorithm.seed) != record.seed:
         raise StarSearchError(f"candidate {record.id} was trained with seed {record.seed}, which this star-search would not draw for it")
     with _threads(view.config.workers.threads):
-        assessor = Assessor(view.config, device)
+        plain = view.config.model_copy(update={"objectives": ["perplexity"], "constraints": []})
+        assessor = Assessor(plain, device)
         before, now = view.provenance["data"]["fingerprint"], assessor.store.fingerprint
         if before != now:
             raise InputError(f"the text of {view.run.path} has changed: its fingerprint was {before[:12]} and is now {now[:12]}")
         again = assessor(assignment, report).record
     if again.outcome != Outcome.ok:
         raise StarSearchError(f"candidate {record.id} ended ok in its run, and {again.outcome} when retrained: {again.reason}")
-    return again
+    return replace(again, objectives=record.objectives | again.objectives)
 
 
 def difference(record: CandidateRecord, again: CandidateRecord) -> str:

@@ -9,8 +9,8 @@ from functools import cached_property
 from star_search.analysis.fronts import front_of, knee
 from star_search.analysis.run_view import RunView
 from star_search.errors import InputError, did_you_mean
-from star_search.genome.encoding import Genome
-from star_search.objectives.registry import KINDS, Constraint, Objective, account_of, parse_constraint, parse_objective
+from star_search.objectives.listing import value_of
+from star_search.objectives.registry import KINDS, Constraint, Objective, parse_constraint, parse_objective
 from star_search.runs.records import CandidateRecord, Outcome
 
 KNEE = "knee"
@@ -31,9 +31,9 @@ class Selection:
     where: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        name = self.order.partition("@")[0]
-        if name not in (*KINDS, KNEE):
-            raise InputError(f"--by {name} is no objective{did_you_mean(name, [*KINDS, KNEE])}")
+        name, known = self.order.partition("@")[0], [*KINDS, *self.view.config.own_objectives, KNEE]
+        if name not in known:
+            raise InputError(f"--by {name} is no objective{did_you_mean(name, known)}")
         self._sort_key, self._constraints  # noqa: B018 - what is wrong with them shows here
 
     @property
@@ -43,11 +43,11 @@ class Selection:
 
     @cached_property
     def _sort_key(self) -> Objective | None:
-        return None if self.order == KNEE else parse_objective(self.order, self._length)
+        return None if self.order == KNEE else parse_objective(self.order, self._length, self.view.config.own_objectives)
 
     @cached_property
     def _constraints(self) -> list[Constraint]:
-        return [parse_constraint(text, self._length) for text in self.where]
+        return [parse_constraint(text, self._length, self.view.config.own_objectives) for text in self.where]
 
     @property
     def _length(self) -> int:
@@ -79,12 +79,11 @@ class Selection:
 
     def _rank(self, record: CandidateRecord) -> tuple[float, ...]:
         assert self._sort_key is not None
-        return self._value(record, self._sort_key), *(record.objectives[name] for name in self.view.names), record.id
+        sign = -1.0 if self._sort_key.kind.larger_is_better else 1.0
+        return sign * self._value(record, self._sort_key), *(record.objectives[name] for name in self.view.names), record.id
 
     def _value(self, record: CandidateRecord, objective: Objective) -> float:
-        value = record.objectives.get(objective.name)
-        if value is None:
-            value = objective.exact_value(account_of(self.view.config, Genome.parse(record.canonical)))
+        value = value_of(self.view, record, objective)
         if value is None:
             raise InputError(f"candidate {record.id} of {self.view.run.path} has no {objective.name} on record")
         return value
@@ -104,10 +103,18 @@ def find_candidate(view: RunView, number: int) -> CandidateRecord:
     Raises:
         InputError: when there is none, or it has no model.
     """
-    record = view.by_id.get(number)
-    if record is None:
-        present = f"it has {min(view.by_id)} to {max(view.by_id)}" if view.by_id else "it has none yet"
-        raise InputError(f"{view.run.path} has no candidate {number}; {present}")
+    record = view.candidate(number)
     if record.outcome != Outcome.ok:
         raise InputError(f"candidate {number} of {view.run.path} ended {record.outcome} ({record.reason}), so it has no model to export")
+    return record
+
+
+def check_model(view: RunView, record: CandidateRecord) -> CandidateRecord:
+    """Return a record whose candidate was trained as a language model.
+
+    Raises:
+        InputError: when the objectives of the run needed none.
+    """
+    if "perplexity" not in record.objectives:
+        raise InputError(f"the objectives of {view.run.path} trained no language model, so candidate {record.id} has none to export")
     return record

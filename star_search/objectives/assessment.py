@@ -7,6 +7,7 @@ import resource
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,15 @@ from star_search.config import SearchConfig
 from star_search.data.store import prepare
 from star_search.data.stream import EvaluationBatches, TokenStream
 from star_search.data.unigram import unigram_loss
-from star_search.genome.catalogue import load_catalogue
 from star_search.genome.encoding import Genome
 from star_search.model.language_model import LanguageModel
 from star_search.objectives.assignment import Assessed, Assignment
+from star_search.objectives.candidate import Candidate, score
+from star_search.objectives.candidate_model import candidate_model
+from star_search.objectives.measured import measure_genome
+from star_search.objectives.own import load_own
 from star_search.objectives.racing import Race
-from star_search.objectives.registry import Criteria, account_of
+from star_search.objectives.registry import FROM_LOSS, Criteria, account_of
 from star_search.runs.atomic import patiently, write_bytes
 from star_search.runs.records import Outcome
 from star_search.training.batch_size import is_out_of_memory
@@ -35,6 +39,17 @@ from star_search.training.trainer import TrainingResult, ValidationResult, compi
 EVALUATION_ROWS = 16
 
 Report = Callable[[Progress], None]
+
+
+@dataclass
+class _Findings:
+    """What is found out about a candidate: values known before training, those of a candidate that ends `ok`, and what it took."""
+
+    known: dict[str, float]
+    scores: dict[str, float] = field(default_factory=dict)
+    tokens: int = 0
+    details: dict[str, Any] = field(default_factory=dict)
+    measured: dict[str, Any] = field(default_factory=dict)
 
 
 class Assessor:
@@ -50,65 +65,89 @@ class Assessor:
         self.validation = self._validation(EVALUATION_ROWS)
         self._bits_per_nat = self.validation.count_tokens / (math.log(2) * self.validation.count_bytes)
         self.unigram_loss = unigram_loss(self.validation.targets, self.store.vocabulary_size)
+        self.own = [load_own(config, objective.name) for objective in self.criteria.own]
+
+    @property
+    def trains(self) -> bool:
+        """Whether candidates' language models are trained: always, unless all that is asked for trains models of its own."""
+        from_loss = any(objective.name in FROM_LOSS for objective in self.criteria.asked)
+        return from_loss or not self.own or not all(objective.trains_itself for objective in self.own)
 
     def __call__(self, assignment: Assignment, report: Report = lambda progress: None) -> Assessed:
         """Assess one candidate; raises nothing but KeyboardInterrupt, SystemExit, and StarSearchError where its weights cannot be kept."""
-        exact = self.criteria.exact_values(account_of(self.config, Genome.parse(assignment.canonical)))
-        start, began, seen = time.perf_counter(), time.time(), [0]
-        if self.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self.device)
+        found = _Findings(self.criteria.exact_values(account_of(self.config, Genome.parse(assignment.canonical))))
+        start, began = time.perf_counter(), time.time()
+        try:
+            self._measure(assignment, found)
+            model = self._language_model(assignment, found, report) if self.trains else None
+            self._score_own(assignment, found, model)
+            outcome, reason, trace = Outcome.ok, "", ""
+        except Unhealthy as error:
+            outcome, reason, trace = error.outcome, error.reason, ""
+            found.tokens = max(found.tokens, error.tokens)
+        except Exception as error:
+            outcome, reason, trace = _failure(error)
+        found.measured |= {"seconds": time.perf_counter() - start, "busy": [began, time.time()]}
+        if outcome == Outcome.ok:
+            if model is not None:
+                self._keep(assignment, model, found)
+            found.known |= found.scores
+        rest = {"tokens": found.tokens, "details": found.details, "measured": found.measured}
+        return Assessed(assignment.record(self.config.algorithm.seed, outcome, reason, found.known, **rest), trace)
 
-        race = Race(self.config, self.criteria, exact, assignment.rivals, self._bits_per_nat)
+    def _measure(self, assignment: Assignment, found: _Findings) -> None:
+        """Measure what the criteria ask for, before anything trains.
+
+        Raises:
+            Unhealthy: with outcome `rejected`, when a constraint is broken.
+        """
+        if not self.criteria.measured:
+            return
+        measured = measure_genome(self.config, self.criteria.measured, assignment.canonical, self.store.vocabulary_size, str(self.device))
+        found.known |= measured.values
+        found.measured["decoding"] = [cost.as_json() for cost in measured.costs]
+        if reason := self.criteria.rejection(found.known):
+            raise Unhealthy(Outcome.rejected, reason)
+
+    def _language_model(self, assignment: Assignment, found: _Findings, report: Report) -> LanguageModel:
+        """Train and judge the candidate's language model."""
+        race = Race(self.config, self.criteria, found.known, assignment.rivals, self._bits_per_nat)
 
         def watch(progress: Progress) -> None:
-            seen[0] = progress.step * self.config.training.batch_tokens
+            found.tokens = progress.step * self.config.training.batch_tokens
             report(progress)
             race.observe(progress)
 
         try:
             model, training, validation = self._train(assignment, watch)
-            outcome, reason, trace = Outcome.ok, "", ""
-        except Unhealthy as error:
-            outcome, reason, trace = error.outcome, error.reason, ""
-            seen[0] = max(seen[0], error.tokens)
-        except Exception as error:
-            outcome, reason, trace = _failure(error)
-        seconds, busy = time.perf_counter() - start, [began, time.time()]
-        seed = self.config.algorithm.seed
-        if outcome != Outcome.ok:
-            measured = {"seconds": seconds, "busy": busy}
-            return Assessed(
-                assignment.record(seed, outcome, reason, exact, tokens=seen[0], details=race.details(), measured=measured), trace
-            )
+        finally:
+            found.details |= race.details()
+        found.tokens = training.tokens
+        found.scores |= {"perplexity": validation.perplexity, "bits_per_byte": validation.bits_per_byte}
+        found.details |= _details(training, validation) | race.details(validation.loss)
+        found.measured |= self._measured(training)
+        return model
+
+    def _score_own(self, assignment: Assignment, found: _Findings, model: LanguageModel | None) -> None:
+        """Have the objectives of the search's own score the candidate."""
+        if self.own:
+            genome, seed = Genome.parse(assignment.canonical), assignment.seed(self.config.algorithm.seed)
+            candidate = Candidate(genome, self.config, seed, self.device, self.store, model)
+            scores = {objective.name: score(objective, candidate) for objective in self.own}
+            found.scores |= {name: each.value for name, each in scores.items()}
+            found.details |= {name: each.details for name, each in scores.items() if each.details}
+
+    def _keep(self, assignment: Assignment, model: LanguageModel, found: _Findings) -> None:
         write_weights = partial(write_bytes, Path(assignment.weights_path), save(model.state_dict()))
-        waited = patiently(write_weights, self.config.workers.disk_timeout)
-        full = {"disk_full_seconds": waited} if waited else {}
-        objectives = exact | {"perplexity": validation.perplexity, "bits_per_byte": validation.bits_per_byte}
-        record = assignment.record(
-            seed,
-            outcome,
-            reason,
-            objectives,
-            tokens=training.tokens,
-            details=_details(training, validation) | race.details(validation.loss),
-            measured={"seconds": seconds, "busy": busy} | self._measured(training) | full,
-        )
-        return Assessed(record)
+        if waited := patiently(write_weights, self.config.workers.disk_timeout):
+            found.measured["disk_full_seconds"] = waited
 
     def _train(self, assignment: Assignment, report: Report) -> tuple[LanguageModel, TrainingResult, ValidationResult]:
-        seed, space, backbone = assignment.seed(self.config.algorithm.seed), self.config.space, self.config.backbone
+        seed = assignment.seed(self.config.algorithm.seed)
         torch.manual_seed(seed)
-        model = LanguageModel.from_genome(
-            assignment.canonical,
-            space.width,
-            self.store.vocabulary_size,
-            load_catalogue(space.catalogue),
-            backbone.residual,
-            self.config.training.dropout,
-            backbone.initialisation,
-            seed,
-            backbone.router_top_k,
-        ).to(self.device)
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        model = candidate_model(self.config, assignment.canonical, self.store.vocabulary_size, seed).to(self.device)
         training = train(model, self.stream, self.config.training, self.unigram_loss, report)
         validation = self._evaluate(model, training.rows_at_once)
         if validation.loss >= self.unigram_loss:

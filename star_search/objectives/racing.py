@@ -9,12 +9,10 @@ from typing import Any
 
 from star_search.config import SearchConfig
 from star_search.errors import InputError
-from star_search.objectives.registry import Criteria
+from star_search.objectives.registry import FROM_LOSS, Criteria
 from star_search.runs.records import CandidateRecord, Outcome
 from star_search.training.progress import Progress
 from star_search.training.stability import Unhealthy
-
-FROM_LOSS = ("perplexity", "bits_per_byte")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +55,9 @@ class Race:
     """
 
     def __init__(
-        self, config: SearchConfig, criteria: Criteria, exact: dict[str, float], rivals: Rivals | None, bits_per_nat: float
+        self, config: SearchConfig, criteria: Criteria, known: dict[str, float], rivals: Rivals | None, bits_per_nat: float
     ) -> None:
-        self.config, self.criteria, self.exact, self.rivals = config, criteria, exact, rivals
+        self.config, self.criteria, self.known, self.rivals = config, criteria, known, rivals
         self.from_loss: dict[str, Callable[[float], float]] = {"perplexity": math.exp, "bits_per_byte": lambda loss: loss * bits_per_nat}
         steps = config.training.steps
         self._steps = [math.ceil(fraction * steps) for fraction in config.racing.rungs] if config.racing else []
@@ -86,7 +84,7 @@ class Race:
 
     def _is_dominated(self, loss: float) -> bool:
         names = self.criteria.names
-        own = [self.from_loss[name](loss) if name in self.from_loss else self.exact[name] for name in names]
+        own = [self.from_loss[name](loss) if name in self.from_loss else self.known[name] for name in names]
         front = self.rivals.front if self.rivals is not None else []
         return any(all(r <= o for r, o in zip(rival, own, strict=True)) and rival != own for rival in front)
 
@@ -106,5 +104,5 @@ def check_racing(config: SearchConfig, criteria: Criteria) -> None:
         InputError: naming the objective.
     """
     for objective in criteria.objectives if config.racing else ():
-        if objective.kind.exact is None and objective.name not in FROM_LOSS:
-            raise InputError(f"racing needs objectives that are exact or follow from the loss, got {objective.name}")
+        if not objective.kind.before_training and objective.name not in FROM_LOSS:
+            raise InputError(f"racing needs objectives that are known before training or follow from the loss, got {objective.name}")

@@ -65,6 +65,8 @@ def _reference_point(view: RunView, criteria: Criteria, records: list[CandidateR
     # Bits per byte and the loss in nats differ by a factor that the validation text alone decides.
     unigram_bits = loss / math.log(bits["perplexity"]) * bits["bits_per_byte"] if bits else math.nan
     space = SearchSpace.from_config(view.config.space)
-    worst = criteria.worst(space, view.config.backbone.residual, loss, unigram_bits)
+    # What has no bound of its own is bounded by what was seen of it.
+    seen = {name: max((each.objectives[name] for each in records if name in each.objectives), default=1.0) for name in criteria.names}
+    worst = criteria.worst(space, view.config.backbone.residual, loss, unigram_bits, seen)
     own = dict(zip(view.names, view.reference_point, strict=True))
     return [own.get(name, bound) for name, bound in zip(criteria.names, worst, strict=True)]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from star_search.config import SearchConfig
 from star_search.errors import InputError, did_you_mean
@@ -14,17 +15,33 @@ from star_search.genome.catalogue import load_catalogue
 from star_search.genome.encoding import Genome
 from star_search.genome.space import SearchSpace
 
-_CONSTRAINT = re.compile(r"^\s*(?P<name>[\w@.]+)\s*(?P<sign><=|>=)\s*(?P<bound>[-+\d.eE_]+)\s*$")
+if TYPE_CHECKING:
+    from star_search.objectives.measurement import DecodingCost
+
+_CONSTRAINT = re.compile(r"^\s*(?P<name>[\w@.:-]+)\s*(?P<sign><=|>=)\s*(?P<bound>[-+\d.eE_]+)\s*$")
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectiveKind:
-    """What an objective name means. `exact` gives the value from the genome alone; without it the value needs training."""
+    """What an objective name means.
+
+    `exact` gives the value from the genome alone, `measured` from what decoding costs on the device of the search, both before any
+    training; without either the value needs training. What is better the larger can only be a constraint. An `own` one is code that is
+    called with the candidate.
+    """
 
     description: str
     exact: Callable[[Accounting, int], float] | None = None
     takes_length: bool = False
     least: float = 0.0
+    measured: Callable[[DecodingCost], float] | None = None
+    larger_is_better: bool = False
+    own: bool = False
+
+    @property
+    def before_training(self) -> bool:
+        """Whether the value is known before any training."""
+        return self.exact is not None or self.measured is not None
 
 
 KINDS: dict[str, ObjectiveKind] = {
@@ -34,7 +51,27 @@ KINDS: dict[str, ObjectiveKind] = {
     "cache_bytes": ObjectiveKind(
         "bytes that decoding one sequence holds, 2 an element", lambda account, length: account.cache_bytes(length), takes_length=True
     ),
+    "time_to_first_token": ObjectiveKind(
+        "seconds from a prompt to the logits that follow it", takes_length=True, measured=lambda cost: cost.first_token.median
+    ),
+    "decode_seconds": ObjectiveKind(
+        "seconds from one decoded token to the next, after a prompt", takes_length=True, measured=lambda cost: cost.decode.median
+    ),
+    "tokens_per_second": ObjectiveKind(
+        "tokens decoded in a second, over the batch, after a prompt",
+        takes_length=True,
+        measured=lambda cost: cost.tokens_per_second,
+        larger_is_better=True,
+    ),
+    "peak_bytes": ObjectiveKind(
+        "weights, and the most bytes of tensors beside them while a prompt is read and a token decoded",
+        takes_length=True,
+        measured=lambda cost: float(cost.peak_bytes or 0),
+    ),
+    "mad": ObjectiveKind("one less the mean accuracy on synthetic MAD tasks, each trained by itself", own=True),
 }
+PEAK_MEMORY = "peak_bytes"
+FROM_LOSS = ("perplexity", "bits_per_byte")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +113,17 @@ class Constraint:
         return f"{self.objective.name} {value:,.6g} is {'above' if self.sign == '<=' else 'below'} {self.bound:,.6g}"
 
 
-def parse_objective(text: str, default_length: int) -> Objective:
-    """Read an objective's name, with `@length` where it takes one.
+def parse_objective(text: str, default_length: int, own: Collection[str] = ()) -> Objective:
+    """Read an objective's name, with `@length` where it takes one; `own` names those of the configuration's own.
 
     Raises:
         InputError: for an unknown name or a length that is none.
     """
+    if text in own:
+        return Objective(text, ObjectiveKind(f"what {text} returns, an objective of this search's own", own=True), default_length)
     name, at, length = text.partition("@")
     if name not in KINDS:
-        raise InputError(f"unknown objective '{name}'{did_you_mean(name, KINDS)}")
+        raise InputError(f"unknown objective '{name}'{did_you_mean(name, [*KINDS, *own])}")
     kind = KINDS[name]
     if at and not (kind.takes_length and length.isdigit() and int(length) > 0):
         raise InputError(
@@ -93,7 +132,7 @@ def parse_objective(text: str, default_length: int) -> Objective:
     return Objective(text, kind, int(length) if at else default_length)
 
 
-def parse_constraint(text: str, default_length: int) -> Constraint:
+def parse_constraint(text: str, default_length: int, own: Collection[str] = ()) -> Constraint:
     """Read `name <= number` or `name >= number`.
 
     Raises:
@@ -106,7 +145,7 @@ def parse_constraint(text: str, default_length: int) -> Constraint:
         bound = math.nan
     if match is None or not math.isfinite(bound):
         raise InputError(f"constraint '{text}' must read 'objective <= number' or 'objective >= number', for example 'parameters <= 95e6'")
-    return Constraint(parse_objective(match["name"], default_length), match["sign"], bound)
+    return Constraint(parse_objective(match["name"], default_length, own), match["sign"], bound)
 
 
 @dataclass(frozen=True)
@@ -123,11 +162,15 @@ class Criteria:
         Raises:
             InputError: for a name that is unknown or stands twice, or constraints that cannot be read or kept.
         """
-        length = config.training.sequence_length
-        objectives = tuple(parse_objective(text, length) for text in config.objectives)
+        length, own = config.training.sequence_length, config.own_objectives
+        objectives = tuple(parse_objective(text, length, own) for text in config.objectives)
         if len({objective.meaning for objective in objectives}) < len(objectives):
             raise InputError(f"objectives names one twice: {', '.join(objective.name for objective in objectives)}")
-        constraints = tuple(parse_constraint(text, length) for text in config.constraints)
+        if growing := [objective.name for objective in objectives if objective.kind.larger_is_better]:
+            raise InputError(
+                f"objectives are minimised, and {growing[0]} is better the larger; it may be a constraint: '{growing[0]} >= number'"
+            )
+        constraints = tuple(parse_constraint(text, length, own) for text in config.constraints)
         _check_bounds(constraints)
         return cls(objectives, constraints)
 
@@ -151,9 +194,24 @@ class Criteria:
     def exact_values(self, account: Accounting) -> dict[str, float]:
         """Return everything known before training: parameters, cache, and exact objectives and constraints by their names."""
         always = (parse_objective(name, self.objectives[0].length) for name in ("parameters", "cache_bytes"))
-        asked = [*always, *self.objectives, *(constraint.objective for constraint in self.constraints)]
-        values = {objective.name: objective.exact_value(account) for objective in asked}
+        values = {objective.name: objective.exact_value(account) for objective in [*always, *self.asked]}
         return {name: value for name, value in values.items() if value is not None}
+
+    @property
+    def measured(self) -> list[Objective]:
+        """What of the objectives and constraints is measured on the device before training."""
+        return [objective for objective in self.asked if objective.kind.measured is not None]
+
+    @property
+    def own(self) -> list[Objective]:
+        """What of them is code that is called with the candidate."""
+        return [objective for objective in self.asked if objective.kind.own]
+
+    @property
+    def asked(self) -> list[Objective]:
+        """What the objectives and constraints ask for, each once."""
+        every = [*self.objectives, *(constraint.objective for constraint in self.constraints)]
+        return list({objective.name: objective for objective in every}.values())
 
     def rejection(self, values: dict[str, float]) -> str:
         """Return why these values break a constraint, empty when they break none; unknown values break none."""
@@ -163,15 +221,21 @@ class Criteria:
                 return constraint.sentence(value)
         return ""
 
-    def worst(self, space: SearchSpace, residual: Residual, unigram_loss: float, unigram_bits_per_byte: float) -> list[float]:
+    def worst(
+        self,
+        space: SearchSpace,
+        residual: Residual,
+        unigram_loss: float,
+        unigram_bits_per_byte: float,
+        others: Mapping[str, float] | None = None,
+    ) -> list[float]:
         """Return the reference point: no `ok` candidate of the space is worse in any objective.
 
-        Losses are bounded by the unigram's, sizes by the largest class standing at every depth.
+        Losses are bounded by the unigram's, sizes by the largest class standing at every depth, anything else by `others`.
         """
-        trained = {"perplexity": math.exp(unigram_loss), "bits_per_byte": unigram_bits_per_byte}
+        known = {**(others or {}), "perplexity": math.exp(unigram_loss), "bits_per_byte": unigram_bits_per_byte}
         return [
-            trained[objective.name] if objective.kind.exact is None else _largest(objective, space, residual)
-            for objective in self.objectives
+            known[objective.name] if objective.kind.exact is None else _largest(objective, space, residual) for objective in self.objectives
         ]
 
 

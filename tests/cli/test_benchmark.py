@@ -71,8 +71,8 @@ def test_a_model_whose_outputs_are_wrong_is_in_no_table(command, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([], "benchmark measures one of two things: give --operators or --models"),
-        (["--operators", "--models"], "benchmark measures one of two things: give --operators or --models"),
+        ([], "benchmark measures one of three things: give --operators, --decoding or --models"),
+        (["--operators", "--models"], "benchmark measures one of three things: give --operators, --decoding or --models"),
         (["--models", "--genome", "1111"], "LIV 1 of the genome, '1111', has 4 genes; five are needed"),
         (["--models", "--genome", "(59)1111-91111"], "genome (59)1111-91111 is illegal: LIV 1: class 59 is not in catalogue star"),
         (["--models", "--genome", "11111", "--genome", "11111"], "--genome 11111 is given twice; name each genome as NAME=GENOME"),

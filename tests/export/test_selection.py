@@ -8,6 +8,7 @@ from export.hand_made import SIZES, configuration, record_of
 from star_search.analysis.run_view import RunView
 from star_search.errors import InputError
 from star_search.export.selection import Selection, find_candidate
+from star_search.objectives.registry import KINDS
 from star_search.runs.records import GenerationRecord
 
 # Width 32, 16 tokens: softmax attention holds 2 * 2 * 32 * 16 bytes, linear attention 2 * (32 * 32 / 4 + 32).
@@ -67,7 +68,7 @@ def test_the_knee_among_those_that_fit(view):
     [
         ("perplexty", [], "--by perplexty is no objective; did you mean 'perplexity'?"),
         ("kne", [], "--by kne is no objective; did you mean 'knee'?"),
-        ("zzz", [], "--by zzz is no objective; allowed: perplexity, bits_per_byte, parameters, cache_bytes, knee"),
+        ("zzz", [], f"--by zzz is no objective; allowed: {', '.join(KINDS)}, knee"),
         ("parameters@7", [], "objective 'parameters@7': takes no length"),
         (None, ["cache_byte<=7"], "unknown objective 'cache_byte'; did you mean 'cache_bytes'?"),
         (
