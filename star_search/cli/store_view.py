@@ -48,7 +48,7 @@ def print_store(store: TokenStore, samples: list[dict[str, Any]], as_json: bool)
         return
     console.print(_table(index))
     for line in _lines(store):
-        console.print(line, markup=False)
+        console.print(printable(line), markup=False)
     for each in samples:
         head = f"{each['split']} document {each['document']:,}, {each['subset']}, {each['tokens']:,} tokens"
         text = each["text"][:_SHOWN_CHARACTERS] + (" ..." if len(each["text"]) > _SHOWN_CHARACTERS else "")
