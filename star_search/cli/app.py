@@ -12,6 +12,7 @@ from star_search.cli.evolve import evolve
 from star_search.cli.export_best import export_best
 from star_search.cli.genes import genes
 from star_search.cli.inspect import inspect
+from star_search.cli.train import train
 
 app = typer.Typer(
     name="star-search",
@@ -21,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (evolve, inspect, compare, decode, genes, benchmark):
+for command in (evolve, inspect, train, compare, decode, genes, benchmark):
     app.command()(command)
 app.command(name="export-best")(export_best)
 app.add_typer(data)

@@ -38,7 +38,7 @@ def scaled(genome: Genome, depth: int, scale: Scale, catalogue: Catalogue | str 
     table = as_catalogue(catalogue)
     Rules.of(table, genome.layout).check(genome)
     if depth < 1 or depth % genome.depth:
-        raise InputError(f"the genome has {genome.depth} LIVs and --depth is {depth}; a genome is scaled to a multiple of its depth")
+        raise InputError(f"the genome has {genome.depth} LIVs and is to have {depth}; a genome is scaled to a multiple of its depth")
     order = _order(genome, depth // genome.depth, scale)
     composition = tuple(genome.composition[position] for position, _ in order) if genome.composition else ()
     livs = tuple(_copied(genome.livs[position], copy, genome.depth) for position, copy in order)

@@ -58,7 +58,11 @@ class LanguageModel(nn.Module):
 
     def forward(self, tokens_BT: Tensor, use_reference: bool = False) -> Tensor:
         """Return logits [B, T, V]."""
-        return self._logits(self.backbone(self._embed(tokens_BT), use_reference))
+        return self._logits(self.hidden(tokens_BT, use_reference))
+
+    def hidden(self, tokens_BT: Tensor, use_reference: bool = False) -> Tensor:
+        """Return what the output head reads, [B, T, D]."""
+        return self.backbone(self._embed(tokens_BT), use_reference)
 
     def _embed(self, tokens: Tensor) -> Tensor:
         return functional.embedding(tokens, self.embedding) * EMBEDDING_SCALE

@@ -44,7 +44,7 @@ def test_a_stacked_baseline_is_the_deeper_baseline():
 
 def test_other_depths_and_words_are_refused():
     for depth in (0, 3, 6):
-        with pytest.raises(InputError, match=f"the genome has 4 LIVs and --depth is {depth}; a genome is scaled to a multiple"):
+        with pytest.raises(InputError, match=f"the genome has 4 LIVs and is to have {depth}; a genome is scaled to a multiple"):
             scaled(SHARING, depth, "stack")
     with pytest.raises(InputError, match="--scale strech is unknown; did you mean 'stretch'"):
         read_scale("strech")
