@@ -1,4 +1,4 @@
-"""`star-search compare`: searches against random search at the same token budget."""
+"""`star-search compare`: searches against random search, or finalists against baselines, at the same token budget."""
 
 from __future__ import annotations
 
@@ -12,27 +12,91 @@ if TYPE_CHECKING:
 
 
 def compare(
+    run: Annotated[
+        Path | None, typer.Argument(help="A run whose finalists are trained and held against baselines; without it, searches are compared.")
+    ] = None,
     searches: Annotated[
-        list[str], typer.Option(help="An algorithm, and changes to the configuration: 'nsga2 algorithm.repair=off'; may be repeated.")
-    ],
+        list[str] | None,
+        typer.Option(help="An algorithm, and changes to the configuration: 'nsga2 algorithm.repair=off'; may be repeated."),
+    ] = None,
     config: Annotated[
-        str, typer.Option(help="A YAML file, or the name of a configuration that ships with the package.")
-    ] = "quickstart.yaml",
+        str | None, typer.Option(help="A YAML file or a shipped configuration; by default quickstart.yaml, or the run's own.")
+    ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key for all; may be repeated.")] = None,
-    seeds: Annotated[int, typer.Option(min=2, help="Seeds 0, 1, ... of every search.")] = 5,
-    runs: Annotated[Path | None, typer.Option(help="Folder of the runs; finished ones are read, others continued.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="Tokens of every search; by default those of the configuration's.")] = None,
-    workers: Annotated[str | None, typer.Option(help="Worker processes: a number, auto, or 0 for this process.")] = None,
+    seeds: Annotated[int, typer.Option(min=2, help="Seeds 0, 1, ... of every search or training.")] = 5,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    runs: Annotated[Path | None, typer.Option(help="Searches: folder of the runs; finished ones are read, others continued.")] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Searches: tokens of each; by default those of the configuration's.")
+    ] = None,
+    workers: Annotated[str | None, typer.Option(help="Searches: worker processes: a number, auto, or 0 for this process.")] = None,
+    baselines: Annotated[
+        str | None, typer.Option(help="Models: transformer++, striped-mamba, jamba-like, lfm2-like; several joined by commas.")
+    ] = None,
+    candidates: Annotated[str | None, typer.Option(help="Models: ids of the finalists, joined by commas; by default the front's.")] = None,
+    finalists: Annotated[int | None, typer.Option(min=1, help="Models: how many of the front, best first; 8 by default.")] = None,
+    tokens: Annotated[int | None, typer.Option(min=1, help="Models: training tokens of each; by default those of the run.")] = None,
+    match: Annotated[
+        str | None, typer.Option(help="Models: make baselines as wide as gives the first finalist's parameters or flops.")
+    ] = None,
+    lengths: Annotated[str | None, typer.Option(help="Models: tokens after which caches are counted; 512,4096,32768 by default.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Models: folder of trainings, JSON and Markdown; what is finished there is read, the rest goes on.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="Models: auto, cpu, cuda or cuda:N.")] = None,
 ) -> None:
-    """Run searches and random search under one token budget over several seeds; print hypervolumes, intervals and a test."""
+    """Hold finalists against baselines, or searches against random search, under one budget over several seeds.
+
+    With a run: its finalists and baselines are trained; the table has perplexity on the test split, sizes, caches and speeds.
+    With --searches: hypervolumes of searches and of random search, intervals and a test.
+    """
+    from star_search.errors import InputError
+
+    of_models = {
+        "baselines": baselines,
+        "candidates": candidates,
+        "finalists": finalists,
+        "tokens": tokens,
+        "match": match,
+        "lengths": lengths,
+        "out": out,
+        "device": device,
+    }
+    of_searches = {"searches": searches, "runs": runs, "max-tokens": max_tokens, "workers": workers}
+    for name, value in (of_models if run is None else of_searches).items():
+        if value is not None:
+            raise InputError(
+                f"--{name} {'needs a run to compare models of' if run is None else 'compares searches, and no run goes with it'}"
+            )
+    if run is None and not searches:
+        raise InputError("compare needs a run, whose finalists are held against baselines, or --searches")
+    if run is None:
+        _compare_searches(searches or [], config or "quickstart.yaml", set_ or [], seeds, runs, max_tokens, workers, json_)
+    else:
+        from star_search.cli.compare_models import ModelsAsked, compare_models
+
+        asked = ModelsAsked(run, config, tuple(set_ or ()), tokens, candidates, finalists, baselines, match, lengths)
+        compare_models(asked, seeds, out, device or "auto", json_)
+
+
+def _compare_searches(
+    searches: list[str],
+    config: str,
+    overrides: list[str],
+    seeds: int,
+    runs: Path | None,
+    max_tokens: int | None,
+    workers: str | None,
+    as_json: bool,
+) -> None:
+    """Run every search with every seed, random search first, and print what they reached."""
     from star_search.cli.console import print_json
     from star_search.cli.session import check_search, resolved
     from star_search.config import load_configuration
     from star_search.evolution.comparison import BASELINE, SearchPlan, summarise
 
-    loaded = load_configuration(config, set_)
-    shared = [*(set_ or []), *([f"workers.count={workers}"] if workers is not None else [])]
+    loaded = load_configuration(config, overrides)
+    shared = [*overrides, *([f"workers.count={workers}"] if workers is not None else [])]
     plans = list({plan.label: plan for plan in (SearchPlan.parse(text, loaded) for text in (BASELINE, *searches))}.values())
     training, algorithm = loaded.training, loaded.algorithm
     budget = max_tokens or algorithm.candidates * training.steps * training.batch_tokens
@@ -43,7 +107,7 @@ def compare(
     root = runs or Path("runs") / f"compare-{loaded.name}"
     results = {plan.label: [_run(plan, config, shared, seed, root, budget) for seed in range(seeds)] for plan in plans}
     summaries = summarise(results)
-    if json_:
+    if as_json:
         print_json(_as_json(summaries, budget))
     else:
         _print(summaries, budget)
