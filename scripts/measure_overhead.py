@@ -6,11 +6,14 @@ The run is a real one: the paper's population, depth and classes, records of rea
 """
 
 import argparse
+import itertools
+import multiprocessing
 import resource
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -91,27 +94,56 @@ def measure_search(candidates: int, folder: Path, asynchronous: bool) -> None:
         print(f"inspect {' '.join(more)}: {time.perf_counter() - start:.2f} s")
 
 
-def mate_many(count: int, method: str) -> None:
-    """Sample a tenth, mate nine rounds of it, and count illegal genomes after repair."""
+SPACES: dict[str, dict[str, Any]] = {
+    "classes of the catalogue": {},
+    "composition": {"composition": True},
+    "classes of the genome's own": {"composition": True, "levels": ["backbone", "operator", "featurizer"], "evolved_classes": 3},
+}
+REPAIRS, MUTATIONS, BOUNDARIES, POINTS = ("resample", "reinitialise"), ("per_gene", "per_genome"), ("gene", "liv"), (1, 2, 7)
+
+
+def mate_many(count: int, processes: int) -> None:
+    """Sample, mate and repair so many genomes in all, with sharing, in every space and by every kind of operator."""
+    kinds = list(itertools.product(SPACES, REPAIRS, MUTATIONS, BOUNDARIES, POINTS))
+    each, start = -(-count // (10 * len(kinds))) * 10, time.perf_counter()
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+        found = list(pool.map(mate, itertools.repeat(each), kinds))
+    for (space, repair), group in itertools.groupby(zip(kinds, found, strict=True), key=lambda pair: pair[0][:2]):
+        bad, rates = zip(*(result for _, result in group), strict=True)
+        before, genes = (np.mean([rate[name] for rate in rates]) for name in ("invalid_before_repair_rate", "repair_rate"))
+        print(f"| {space} | {repair} | {each * len(bad):,} | {sum(bad)} | {before:.1%} | {genes:.2%} |")
+    seconds, illegal = time.perf_counter() - start, sum(bad for bad, _ in found)
+    print(f"{each * len(kinds):,} genomes of 24 LIVs, {illegal} illegal; {seconds:.0f} s in {processes} processes")
+
+
+def mate(count: int, kind: tuple[Any, ...]) -> tuple[int, dict[str, float]]:
+    """Sample a tenth and mate nine rounds of it; return how many of all were illegal, and the rates of mating.
+
+    A genome is illegal where a rule of the space is broken, or where its text does not read back as itself.
+    """
     from pymoo.core.population import Population
 
-    values = {"space": {"depth": 24, "width": 768}, "algorithm": {"repair": method}}
-    config = parse_configuration(values)
+    names = ("repair", "mutation", "crossover_boundary", "crossover_points")
+    algorithm = dict(zip(names, kind[1:], strict=True))
+    config = parse_configuration({"space": {"depth": 24, "width": 768, **SPACES[kind[0]]}, "algorithm": algorithm})
     space = SearchSpace.from_config(config.space)
     operators, rng, problem = Operators(space, config.algorithm), np.random.default_rng(0), SearchProblem(space, 2, 1)
-    arguments, start = operators.for_mating(by_rank_and_crowding), time.perf_counter()
+    arguments = operators.for_mating(by_rank_and_crowding)
+
+    def illegal(population: Population) -> int:
+        genomes = [space.read(X) for X in population.get("X")]
+        return sum(bool(space.rules.problems(genome)) or Genome.parse(genome.format()) != genome for genome in genomes)
+
     parents = Population.new("X", np.array([space.sample(rng).genome.integers() for _ in range(count // 10)]))
-    illegal = sum(bool(space.rules.problems(space.read(X))) for X in parents.get("X"))
+    found = illegal(parents)
     for _ in range(9):
         parents.set("candidate", list(range(len(parents))))
-        pairs = rng.integers(len(parents), size=(len(parents) // 2, 2))
-        parents = arguments["crossover"].do(problem, parents, parents=pairs, random_state=rng)
+        pairs = rng.integers(len(parents), size=(-(-len(parents) // 2), 2))
+        parents = arguments["crossover"].do(problem, parents, parents=pairs, random_state=rng)[: count // 10]
         arguments["mutation"].do(problem, parents, random_state=rng)
         arguments["repair"].do(problem, parents, random_state=rng)
-        illegal += sum(bool(space.rules.problems(space.read(X))) for X in parents.get("X"))
-    rates, milliseconds = operators.statistics.rates(space.size), (time.perf_counter() - start) / count * 1000
-    print(f"{count:,} genomes at depth 24, repair {method}: {illegal} illegal; {milliseconds:.2f} ms each;", end=" ")
-    print(f"{rates['invalid_before_repair_rate']:.1%} were illegal before repair, {rates['repair_rate']:.2%} of genes repaired")
+        found += illegal(parents)
+    return found, operators.statistics.rates(space.size)
 
 
 def main() -> None:
@@ -119,14 +151,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--candidates", type=int, default=5000)
     parser.add_argument("--genomes", type=int, default=1_000_000)
-    parser.add_argument("--repair", choices=["resample", "reinitialise"], default="resample")
+    parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--asynchronous", action="store_true")
     parser.add_argument("--run", type=Path)
     arguments = parser.parse_args()
     if arguments.run is not None:
         measure_search(arguments.candidates, arguments.run, arguments.asynchronous)
     if arguments.genomes:
-        mate_many(arguments.genomes, arguments.repair)
+        mate_many(arguments.genomes, arguments.processes)
 
 
 if __name__ == "__main__":

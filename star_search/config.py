@@ -82,6 +82,11 @@ def _off(value: object) -> object:
     return "off" if value is False else value
 
 
+def _off_is_none(value: object) -> object:
+    """Let `off` stand for a section that is left out."""
+    return None if value is False or value == "off" else value
+
+
 Segment = Literal["backbone", "composition", "operator", "featurizer"]
 
 
@@ -89,7 +94,7 @@ class AlgorithmConfig(Section):
     """The evolutionary algorithm and its operators; keys that only some algorithms take are None where their default holds."""
 
     name: str = "nsga2"
-    population: Annotated[Integer, Field(ge=2)] = 16
+    population: Annotated[Integer, Field(ge=2, le=100_000)] = 16
     generations: Count = 18
     offspring: Positive | None = None
     tournament: Annotated[Integer, Field(ge=1)] = 2
@@ -229,11 +234,12 @@ class DataConfig(Section):
 class WorkersConfig(Section):
     """Where candidates are trained."""
 
-    count: Count | Literal["auto"] = "auto"
-    threads: Positive = 1
+    count: Annotated[Integer, Field(ge=0, le=4096)] | Literal["auto"] = "auto"
+    threads: Annotated[Integer, Field(ge=1, le=1024)] = 1
     device: str = "auto"
-    per_device: Positive = 1
+    per_device: Annotated[Integer, Field(ge=1, le=64)] = 1
     timeout: Annotated[float, Field(gt=0)] | None = None
+    disk_timeout: Annotated[float, Field(ge=0)] = 60.0
     backend: Literal["processes", "dask"] = "processes"
     scheduler: str | None = None
 
@@ -264,7 +270,7 @@ class SearchConfig(Section):
     training: TrainingConfig = TrainingConfig()
     data: DataConfig = DataConfig()
     workers: WorkersConfig = WorkersConfig()
-    racing: RacingConfig | None = None
+    racing: Annotated[RacingConfig | None, BeforeValidator(_off_is_none)] = None
 
     def to_yaml(self) -> str:
         """Return the resolved configuration as YAML that `SearchConfig` reads back unchanged."""

@@ -9,27 +9,50 @@ Shapes: B rows, T tokens.
 from __future__ import annotations
 
 import time
+from importlib.util import find_spec
 from statistics import median
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from star_search.benchmark.models import ModelCost, ModelSetting, agree, held_at_most, random_stream, release, synchronise
+from star_search.benchmark.models import (
+    ModelCost,
+    ModelSetting,
+    agree,
+    held_at_most,
+    random_stream,
+    release,
+    synchronise,
+)
 from star_search.errors import InputError, did_you_mean
 from star_search.genome.accounting import head_count
+from star_search.genome.flops import attention_flops
+from star_search.training.batch_size import is_out_of_memory, largest_divisor
 
 MODELS = ("llama", "mamba2", "lfm2")
+LFM2_PERIOD = 4  # Every fourth layer is attention.
+
+
+def check_name(name: str) -> None:
+    """Refuse what `build` cannot build.
+
+    Raises:
+        InputError: for an unknown name, or without transformers.
+    """
+    if name not in MODELS:
+        raise InputError(f"unknown Hugging Face model '{name}'{did_you_mean(name, MODELS)}")
+    if find_spec("transformers") is None:
+        raise InputError("--huggingface needs transformers, which is not installed: pip install 'star-search[huggingface]'")
 
 
 def build(name: str, setting: ModelSetting, layers: int) -> nn.Module:
     """Return a causal language model of transformers with tied embeddings, random weights, seed 0.
 
     Raises:
-        InputError: for an unknown name.
+        InputError: for an unknown name, or without transformers.
     """
-    if name not in MODELS:
-        raise InputError(f"unknown Hugging Face model '{name}'{did_you_mean(name, MODELS)}")
+    check_name(name)
     import transformers
 
     width, heads = setting.width, head_count(setting.width)
@@ -49,7 +72,7 @@ def build(name: str, setting: ModelSetting, layers: int) -> nn.Module:
         # Two Mamba-2 blocks have about the parameters of attention and a feed-forward network.
         recurrent: dict[str, Any] = {"head_dim": 64, "num_heads": 2 * width // 64, "expand": 2, "n_groups": 1, "state_size": 128}
         return transformers.Mamba2ForCausalLM(transformers.Mamba2Config(**common, **recurrent, num_hidden_layers=2 * layers))
-    kinds = ["full_attention" if index % 4 == 3 else "conv" for index in range(layers)]
+    kinds = ["full_attention" if index % LFM2_PERIOD == LFM2_PERIOD - 1 else "conv" for index in range(layers)]
     return transformers.Lfm2ForCausalLM(
         transformers.Lfm2Config(
             **common, **attention, intermediate_size=inner, num_hidden_layers=layers, layer_types=kinds, block_auto_adjust_ff_dim=False
@@ -58,12 +81,12 @@ def build(name: str, setting: ModelSetting, layers: int) -> nn.Module:
 
 
 class _Training:
-    """A plain training loop."""
+    """A plain training loop, its step in `parts` of equal rows."""
 
-    def __init__(self, model: nn.Module, setting: ModelSetting, compiled: bool) -> None:
-        self.model, self.setting = model.to(setting.device).train(), setting
+    def __init__(self, model: nn.Module, setting: ModelSetting, compiled: bool, parts: int) -> None:
+        self.model, self.setting, self.parts = model.to(setting.device).train(), setting, parts
         self.optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
-        self.forward: Any = torch.compile(self.model) if compiled else self.model
+        self.forward: Any = torch.compile(self.model, dynamic=False) if compiled else self.model
 
     def step(self, tokens_BT: Tensor) -> tuple[float, float]:
         """Take one step and return its loss and gradient norm, waiting for them."""
@@ -72,46 +95,71 @@ class _Training:
 
     def queue(self, tokens_BT: Tensor) -> tuple[Tensor, Tensor]:
         """Take one step."""
-        with torch.autocast(self.setting.device.split(":")[0], torch.bfloat16, enabled=self.setting.precision == "bfloat16"):
-            loss = self.forward(input_ids=tokens_BT, labels=tokens_BT).loss
-        loss.backward()
+        total = torch.zeros((), device=tokens_BT.device)
+        for part_BT in tokens_BT.chunk(self.parts):
+            with torch.autocast(self.setting.device.split(":")[0], torch.bfloat16, enabled=self.setting.precision == "bfloat16"):
+                loss = self.forward(input_ids=part_BT, labels=part_BT).loss / self.parts
+            loss.backward()
+            total += loss.detach()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return loss.detach(), norm
+        return total, norm
 
 
-def measure(name: str, setting: ModelSetting, layers: int, compiled: bool) -> ModelCost:
-    """Return the cost of a model; the share of the peak is left to genomes, whose operations are counted.
+def _warmed_up(
+    name: str, setting: ModelSetting, layers: int, compiled: bool, tokens_BT: Tensor
+) -> tuple[_Training, tuple[float, float], float]:
+    """Return a training that took its first step, that step's reading, and the seconds of it; in more parts where memory runs out."""
+    parts = 1
+    while True:
+        start = time.perf_counter()
+        try:
+            training = _Training(build(name, setting, layers), setting, compiled, parts)
+            return training, training.step(tokens_BT), time.perf_counter() - start
+        except RuntimeError as error:
+            if parts == len(tokens_BT) or not is_out_of_memory(error):
+                raise
+        # Out of the handler, so that the traceback no longer holds what did not fit.
+        training = None  # type: ignore[assignment]
+        release(setting.device)
+        parts = len(tokens_BT) // largest_divisor(len(tokens_BT), len(tokens_BT) // (2 * parts))
+
+
+def measure(name: str, setting: ModelSetting, layers: int, compiled: bool, peak: float) -> ModelCost:
+    """Return the cost of a model against `peak` operations per second.
 
     Raises:
-        StarSearchError: when its compiled first step is not its eager one in fp32.
+        InputError: for an unknown name, or without transformers.
+        StarSearchError: when its first step is not its eager one in fp32.
     """
-    device = setting.device
-    batches = random_stream(setting)
-    tokens_BT = torch.from_numpy(batches.batch(0)[0]).to(device)
+    tokens_BT = torch.from_numpy(random_stream(setting).batch(0)[0]).to(setting.device)
     expected = _expected(name, setting, layers, tokens_BT)
-    release(device)
-    start = time.perf_counter()
-    training = _Training(build(name, setting, layers), setting, compiled)
-    reading = training.step(tokens_BT)
-    warm_up = time.perf_counter() - start
+    release(setting.device)
+    training, reading, warm_up = _warmed_up(name, setting, layers, compiled, tokens_BT)
     errors = agree(name, reading, expected)
-    speeds = []
-    for _ in range(setting.repeats):
-        synchronise(device)
-        start = time.perf_counter()
-        for _ in range(setting.steps):
-            training.queue(tokens_BT)
-        synchronise(device)
-        speeds.append(setting.steps * setting.batch_tokens / (time.perf_counter() - start))
-    embedding = setting.vocabulary_size * setting.width
-    parameters = sum(parameter.numel() for parameter in training.model.parameters()) - embedding
+    speeds = [_speed(training, tokens_BT) for _ in range(setting.repeats)]
+    weights = sum(parameter.numel() for parameter in training.model.parameters())
+    flops, speed = 6 * weights + _attention_flops(name, setting, layers), median(speeds)
     title = f"Hugging Face {name}, {'compiled' if compiled else 'eager'}"
-    held = held_at_most(device)
-    return ModelCost(
-        title, parameters, median(speeds), min(speeds), max(speeds), 0.0, 0.0, warm_up, 0.0, held, len(tokens_BT), errors[0], errors[1]
-    )
+    figures = (speed, min(speeds), max(speeds), flops, speed * flops / peak, warm_up, None, None, held_at_most(setting.device))
+    return ModelCost(title, weights - setting.vocabulary_size * setting.width, *figures, len(tokens_BT) // training.parts, *errors)
+
+
+def _speed(training: _Training, tokens_BT: Tensor) -> float:
+    setting = training.setting
+    synchronise(setting.device)
+    start = time.perf_counter()
+    for _ in range(setting.steps):
+        training.queue(tokens_BT)
+    synchronise(setting.device)
+    return setting.steps * setting.batch_tokens / (time.perf_counter() - start)
+
+
+def _attention_flops(name: str, setting: ModelSetting, layers: int) -> float:
+    """Return the operations of attention on one token, by the count that holds for genomes: scans and convolutions count nothing."""
+    attending = {"llama": layers, "mamba2": 0, "lfm2": layers // LFM2_PERIOD}[name]
+    return attending * attention_flops(setting.sequence_length / 2, setting.width)
 
 
 def _expected(name: str, setting: ModelSetting, layers: int, tokens_BT: Tensor) -> tuple[float, float]:

@@ -6,9 +6,10 @@ Shapes: B rows, T tokens, D width, V vocabulary.
 from __future__ import annotations
 
 import gc
+import math
 import resource
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -29,6 +30,7 @@ from star_search.genome.flops import flops_per_token
 from star_search.model.language_model import LanguageModel
 from star_search.training.engine import build_steps
 from star_search.training.steps import Steps
+from star_search.training.trainer import train
 
 RANDOM_TOKENS = 2**22
 # Of the first step, against the same step in fp32, operation by operation.
@@ -52,9 +54,9 @@ class ModelSetting:
     engine: str = "auto"
     catalogue: str = "star"
 
-    def training(self, **changes: Any) -> TrainingConfig:
-        """Return the training that is timed; its budget covers the warm-up step and every repeat."""
-        steps = 1 + self.steps * self.repeats
+    def training(self, repeats: int | None = None, **changes: Any) -> TrainingConfig:
+        """Return the training that is timed; its budget covers the warm-up step and every repeat, or as many as are asked for."""
+        steps = 1 + self.steps * (self.repeats if repeats is None else repeats)
         values = {"precision": self.precision, "engine": self.engine, **changes}
         return TrainingConfig(
             tokens=steps * self.batch_tokens,
@@ -67,7 +69,11 @@ class ModelSetting:
 
 @dataclass(frozen=True)
 class ModelCost:
-    """One model: tokens per second over the repeats, and what stands around its steps."""
+    """One model: tokens per second over the repeats, and what stands around its steps.
+
+    `warm_up_seconds` lead from a genome to the result of its first step, `next_seconds` do for a second candidate of the same genome, and
+    `overhead_seconds` are what a whole training of such a candidate takes beyond its steps; None where there are no candidates.
+    """
 
     name: str
     parameters: int
@@ -77,7 +83,8 @@ class ModelCost:
     flops_per_token: float
     share_of_peak: float
     warm_up_seconds: float
-    next_seconds: float
+    next_seconds: float | None
+    overhead_seconds: float | None
     peak_bytes: int
     rows_at_once: int
     loss_error: float
@@ -91,7 +98,7 @@ class ModelCost:
 def peak_flops(device: str, precision: str) -> float:
     """Return operations per second of a large matrix product on random data: the median of ten after three."""
     on_gpu = device.startswith("cuda")
-    size, dtype = (8192 if on_gpu else 2048), (torch.bfloat16 if precision == "bfloat16" else torch.float32)
+    size, dtype = (8192 if on_gpu else 1024), (torch.bfloat16 if precision == "bfloat16" else torch.float32)
     left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     seconds = [_timed(lambda: left @ right, device) for _ in range(13)][3:]
     return 2 * size**3 / median(seconds)
@@ -120,17 +127,14 @@ def random_stream(setting: ModelSetting) -> TokenStream:
     return TokenStream(store, setting.sequence_length, setting.batch_tokens // setting.sequence_length, 0)
 
 
-def measure_genomes(setting: ModelSetting, genomes: dict[str, str], peak: float) -> list[ModelCost]:
-    """Return the cost of every genome, by name.
+def measure_genome(setting: ModelSetting, name: str, genome: str, peak: float) -> ModelCost:
+    """Return the cost of a genome.
 
     Raises:
+        InputError: for an illegal genome, or a width that it does not fit.
         StarSearchError: when what would be timed is not what the reference forms and an eager step in fp32 give.
     """
     stream = random_stream(setting)
-    return [_measure(setting, stream, name, genome, peak) for name, genome in genomes.items()]
-
-
-def _measure(setting: ModelSetting, stream: TokenStream, name: str, genome: str, peak: float) -> ModelCost:
     _check_forms(setting, name, genome)
     expected = first_step(_steps(setting, stream, genome, precision="float32", engine="eager", micro_batch_rows=1))
     release(setting.device)
@@ -140,25 +144,37 @@ def _measure(setting: ModelSetting, stream: TokenStream, name: str, genome: str,
     warm_up = time.perf_counter() - start
     errors = agree(name, reading, expected)
     speeds = [_speed(setting, steps, repeat) for repeat in range(setting.repeats)]
-    peak_bytes, at_once = held_at_most(setting.device), steps.at_once
+    peak_bytes, at_once, speed = held_at_most(setting.device), steps.at_once, median(speeds)
     del steps
     release(setting.device)
-    start = time.perf_counter()
-    first_step(_steps(setting, stream, genome))
-    after = time.perf_counter() - start
-    release(setting.device)
+    around = _first_step_seconds(setting, stream, genome), _overhead_seconds(setting, stream, genome, speed)
     account = Accounting.of(Genome.parse(genome), setting.width, setting.catalogue)
     flops = flops_per_token(account, setting.vocabulary_size, setting.sequence_length)
-    speed, share = median(speeds), median(speeds) * flops / peak
-    parameters = account.parameters
-    return ModelCost(
-        name, parameters, speed, min(speeds), max(speeds), flops, share, warm_up, after, peak_bytes, at_once, errors[0], errors[1]
-    )
+    figures = (speed, min(speeds), max(speeds), flops, speed * flops / peak, warm_up, *around, peak_bytes, at_once)
+    return ModelCost(name, account.parameters, *figures, *errors)
+
+
+def _first_step_seconds(setting: ModelSetting, stream: TokenStream, genome: str) -> float:
+    """Return the seconds from a genome to the result of its first step."""
+    seconds = _timed(lambda: first_step(_steps(setting, stream, genome)), setting.device)
+    release(setting.device)
+    return seconds
+
+
+def _overhead_seconds(setting: ModelSetting, stream: TokenStream, genome: str, speed: float) -> float:
+    """Return the seconds that a whole training takes, from genome to result, beyond its steps at `speed` tokens per second."""
+    config = setting.training(repeats=1)
+    seconds = _timed(lambda: train(_model(setting, genome), stream, config, math.inf), setting.device)
+    release(setting.device)
+    return seconds - config.tokens / speed
 
 
 def _steps(setting: ModelSetting, stream: TokenStream, genome: str, **changes: Any) -> Steps:
-    model = LanguageModel.from_genome(genome, setting.width, setting.vocabulary_size, setting.catalogue, seed=0).to(setting.device)
-    return build_steps(model.train(), stream, setting.training(**changes))
+    return build_steps(_model(setting, genome).train(), stream, setting.training(**changes))
+
+
+def _model(setting: ModelSetting, genome: str) -> LanguageModel:
+    return LanguageModel.from_genome(genome, setting.width, setting.vocabulary_size, setting.catalogue, seed=0).to(setting.device)
 
 
 def first_step(steps: Steps) -> tuple[float, float]:
@@ -181,7 +197,7 @@ def _speed(setting: ModelSetting, steps: Steps, repeat: int) -> float:
 
 @torch.no_grad()
 def _check_forms(setting: ModelSetting, name: str, genome: str) -> None:
-    model = LanguageModel.from_genome(genome, setting.width, setting.vocabulary_size, setting.catalogue, seed=0).to(setting.device)
+    model = _model(setting, genome)
     length = min(FORM_LENGTH, setting.sequence_length)
     tokens_BT = torch.randint(setting.vocabulary_size, (1, length), generator=torch.Generator().manual_seed(0)).to(setting.device)
     fast, plain = model(tokens_BT), model(tokens_BT, use_reference=True)
@@ -218,30 +234,3 @@ def held_at_most(device: str) -> int:
     return (
         torch.cuda.max_memory_allocated(device) if device.startswith("cuda") else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     )
-
-
-def environment(device: str) -> dict[str, Any]:
-    """Return what the figures were measured with."""
-    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu"
-    return {"torch": torch.__version__, "device": name, "threads": torch.get_num_threads()}
-
-
-def table(costs: Sequence[ModelCost]) -> list[list[str]]:
-    """Return the rows of a table, headings first."""
-    heads = ["model", "parameters", "tokens/s", "range", "share of peak", "warm-up s", "next s", "GB", "rows at once"]
-    return [heads, *(_cells(cost) for cost in costs)]
-
-
-def _cells(cost: ModelCost) -> list[str]:
-    speed, spread = f"{cost.tokens_per_second:,.0f}", f"{cost.low:,.0f} to {cost.high:,.0f}"
-    times = [f"{cost.warm_up_seconds:.1f}", f"{cost.next_seconds:.2f}"]
-    return [
-        cost.name,
-        f"{cost.parameters:,}",
-        speed,
-        spread,
-        f"{cost.share_of_peak:.1%}",
-        *times,
-        f"{cost.peak_bytes / 1e9:.1f}",
-        str(cost.rows_at_once),
-    ]

@@ -30,7 +30,7 @@ FILES = ("operators.json", "operators.md", "operators.svg")
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
-def check_target(folder: Path) -> None:
+def check_target(folder: Path, names: Sequence[str] = FILES) -> None:
     """Refuse a folder that holds one of the files already.
 
     Raises:
@@ -38,7 +38,7 @@ def check_target(folder: Path) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"--out {folder} is a file; a folder is needed")
-    for name in FILES:
+    for name in names:
         if (folder / name).exists():
             raise InputError(f"{folder / name} exists already; nothing is overwritten: give another folder with --out")
 

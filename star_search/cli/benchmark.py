@@ -1,60 +1,78 @@
-"""`star-search benchmark`: measure time and memory."""
+"""`star-search benchmark`: measure time and memory, of operators or of whole models."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from star_search.benchmark.operators import ClassCost, Setting
 
 
 def benchmark(
     operators: Annotated[bool, typer.Option("--operators", help="Forward and backward of each LIV class over sequence length.")] = False,
-    lengths: Annotated[str, typer.Option(help="Sequence lengths, joined by commas.")] = "512,1024,2048,4096",
+    models: Annotated[bool, typer.Option("--models", help="Whole trainings: of genomes, and of Hugging Face's models.")] = False,
     width: Annotated[int, typer.Option(help="Width of the residual stream.")] = 256,
-    classes: Annotated[str | None, typer.Option(help="Class ids or names, joined by commas; all by default.")] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(help="Class ids or names, joined by commas. Operators: all by default; models: each in turn with GMemless."),
+    ] = None,
     catalogue: Annotated[str, typer.Option(help="Name of the catalogue.")] = "star",
-    batch: Annotated[int, typer.Option(help="Sequences at a time.")] = 1,
     threads: Annotated[int | None, typer.Option(help="CPU threads; as many as there are cores by default.")] = None,
-    repeats: Annotated[int, typer.Option(help="Timed passes at each length.")] = 7,
+    repeats: Annotated[int, typer.Option(help="Operators: timed passes at each length; models: timed repeats of --steps steps.")] = 7,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Write operators.json, .md and .svg into this folder.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Write what was measured into this folder: .json, .md, .svg.")] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    lengths: Annotated[str, typer.Option(help="Operators: sequence lengths, joined by commas.")] = "512,1024,2048,4096",
+    batch: Annotated[int, typer.Option(help="Operators: sequences at a time.")] = 1,
+    genome: Annotated[list[str] | None, typer.Option(metavar="[NAME=]GENOME", help="Models: a genome; repeatable.")] = None,
+    times: Annotated[int, typer.Option(help="Models: how often each genome is repeated in depth.")] = 1,
+    huggingface: Annotated[list[str] | None, typer.Option(help="Models: llama, mamba2 or lfm2 of transformers; repeatable.")] = None,
+    layers: Annotated[int | None, typer.Option(help="Models: layers of Hugging Face's, two LIVs each; --times by default.")] = None,
+    eager: Annotated[bool, typer.Option("--eager", help="Models: Hugging Face's without torch.compile, which a CPU never gets.")] = False,
+    vocabulary: Annotated[int, typer.Option(help="Models: ids.")] = 4096,
+    length: Annotated[int, typer.Option(help="Models: tokens of a sequence.")] = 1024,
+    batch_tokens: Annotated[int, typer.Option(help="Models: tokens of a step.")] = 8192,
+    steps: Annotated[int, typer.Option(help="Models: steps of a repeat.")] = 50,
+    precision: Annotated[str | None, typer.Option(help="Models: bfloat16 or float32; bfloat16 on a GPU by default.")] = None,
 ) -> None:
-    """Measure time and peak memory over sequence length, and how they grow.
+    """Measure time and peak memory of operators over sequence length, or of whole trainings.
 
-    No class is timed whose fast form differs from its reference form.
+    Nothing is timed whose outputs are wrong: fast forms are held against reference forms, first steps against eager ones in fp32.
     """
-    from star_search.errors import InputError
-
-    if not operators:
-        raise InputError("benchmark measures operators so far: star-search benchmark --operators")
-    setting = _setting(catalogue, width, batch, lengths, threads, repeats, device)
-    _measure(setting, _classes(catalogue, classes, width), out, json_)
-
-
-def _setting(catalogue: str, width: int, batch: int, lengths: str, threads: int | None, repeats: int, device: str) -> Setting:
     import os
 
-    from star_search.benchmark.operators import Setting
+    from star_search.cli import benchmark_models, benchmark_operators
     from star_search.errors import InputError
     from star_search.evolution.workers import devices
 
+    if operators == models:
+        raise InputError("benchmark measures one of two things: give --operators or --models")
     threads = threads if threads is not None else os.cpu_count() or 1
-    for option, value in (("--width", width), ("--batch", batch), ("--threads", threads), ("--repeats", repeats)):
+    check_positive({"--width": width, "--threads": threads, "--repeats": repeats})
+    place = devices(device)[0]
+    if operators:
+        setting = benchmark_operators.setting(catalogue, width, batch, lengths, threads, repeats, place)
+        benchmark_operators.run(setting, class_ids(catalogue, classes, width), out, json_)
+        return
+    check_positive({"--times": times, "--layers": times if layers is None else layers})
+    mixers = class_ids(catalogue, classes, width) if classes is not None else []
+    genomes = benchmark_models.genomes(catalogue, width, genome or [], mixers, times, default=not huggingface)
+    sizes = benchmark_models.Sizes(vocabulary, length, batch_tokens, steps, repeats)
+    model_setting = benchmark_models.setting(catalogue, width, sizes, place, precision)
+    rivals = benchmark_models.Rivals.of(huggingface or [], times if layers is None else layers, eager or place == "cpu")
+    benchmark_models.run(model_setting, genomes, rivals, threads, out, json_)
+
+
+def check_positive(values: dict[str, int]) -> None:
+    """Refuse an option below 1."""
+    from star_search.errors import InputError
+
+    for option, value in values.items():
         if value < 1:
             raise InputError(f"{option} must be at least 1, got {value}")
-    parts = [part.strip() for part in lengths.split(",")]
-    numbers = sorted({int(part) for part in parts if part.isdigit()})
-    if not all(part.isdigit() for part in parts) or len(numbers) < 2 or numbers[0] < 1:
-        raise InputError(f"--lengths must be two or more whole numbers from 1, joined by commas, got {lengths}")
-    return Setting(catalogue, width, batch, tuple(numbers), threads, repeats, devices(device)[0])
 
 
-def _classes(catalogue: str, classes: str | None, width: int) -> list[int]:
+def class_ids(catalogue: str, classes: str | None, width: int) -> list[int]:
     """Return the ids of the classes asked for, refusing a width that one of them does not fit."""
     from star_search.genome.accounting import Dimensions
     from star_search.genome.catalogue import load_catalogue
@@ -64,37 +82,3 @@ def _classes(catalogue: str, classes: str | None, width: int) -> list[int]:
     for class_id in ids:
         Dimensions(table[class_id], width)
     return list(dict.fromkeys(ids))
-
-
-def _measure(setting: Setting, ids: list[int], out: Path | None, as_json: bool) -> None:
-    from rich.progress import track
-
-    from star_search.benchmark import report
-    from star_search.benchmark.operators import measure_classes
-    from star_search.cli.console import console, errors, print_json
-
-    if out is not None:
-        report.check_target(out)
-    measured = measure_classes(setting, ids)
-    shown = track(measured, "measuring", len(ids), console=errors, transient=True, disable=not errors.is_terminal)
-    costs: list[ClassCost] = list(shown)
-    print_json(report.as_json(setting, costs)) if as_json else _print(setting, costs)
-    for path in report.write(setting, costs, out) if out is not None else []:
-        (errors if as_json else console).print(f"wrote {path}", markup=False)
-
-
-def _print(setting: Setting, costs: list[ClassCost]) -> None:
-    from rich.table import Table
-
-    from star_search.benchmark import report
-    from star_search.cli.console import console
-
-    threads = f"{setting.threads} thread{'s' if setting.threads > 1 else ''}"
-    title = f"Forward and backward, width {setting.width}, batch {setting.batch}, {report.device_name(setting)}, {threads}, fp32"
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
-    for index, heading in enumerate(report.headings(setting)):
-        table.add_column(heading, justify="right" if index > 1 else "left", no_wrap=True)
-    for cost in costs:
-        table.add_row(*report.cells(cost))
-    console.print(table)
-    console.print(f"{report.LEGEND}\n{report.verdict(costs)}", markup=False)

@@ -54,6 +54,6 @@ def _print_probe(config: SearchConfig) -> None:
         return
     found = probe(config, available[0], max(1, worker_count(config, available)), PROBE_SECONDS)
     console.print(
-        f"probe        {found.genomes} genomes, {found.step_seconds * 1000:,.3g} ms a step: about {found.hours:,.2g} hours on "
+        f"probe        {found.genomes} genomes, {found.step_seconds * 1000:,.3g} ms a step: about {found.hours:,.3g} hours on "
         f"{found.workers} workers of this machine, {format_bytes(found.peak_bytes)} of memory each"
     )

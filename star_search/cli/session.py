@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from star_search.objectives.registry import Criteria
 
 RUNS = Path("runs")
-_WORKERS = ("count", "timeout", "device", "per_device", "backend", "scheduler")
+_WORKERS = ("count", "timeout", "disk_timeout", "device", "per_device", "backend", "scheduler")
 CHANGEABLE = ("algorithm.generations", *(f"workers.{key}" for key in _WORKERS))
 INTERRUPTED = 130
 
@@ -138,7 +138,7 @@ def check_search(config: SearchConfig) -> tuple[SearchSpace, Criteria]:
     """Return the space and the criteria of a search.
 
     Raises:
-        InputError: for a space, objectives or an algorithm that cannot be.
+        InputError: for a space, objectives, constraints or an algorithm that cannot be.
     """
     from star_search.evolution.algorithms import Operators, SearchProblem, build_algorithm
     from star_search.genome.space import SearchSpace
@@ -148,7 +148,9 @@ def check_search(config: SearchConfig) -> tuple[SearchSpace, Criteria]:
     space, criteria = SearchSpace.from_config(config.space), Criteria.from_config(config)
     space.check_width()
     check_racing(config, criteria)
-    build_algorithm(Operators(space, config.algorithm), SearchProblem(space, len(criteria.objectives), 1))
+    criteria.check_reach(space, config.backbone.residual)
+    # Asked once, because a space too small for the population shows only then.
+    build_algorithm(Operators(space, config.algorithm), SearchProblem(space, len(criteria.objectives), 1)).ask()
     return space, criteria
 
 

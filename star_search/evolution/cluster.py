@@ -104,7 +104,7 @@ class DaskWorkers:
         from distributed.scheduler import KilledWorker
 
         if future.status == "finished":
-            yield future.result()
+            yield from retries.ended(future.result())
             return
         if future.status == "cancelled":
             raise StarSearchError("the Dask scheduler is gone; resume once there is one again")
@@ -114,13 +114,13 @@ class DaskWorkers:
         if not isinstance(error, KilledWorker):
             raise StarSearchError(f"a worker failed before its candidate began: {type(error).__name__}: {error}")
         self._counted = 0.0
-        yield from retries.lost(self._lost(flight))
+        yield from retries.ended(self._lost(flight))
 
     def _lost(self, flight: _Flight) -> Lost:
         limit, seconds = self.config.workers.timeout, time.monotonic() - flight.started
         if limit is not None and seconds >= limit:
             return Lost(flight.assignment, Outcome.timeout, f"not finished after {limit:g} seconds", seconds)
-        return Lost(flight.assignment, Outcome.crashed, "its worker process died twice", seconds)
+        return Lost(flight.assignment, Outcome.crashed, "its worker process died", seconds)
 
     def _free(self) -> int:
         """Return how many candidates may be in flight: as many as there are workers now."""
@@ -145,7 +145,9 @@ class DaskWorkers:
         with contextlib.suppress(Exception):
             self._client.close(timeout=2)
         if self._cluster is not None:
-            self._cluster.close(timeout=5)
+            # Its processes are dead; on a busy machine it may take Dask longer than this to notice.
+            with contextlib.suppress(TimeoutError):
+                self._cluster.close(timeout=5)
 
 
 def _silence() -> None:
@@ -213,7 +215,7 @@ def _assess(assignment: Assignment, config: SearchConfig) -> Assessed:
         tell(None)
         with _time_limit(config.workers.timeout):
             assessed = assessor(assignment, tell)
-    return assessed.measured_by(worker.address)
+    return assessed.measured_with(worker=worker.address)
 
 
 def _assessor(config: SearchConfig, name: str) -> Assessor:

@@ -38,6 +38,13 @@ def read_initial_genomes(config: AlgorithmConfig) -> list[str]:
     return [text for text in texts if text]
 
 
+def _read(text: str, space: SearchSpace) -> Genome:
+    try:
+        return read_genome(text, space.depth, space.rules.catalogue)
+    except InputError as error:
+        raise InputError(f"{_KEY}: {error}") from None
+
+
 def initial_genomes(config: AlgorithmConfig, space: SearchSpace) -> list[Genome]:
     """Return the initial genomes, each legal in the space and another architecture; a baseline is built at the space's depth.
 
@@ -46,7 +53,7 @@ def initial_genomes(config: AlgorithmConfig, space: SearchSpace) -> list[Genome]
     """
     found: dict[str, Genome] = {}
     for text in read_initial_genomes(config):
-        genome = read_genome(text, space.depth, space.rules.catalogue)
+        genome = _read(text, space)
         if genome.depth != space.depth:
             raise InputError(f"{_KEY}: genome {text} has {genome.depth} LIVs, space.depth is {space.depth}")
         if genome.layout != space.layout:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -139,14 +140,21 @@ class Ledger:
     def finish(self, assessed: Assessed) -> None:
         """Record a candidate that was assessed."""
         if assessed.traceback:
-            patiently(partial(self.run.write_traceback, assessed.record.id, assessed.traceback))
+            self._write(partial(self.run.write_traceback, assessed.record.id, assessed.traceback))
         self._finish(assessed.record)
 
     def _finish(self, record: CandidateRecord) -> None:
-        patiently(partial(self.run.write_candidate, record))
+        self._write(partial(self.run.write_candidate, record))
         self.archive.add(record)
-        patiently(partial(self.run.append_event, "candidate", id=record.id, outcome=record.outcome.value))
+        self._write(partial(self.run.append_event, "candidate", id=record.id, outcome=record.outcome.value))
         self.reporter.candidate_finished(record)
+
+    def _write(self, write: Callable[[], None]) -> None:
+        """Write, waiting where the disk is full; the log says how long it was."""
+        limit = self.config.workers.disk_timeout
+        waited = patiently(write, limit)
+        if waited:
+            patiently(partial(self.run.append_event, "disk_full", seconds=waited), limit)
 
     def close_generation(self, generation: int, population: Population, seconds: float) -> None:
         """Record a finished generation, or hold one that was replayed against its record."""
@@ -175,7 +183,7 @@ class Ledger:
     def _keep(self, record: GenerationRecord) -> None:
         before = self._generations.pop(record.generation, None)
         if before is None:
-            patiently(partial(self.run.write_generation, record))
+            self._write(partial(self.run.write_generation, record))
         elif before.comparable() != record.comparable():
             raise StarSearchError(
                 f"generation {record.generation} of {self.run.path} came out otherwise than recorded: "

@@ -28,6 +28,7 @@ from star_search.genome.space import IntegerArray, SearchSpace
 
 Generator = np.random.Generator
 TRIES_PER_GENOME = 200
+FRUITLESS_TRIES = 10_000
 
 
 @dataclass
@@ -82,14 +83,15 @@ class GenomeSampling(Sampling):
 
     def draw(self, count: int, random_state: Generator, given: Mapping[str, list[int]] | None = None) -> list[list[int]]:
         """Return the genes of `count` new architectures, those given among them, or of all that many tries found."""
-        found = dict(given or {})
+        found, fruitless = dict(given or {}), 0
         for _ in range(TRIES_PER_GENOME * count):
-            if len(found) >= count:
+            if len(found) >= count or fruitless == FRUITLESS_TRIES:
                 break
             genome = self.space.sample(random_state).genome
             canonical = self.known.canonical(genome)
-            if canonical not in self.known.archive:
-                found.setdefault(canonical, genome.integers())
+            fruitless += 1
+            if canonical not in self.known.archive and canonical not in found:
+                found[canonical], fruitless = genome.integers(), 0
         return list(found.values())
 
 

@@ -7,14 +7,14 @@ import multiprocessing
 import os
 import signal
 import time
-from collections import Counter, deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from star_search.config import SearchConfig
 from star_search.errors import InputError, StarSearchError
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.2
 RETRIES = 1
+STARTS = 3
 
 ProgressReport = Callable[[int, "Progress"], None]
 # Gives the next candidate, or None while there is none: there may be one once a result is in.
@@ -46,27 +47,38 @@ class Lost:
 
 
 class Retries:
-    """Candidates whose worker died and that get another try: one each, and none for those that were out of time."""
+    """Candidates whose worker died and that get another try: one each, and none for those that were out of time.
+
+    The record of a candidate that was tried again says why, whatever becomes of it.
+    """
 
     def __init__(self, config: SearchConfig) -> None:
         self.config = config
         self.waiting = deque[Assignment]()
-        self._tries = Counter[int]()
+        self._reasons: dict[int, list[str]] = defaultdict(list)
 
     def next(self) -> Assignment | None:
         """Return the next candidate to be tried again."""
         return self.waiting.popleft() if self.waiting else None
 
-    def lost(self, lost: Lost) -> Iterator[Assessed]:
-        """Keep a candidate for another try, or yield its record where it has had it."""
-        if lost.outcome != Outcome.timeout and self._tries[lost.assignment.id] < RETRIES:
-            self._tries[lost.assignment.id] += 1
-            self.waiting.append(lost.assignment)
-            return
+    def ended(self, event: Assessed | Lost) -> Iterator[Assessed]:
+        """Yield a candidate's record; one that was lost is kept for another try instead, where it has one left."""
+        number = event.assignment.id if isinstance(event, Lost) else event.record.id
+        before = self._reasons[number]
+        if isinstance(event, Assessed):
+            yield event.measured_with(tried_before=before) if before else event
+        elif event.outcome != Outcome.timeout and len(before) < RETRIES:
+            before.append(event.reason)
+            self.waiting.append(event.assignment)
+        else:
+            again = " for the second time" if before and event.outcome != Outcome.timeout else ""
+            yield self._record(event, event.reason + again, {"tried_before": before} if before else {})
+
+    def _record(self, lost: Lost, reason: str, measured: dict[str, Any]) -> Assessed:
         account = account_of(self.config, Genome.parse(lost.assignment.canonical))
         objectives = Criteria.from_config(self.config).exact_values(account)
-        measured = {"seconds": lost.seconds}
-        yield Assessed(lost.assignment.record(self.config.algorithm.seed, lost.outcome, lost.reason, objectives, measured=measured))
+        seed, measured = self.config.algorithm.seed, {"seconds": lost.seconds, **measured}
+        return Assessed(lost.assignment.record(seed, lost.outcome, reason, objectives, measured=measured))
 
 
 class Workers(Protocol):
@@ -120,6 +132,7 @@ class Processes:
         count = worker_count(config, available)
         self._context = multiprocessing.get_context("spawn")
         self._workers = [self._start(available[index % len(available)]) for index in range(count)]
+        self._failed_starts = 0
 
     def _start(self, device: str) -> _Worker:
         here, there = self._context.Pipe()
@@ -145,10 +158,7 @@ class Processes:
             if all(worker.assignment is None for worker in self._workers):
                 return
             for event in self._events(report):
-                if isinstance(event, Lost):
-                    yield from retries.lost(event)
-                else:
-                    yield event
+                yield from retries.ended(event)
 
     @staticmethod
     def _give(worker: _Worker, assignment: Assignment) -> None:
@@ -179,6 +189,7 @@ class Processes:
                     report(worker.assignment.id, value)
                 elif kind == "ready":
                     worker.ready, worker.started = True, time.monotonic()
+                    self._failed_starts = 0
                 elif kind == "failed":
                     raise StarSearchError(value)
                 elif kind == "result":
@@ -203,13 +214,18 @@ class Processes:
     def _bury(self, index: int) -> Iterator[Lost]:
         worker = self._workers[index]
         worker.process.join()
-        code = worker.process.exitcode or 0
+        code, assignment, seconds = worker.process.exitcode or 0, worker.assignment, time.monotonic() - worker.started
         if not worker.ready:
-            raise StarSearchError(f"a worker process on {worker.device} ended with exit code {code} before it was ready")
-        assignment, seconds = worker.assignment, time.monotonic() - worker.started
+            self._failed_starts += 1
+            if self._failed_starts == STARTS:
+                raise StarSearchError(f"worker processes on {worker.device} ended {STARTS} times before they were ready: exit code {code}")
         self._workers[index] = self._start(worker.device)
-        if assignment is not None:
+        if assignment is None:
+            return
+        if worker.ready:
             yield Lost(assignment, Outcome.crashed, _cause_of_death(code), seconds)
+        else:  # It had not begun with its candidate.
+            self._give(self._workers[index], assignment)
 
     def close(self) -> None:
         """Kill the workers; nothing they hold is worth waiting for."""
@@ -221,9 +237,9 @@ class Processes:
 
 def _cause_of_death(exit_code: int) -> str:
     if exit_code == -signal.SIGKILL:
-        return "its worker process was killed twice by signal 9, as the kernel does when memory runs out"
+        return "its worker process was killed by signal 9, as the kernel does when memory runs out"
     name = signal.Signals(-exit_code).name if exit_code < 0 else f"exit code {exit_code}"
-    return f"its worker process died twice ({name})"
+    return f"its worker process died ({name})"
 
 
 def build_workers(config: SearchConfig) -> Workers:
@@ -293,4 +309,4 @@ def _serve(pipe: Connection, parent: int, config: SearchConfig, device: str) -> 
         except StarSearchError as error:
             pipe.send(("failed", str(error)))
         else:
-            pipe.send(("result", assessed.measured_by(os.getpid())))
+            pipe.send(("result", assessed.measured_with(worker=os.getpid())))

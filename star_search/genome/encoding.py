@@ -95,7 +95,10 @@ class Genome:
         Raises:
             InputError: for a gene that is no whole number of at least 0, or a number of genes that the layout does not have.
         """
-        flat = [check_whole(value, f"gene {place} of the genome", 0) for place, value in enumerate(values, 1)]
+        flat = list(values)
+        for place, value in enumerate(flat):
+            if type(value) is not int or value < 0:
+                flat[place] = check_whole(value, f"gene {place + 1} of the genome", 0)
         if layout is None:
             if not flat or len(flat) % GENES_PER_LIV:
                 raise InputError(f"a genome needs {GENES_PER_LIV} integers per LIV, got {len(flat)}")

@@ -110,7 +110,7 @@ class SearchSpace:
 
     def read(self, values: Sequence[int] | IntegerArray) -> Genome:
         """Return the genome that an integer array of this space's layout holds."""
-        return Genome.from_integers(values, self.layout)
+        return Genome.from_integers(values.tolist() if isinstance(values, np.ndarray) else values, self.layout)
 
     def repair(self, genome: Genome, random_state: np.random.Generator, method: Method = "resample") -> Repaired:
         """Make a genome legal in this space."""

@@ -80,7 +80,9 @@ class Assessor:
             return Assessed(
                 assignment.record(seed, outcome, reason, exact, tokens=seen[0], details=race.details(), measured=measured), trace
             )
-        patiently(partial(write_bytes, Path(assignment.weights_path), save(model.state_dict())))
+        write_weights = partial(write_bytes, Path(assignment.weights_path), save(model.state_dict()))
+        waited = patiently(write_weights, self.config.workers.disk_timeout)
+        full = {"disk_full_seconds": waited} if waited else {}
         objectives = exact | {"perplexity": validation.perplexity, "bits_per_byte": validation.bits_per_byte}
         record = assignment.record(
             seed,
@@ -89,7 +91,7 @@ class Assessor:
             objectives,
             tokens=training.tokens,
             details=_details(training, validation) | race.details(validation.loss),
-            measured={"seconds": seconds, "busy": busy} | self._measured(training),
+            measured={"seconds": seconds, "busy": busy} | self._measured(training) | full,
         )
         return Assessed(record)
 

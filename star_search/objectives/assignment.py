@@ -50,6 +50,6 @@ class Assessed:
     record: CandidateRecord
     traceback: str = ""
 
-    def measured_by(self, worker: int | str) -> Assessed:
-        """Return the same with the worker that did it."""
-        return replace(self, record=replace(self.record, measured=self.record.measured | {"worker": worker}))
+    def measured_with(self, **measured: object) -> Assessed:
+        """Return the same with more that was measured."""
+        return replace(self, record=replace(self.record, measured=self.record.measured | measured))

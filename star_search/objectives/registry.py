@@ -24,10 +24,11 @@ class ObjectiveKind:
     description: str
     exact: Callable[[Accounting, int], float] | None = None
     takes_length: bool = False
+    least: float = 0.0
 
 
 KINDS: dict[str, ObjectiveKind] = {
-    "perplexity": ObjectiveKind("exp of the mean validation loss per token"),
+    "perplexity": ObjectiveKind("exp of the mean validation loss per token", least=1.0),
     "bits_per_byte": ObjectiveKind("bits per byte of validation text"),
     "parameters": ObjectiveKind("parameters but embedding and head, shared ones once", lambda account, length: account.parameters),
     "cache_bytes": ObjectiveKind(
@@ -44,6 +45,11 @@ class Objective:
     kind: ObjectiveKind
     length: int
 
+    @property
+    def meaning(self) -> tuple[str, int]:
+        """What is equal for two names of one thing, such as `cache_bytes` and its length in full."""
+        return self.kind.description, self.length if self.kind.takes_length else 0
+
     def exact_value(self, account: Accounting) -> float | None:
         """Return the value when it follows from the genome alone."""
         return None if self.kind.exact is None else self.kind.exact(account, self.length)
@@ -56,6 +62,9 @@ class Constraint:
     objective: Objective
     sign: str
     bound: float
+
+    def __str__(self) -> str:
+        return f"{self.objective.name} {self.sign} {self.bound:g}"
 
     def violation(self, value: float) -> float:
         """Return how far the value is beyond the bound, relative to it; 0 or less when it holds."""
@@ -112,14 +121,27 @@ class Criteria:
         """Read the objectives and constraints of a configuration.
 
         Raises:
-            InputError: for a name that is unknown or stands twice, or a constraint that cannot be read.
+            InputError: for a name that is unknown or stands twice, or constraints that cannot be read or kept.
         """
         length = config.training.sequence_length
         objectives = tuple(parse_objective(text, length) for text in config.objectives)
-        names = [objective.name for objective in objectives]
-        if len(set(names)) < len(names):
-            raise InputError(f"objectives names one twice: {', '.join(names)}")
-        return cls(objectives, tuple(parse_constraint(text, length) for text in config.constraints))
+        if len({objective.meaning for objective in objectives}) < len(objectives):
+            raise InputError(f"objectives names one twice: {', '.join(objective.name for objective in objectives)}")
+        constraints = tuple(parse_constraint(text, length) for text in config.constraints)
+        _check_bounds(constraints)
+        return cls(objectives, constraints)
+
+    def check_reach(self, space: SearchSpace, residual: Residual) -> None:
+        """Refuse a lower bound on a size that no genome of the space has.
+
+        Raises:
+            InputError: naming the constraint and the largest there is.
+        """
+        for constraint in self.constraints:
+            if constraint.sign == ">=" and constraint.objective.kind.exact is not None:
+                largest = _largest(constraint.objective, space, residual)
+                if largest < constraint.bound:
+                    raise InputError(f"constraint '{constraint}' cannot be kept: the largest of the space is {largest:,.0f}")
 
     @property
     def names(self) -> list[str]:
@@ -151,6 +173,21 @@ class Criteria:
             trained[objective.name] if objective.kind.exact is None else _largest(objective, space, residual)
             for objective in self.objectives
         ]
+
+
+def _check_bounds(constraints: tuple[Constraint, ...]) -> None:
+    """Refuse constraints that nothing keeps, whatever the space.
+
+    Raises:
+        InputError: naming the constraint, or the two that exclude each other.
+    """
+    for upper in (each for each in constraints if each.sign == "<="):
+        least = upper.objective.kind.least
+        if upper.bound < least:
+            raise InputError(f"constraint '{upper}' cannot be kept: {upper.objective.name} is never below {least:g}")
+        for lower in constraints:
+            if lower.sign == ">=" and lower.objective.meaning == upper.objective.meaning and lower.bound > upper.bound:
+                raise InputError(f"constraints '{lower}' and '{upper}' cannot both be kept")
 
 
 def _largest(objective: Objective, space: SearchSpace, residual: Residual) -> float:

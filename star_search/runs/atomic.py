@@ -12,26 +12,30 @@ from uuid import uuid4
 
 from star_search.errors import StarSearchError
 
-FULL_DISK_SECONDS = 60.0
 _RETRY_SECONDS = 0.5
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _LEFTOVER = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
 
 
-def patiently(write: Callable[[], None]) -> None:
-    """Write again for up to a minute while the disk is full; a search of a week must not end because a disk was full for a moment.
+def patiently(write: Callable[[], None], limit_seconds: float) -> float:
+    """Write again while the disk is full, for so many seconds, and return for how many it was: 0 where the first try succeeds.
+
+    A search of a week must not end because a disk was full for a moment.
 
     Raises:
         StarSearchError: the disk stays full, or the write fails for another reason.
     """
-    end = time.monotonic() + FULL_DISK_SECONDS
+    start, waited = time.monotonic(), 0.0
     while True:
         try:
-            return write()
+            write()
         except StarSearchError as error:
-            if getattr(error.__cause__, "errno", None) not in _FULL or time.monotonic() >= end:
+            if getattr(error.__cause__, "errno", None) not in _FULL or waited >= limit_seconds:
                 raise
+        else:
+            return waited
         time.sleep(_RETRY_SECONDS)
+        waited = time.monotonic() - start
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -1,10 +1,13 @@
 """The benchmark of models counts operations right, times what is right, and refuses the rest."""
 
+import time
+
 import pytest
 import torch
 
 from star_search.benchmark import huggingface, models
-from star_search.benchmark.models import ModelSetting, agree, measure_genomes, table
+from star_search.benchmark.models import ModelSetting, agree, measure_genome
+from star_search.benchmark.models_report import HEADINGS, ModelReport, cells
 from star_search.errors import InputError, StarSearchError
 from star_search.genome.accounting import Accounting
 from star_search.genome.encoding import Genome
@@ -31,14 +34,25 @@ def test_a_window_sees_no_more_than_itself_and_scans_count_nothing():
 
 
 def test_a_measurement_is_complete_and_ordered():
-    (cost,) = measure_genomes(SETTING, {"mixed": "11111-91111"}, peak=1e12)
+    cost = measure_genome(SETTING, "mixed", "11111-91111", peak=1e12)
     assert cost.parameters == Accounting.of(Genome.parse("11111-91111"), 64).parameters
     assert 0 < cost.low <= cost.tokens_per_second <= cost.high
     assert cost.share_of_peak == pytest.approx(cost.tokens_per_second * cost.flops_per_token / 1e12)
     assert cost.warm_up_seconds > 0 and cost.next_seconds > 0 and cost.peak_bytes > 1e6
     assert (cost.rows_at_once, cost.loss_error < 1e-6, cost.gradient_error < 1e-4) == (2, True, True)
-    heads, row = table([cost])
-    assert len(heads) == len(row) and row[0] == "mixed"
+    assert dict(zip(HEADINGS, cells(cost), strict=True))["weights"] == f"{cost.parameters / 1e6:.2f}M"
+
+
+def test_the_overhead_is_what_a_training_takes_beyond_its_steps(monkeypatch):
+    monkeypatch.setattr(models, "train", lambda *arguments: time.sleep(0.2))
+    # Three steps of 64 tokens at 1,920 a second are a tenth of a second.
+    assert models._overhead_seconds(SETTING, models.random_stream(SETTING), "11111-91111", 1920) == pytest.approx(0.1, abs=0.08)
+
+
+def test_a_report_names_what_was_refused():
+    report = ModelReport(SETTING, 1e12, {}, [], ["mixed: wrong outputs are not timed"])
+    assert report.as_json()["refused"] == ["mixed: wrong outputs are not timed"]
+    assert report.markdown().endswith("mixed: wrong outputs are not timed\n")
 
 
 def test_wrong_outputs_are_not_timed(monkeypatch):
@@ -46,7 +60,7 @@ def test_wrong_outputs_are_not_timed(monkeypatch):
     monkeypatch.setattr(SoftmaxAttention, "mix", lambda self, features: right(self, features) * 1.5)
     monkeypatch.setattr(models, "_speed", lambda *arguments: pytest.fail("it was timed"))
     with pytest.raises(StarSearchError, match="wrong: the fast forms differ from the reference forms"):
-        measure_genomes(SETTING, {"wrong": "11111-91111"}, peak=1e12)
+        measure_genome(SETTING, "wrong", "11111-91111", peak=1e12)
 
 
 @pytest.mark.parametrize("reading", [(4.2, 1.0), (4.0, 1.2), (float("nan"), 1.0)])
@@ -58,10 +72,26 @@ def test_a_first_step_that_differs_is_refused(reading):
 
 def test_hugging_face_llama_has_the_parameters_of_transformer_plus_plus():
     pytest.importorskip("transformers")
-    cost = huggingface.measure("llama", SETTING, layers=1, compiled=False)
+    cost = huggingface.measure("llama", SETTING, layers=1, compiled=False, peak=1e12)
+    assert cost.flops_per_token == flops("11111-91111", 64, 97, 32)
     assert cost.parameters == Accounting.of(Genome.parse("11111-91111"), 64).parameters
     assert cost.low <= cost.tokens_per_second <= cost.high
     assert not torch.isnan(torch.tensor(cost.loss_error))
+
+
+def test_a_hugging_face_model_that_does_not_fit_takes_its_step_in_parts(monkeypatch):
+    pytest.importorskip("transformers")
+    whole, queue = huggingface.measure("llama", SETTING, 1, False, 1e12), huggingface._Training.queue
+
+    def small(training, tokens_BT):
+        if training.parts == 1:
+            raise torch.OutOfMemoryError
+        return queue(training, tokens_BT)
+
+    monkeypatch.setattr(huggingface._Training, "queue", small)
+    cost = huggingface.measure("llama", SETTING, 1, False, 1e12)
+    assert (whole.rows_at_once, cost.rows_at_once) == (2, 1)
+    assert cost.loss_error < 1e-6
 
 
 def test_an_unknown_hugging_face_model_is_refused():

@@ -193,7 +193,8 @@ class TestResume:
         sentence = command("evolve", "--resume", "--run-dir", copy.path, "--set", change).sentence()
         assert sentence == (
             f"{change.partition('=')[0]} of {copy.path} is {before} and cannot become {after}; what may change when a run resumes: "
-            "algorithm.generations, workers.count, workers.timeout, workers.device, workers.per_device, workers.backend, workers.scheduler"
+            "algorithm.generations, workers.count, workers.timeout, workers.disk_timeout, workers.device, workers.per_device, "
+            "workers.backend, workers.scheduler"
         )
         assert copy.config_yaml == stored
         assert len(copy.read_candidates()[0]) == 9

@@ -45,7 +45,7 @@ def canonical_of(archive, number):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("count", [1, 4])
 def test_the_archive_is_the_same_whatever_the_number_of_workers(search, healthy, count):
     run, _ = search(count)
     assert archive_of(run) == healthy
@@ -58,6 +58,7 @@ def test_a_worker_that_is_killed_once_costs_one_retry_and_nothing_else(search, h
     run, began = search(2, dict.fromkeys(victims, "die once"))
     assert archive_of(run) == healthy
     assert {canonical: count for canonical, count in began.items() if count != 1} == dict.fromkeys(victims, 2)
+    assert [record.id for record in run.read_candidates()[0] if record.measured.get("tried_before")] == [1, 6]
 
 
 @pytest.mark.slow
@@ -66,10 +67,9 @@ def test_a_candidate_whose_worker_is_killed_twice_has_crashed(search, healthy):
     run, began = search(2, {victim: "die"})
     record = run.read_candidates()[0][2]
     assert (record.outcome, record.tokens) == (Outcome.crashed, 0)
-    assert record.reason in (
-        "its worker process was killed twice by signal 9, as the kernel does when memory runs out",
-        "its worker process died twice",
-    )
+    (first,) = record.measured["tried_before"]
+    assert first in ("its worker process was killed by signal 9, as the kernel does when memory runs out", "its worker process died")
+    assert record.reason == f"{first} for the second time"
     assert set(record.objectives) == {"parameters", "cache_bytes"}
     assert began[victim] == 2
     # Those beside it came to no harm.
@@ -106,7 +106,20 @@ def test_a_worker_that_cannot_start_ends_the_search(source, tmp_path, monkeypatc
     config = small_config(source, workers={"count": 2})
     with pytest.raises(StarSearchError) as error:
         search_in(make_run(tmp_path / "run", config), config, Processes(config)).run()
-    assert str(error.value) == "a worker process on cpu ended with exit code 3 before it was ready"
+    assert str(error.value) == "worker processes on cpu ended 3 times before they were ready: exit code 3"
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_before_it_is_ready_costs_nothing(source, healthy, tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "_serve", faulty_worker.serve)
+    monkeypatch.setenv(faulty_worker.PLAN, json.dumps({"folder": str(tmp_path), "plan": {}}))
+    config = small_config(source, workers={"count": 1})
+    made = Processes(config)
+    made._workers[0].process.kill()
+    run = make_run(tmp_path / "run", config)
+    assert search_in(run, config, made).run()
+    assert archive_of(run) == healthy
+    assert set(Counter(faulty_worker.trained(tmp_path)).values()) == {1}
 
 
 def test_workers_are_gone_when_they_are_closed(source, monkeypatch):
@@ -133,12 +146,22 @@ def test_a_count_of_0_is_this_process(source):
         ("auto", 4, ["cpu"], 2, 1),
         ("auto", 1, ["cpu"], 64, 4),  # no more than the population
         ("auto", 1, ["cuda:0", "cuda:1"], 64, 2),
+        (5, 1, ["cuda:0", "cuda:1"], 64, 5),
     ],
 )
 def test_auto_is_one_worker_per_gpu_or_as_many_as_the_cores_allow(source, monkeypatch, count, threads, available, cores, expected):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(cores)), raising=False)
     config = small_config(source).model_copy(update={"workers": WorkersConfig(count=count, threads=threads)})
     assert worker_count(config, available) == expected
+
+
+def test_several_workers_share_each_gpu_on_request(monkeypatch, source):
+    """Workers take the devices in turn."""
+    given = []
+    monkeypatch.setattr(workers, "devices", lambda name: ["cuda:0", "cuda:1"])
+    monkeypatch.setattr(Processes, "_start", lambda self, device: given.append(device))
+    Processes(small_config(source, workers={"count": "auto", "device": "auto", "per_device": 3}))
+    assert Counter(given) == {"cuda:0": 3, "cuda:1": 3}
 
 
 def test_cpu_is_cpu_and_a_gpu_that_is_not_there_is_refused(monkeypatch):

@@ -1,0 +1,159 @@
+"""`star-search benchmark --models`: whole trainings of genomes, and of Hugging Face's models beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from star_search.benchmark.models import ModelCost, ModelSetting
+    from star_search.benchmark.models_report import ModelReport
+
+DEFAULT = ("Transformer++", "11111-91111")
+PRECISIONS = ("bfloat16", "float32")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Ids, tokens of a sequence and of a step, steps of a repeat, repeats."""
+
+    vocabulary: int
+    length: int
+    batch_tokens: int
+    steps: int
+    repeats: int
+
+
+@dataclass(frozen=True)
+class Rivals:
+    """Hugging Face's models to measure, their layers, and whether without torch.compile."""
+
+    names: tuple[str, ...]
+    layers: int
+    eager: bool
+
+    @classmethod
+    def of(cls, names: Sequence[str], layers: int, eager: bool) -> Rivals:
+        """Return them, refusing unknown names."""
+        if names:
+            from star_search.benchmark.huggingface import check_name
+
+            for name in names:
+                check_name(name)
+        return cls(tuple(dict.fromkeys(names)), layers, eager)
+
+
+def genomes(catalogue: str, width: int, texts: Sequence[str], mixers: Sequence[int], times: int, default: bool) -> dict[str, str]:
+    """Return genomes by name, each repeated in depth: those given, and each class in turn with GMemless; Transformer++ where none is."""
+    from star_search.errors import InputError
+    from star_search.genome.accounting import Accounting
+    from star_search.genome.catalogue import load_catalogue
+    from star_search.genome.encoding import Genome, LIVGenes
+    from star_search.genome.rules import Rules
+
+    table, found = load_catalogue(catalogue), {}
+    partner = table.find("GMemless").id if mixers else 0
+    pairs = {table[each].name: Genome(tuple(LIVGenes(place, 1, 1, 1, 1) for place in (each, partner))).format() for each in mixers}
+    named = [_named(text) for text in texts] or ([] if pairs or not default else [DEFAULT])
+    for name, text in [*named, *pairs.items()]:
+        if name in found:
+            raise InputError(f"--genome {name} is given twice; name each genome as NAME=GENOME")
+        parsed = Genome.parse("-".join([text] * times))
+        Rules.of(table, parsed.layout).check(parsed)
+        _ = Accounting.of(parsed, width, table).dimensions
+        found[name] = parsed.format()
+    return found
+
+
+def _named(text: str) -> tuple[str, str]:
+    name, _, genome = text.rpartition("=")
+    return name or genome, genome
+
+
+def setting(catalogue: str, width: int, sizes: Sizes, device: str, precision: str | None) -> ModelSetting:
+    """Return what every model is given, refusing sizes that do not go together."""
+    from star_search.benchmark.models import ModelSetting
+    from star_search.cli.benchmark import check_positive
+    from star_search.errors import InputError, did_you_mean
+
+    numbers = {"--vocabulary": sizes.vocabulary, "--length": sizes.length, "--batch-tokens": sizes.batch_tokens, "--steps": sizes.steps}
+    check_positive(numbers)
+    if sizes.batch_tokens % sizes.length:
+        raise InputError(f"--batch-tokens must be a multiple of --length {sizes.length}, got {sizes.batch_tokens}")
+    chosen = precision or ("float32" if device == "cpu" else "bfloat16")
+    if chosen not in PRECISIONS:
+        raise InputError(f"unknown --precision '{chosen}'{did_you_mean(chosen, PRECISIONS)}")
+    figures = (sizes.vocabulary, sizes.length, sizes.batch_tokens, sizes.steps, sizes.repeats)
+    return ModelSetting(width, *figures, device, chosen, catalogue=catalogue)
+
+
+def run(setting: ModelSetting, genomes: dict[str, str], rivals: Rivals, threads: int, out: Path | None, as_json: bool) -> None:
+    """Measure, print what is right, and write it where asked.
+
+    Raises:
+        StarSearchError: at the end, when outputs of a model were wrong or its memory ran out; it is in no table.
+    """
+    import torch
+
+    from star_search.benchmark import models, models_report, report
+    from star_search.cli.console import console, errors, print_json
+    from star_search.errors import StarSearchError
+
+    if out is not None:
+        report.check_target(out, models_report.FILES)
+    torch.set_num_threads(threads)
+    peak = models.peak_flops(setting.device, setting.precision)
+    costs, refused = _measure(setting, genomes, rivals, peak)
+    measured = models_report.ModelReport(setting, peak, genomes, costs, refused)
+    print_json(measured.as_json()) if as_json else _print(measured)
+    for path in measured.write(out) if out is not None else []:
+        (errors if as_json else console).print(f"wrote {path}", markup=False)
+    if refused:
+        raise StarSearchError("; ".join(refused))
+
+
+def _measure(setting: ModelSetting, genomes: dict[str, str], rivals: Rivals, peak: float) -> tuple[list[ModelCost], list[str]]:
+    """Return the costs, and a sentence for every model that could not be timed."""
+    from rich.progress import track
+
+    from star_search.benchmark import huggingface, models
+    from star_search.cli.console import errors
+    from star_search.errors import StarSearchError
+    from star_search.training.batch_size import is_out_of_memory
+
+    jobs: dict[str, Callable[[], ModelCost]] = {
+        name: lambda name=name, genome=genome: models.measure_genome(setting, name, genome, peak)  # type: ignore[misc]
+        for name, genome in genomes.items()
+    }
+    for name in rivals.names:
+        jobs[f"Hugging Face {name}"] = lambda name=name: huggingface.measure(name, setting, rivals.layers, not rivals.eager, peak)  # type: ignore[misc]
+    costs: list[ModelCost] = []
+    refused: list[str] = []
+    for name, job in track(jobs.items(), "measuring", console=errors, transient=True, disable=not errors.is_terminal):
+        try:
+            costs.append(job())
+        except StarSearchError as error:
+            refused.append(str(error))
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            refused.append(f"{name}: memory ran out")
+        models.release(setting.device)
+    return costs, refused
+
+
+def _print(measured: ModelReport) -> None:
+    from rich.table import Table
+
+    from star_search.benchmark import models_report
+    from star_search.cli.console import console
+
+    table = Table(title=measured.title(), title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
+    for index, heading in enumerate(models_report.HEADINGS):
+        table.add_column(heading, justify="right" if index else "left", no_wrap=index > 0)
+    for cost in measured.costs:
+        table.add_row(*models_report.cells(cost))
+    console.print(table)
+    console.print(models_report.LEGEND, markup=False)

@@ -1,0 +1,56 @@
+"""The script that measures speed: it covers every class, stops what takes too long, and measures nothing twice."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from helpers import STAR
+
+SCRIPT = Path(__file__).parents[2] / "scripts/measure_speed.py"
+
+
+@pytest.fixture(scope="module")
+def script():
+    specification = importlib.util.spec_from_file_location("measure_speed", SCRIPT)
+    module = importlib.util.module_from_spec(specification)
+    sys.modules["measure_speed"] = module
+    specification.loader.exec_module(module)
+    yield module
+    del sys.modules["measure_speed"]
+
+
+def test_every_class_that_mixes_tokens_is_measured_once(script):
+    commands = [options for _, options in script.mixes(tiny=False)]
+    names = [name for options in commands if options[0] == "--classes" for name in options[1].split(",")]
+    assert sorted(names) == sorted({each.name for each in STAR.classes.values()} - {"GMemless", "GMemless-GELU", "GMemless-ReLU"})
+
+
+def test_what_takes_too_long_is_stopped_with_its_own_processes(script, tmp_path):
+    command = ["bash", "-c", "echo begun; (sleep 3; touch left) & wait"]
+    state = script.run(script.Job("slow", [*command, "--", str(tmp_path)], 1, None), tmp_path / "slow", tmp_path)
+    assert state.startswith("stopped after 1 s")
+    assert (tmp_path / "slow/output.txt").read_text() == "begun\n"
+
+
+def test_a_failure_is_told(script, tmp_path):
+    assert script.run(script.Job("ill", [sys.executable, "-c", "1 / 0"], 20, None), tmp_path / "ill", tmp_path).startswith("exit code 1")
+
+
+def test_a_tiny_run_leaves_its_figures_and_is_not_repeated(tmp_path):
+    def run():
+        command = [sys.executable, SCRIPT, "--out", tmp_path, "--parts", "growth", "--tiny", "--device", "cpu"]
+        return subprocess.run([*map(str, command)], check=True, capture_output=True, text=True).stdout
+
+    assert "growth growth  done" in run()
+    before = (tmp_path / "growth/growth/result.json").read_text()
+    assert "growth growth  was there already" in run()
+    assert (tmp_path / "growth/growth/result.json").read_text() == before
+
+
+def test_an_unknown_part_is_refused(tmp_path):
+    ended = subprocess.run([sys.executable, SCRIPT, "--out", str(tmp_path), "--parts", "all"], check=False, capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert "unknown part 'all'; allowed: large, mixes" in ended.stderr
