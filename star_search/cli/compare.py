@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,65 +12,63 @@ if TYPE_CHECKING:
     from star_search.evolution.comparison import SearchPlan, SearchResult, SearchSummary
 
 
+Run = Annotated[
+    Path | None, typer.Argument(help="A run whose finalists are trained and held against baselines; without it, searches are compared.")
+]
+Searches = Annotated[
+    list[str] | None, typer.Option(help="An algorithm, and changes to the configuration: 'nsga2 algorithm.repair=off'; may be repeated.")
+]
+Config = Annotated[str | None, typer.Option(help="A YAML file or a shipped configuration; by default quickstart.yaml, or the run's own.")]
+Changes = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key for all; may be repeated.")]
+Seeds = Annotated[int, typer.Option(min=2, help="Seeds 0, 1, ... of every search or training.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Runs = Annotated[Path | None, typer.Option(help="Searches: folder of the runs; finished ones are read, others continued.")]
+MaxTokens = Annotated[int | None, typer.Option(min=1, help="Searches: tokens of each; by default those of the configuration's.")]
+Workers = Annotated[str | None, typer.Option(help="Searches: worker processes: a number, auto, or 0 for this process.")]
+Baselines = Annotated[
+    str | None, typer.Option(help="Models: transformer++, striped-mamba, jamba-like, lfm2-like; several joined by commas.")
+]
+Candidates = Annotated[str | None, typer.Option(help="Models: ids of the finalists, joined by commas; by default the front's.")]
+Finalists = Annotated[int | None, typer.Option(min=1, help="Models: how many of the front, best first; 8 by default.")]
+Tokens = Annotated[int | None, typer.Option(min=1, help="Models: training tokens of each; by default those of the run.")]
+MatchBy = Annotated[
+    str | None, typer.Option(help="Models: make baselines as wide as gives the first finalist's parameters, or flops of training.")
+]
+Lengths = Annotated[str | None, typer.Option(help="Models: tokens after which caches are counted; 512,4096,32768 by default.")]
+Out = Annotated[
+    Path | None, typer.Option(help="Models: folder of trainings, JSON and Markdown; what is finished there is read, the rest goes on.")
+]
+Device = Annotated[str | None, typer.Option(help="Models: auto, cpu, cuda or cuda:N.")]
+
+
 def compare(
-    run: Annotated[
-        Path | None, typer.Argument(help="A run whose finalists are trained and held against baselines; without it, searches are compared.")
-    ] = None,
-    searches: Annotated[
-        list[str] | None,
-        typer.Option(help="An algorithm, and changes to the configuration: 'nsga2 algorithm.repair=off'; may be repeated."),
-    ] = None,
-    config: Annotated[
-        str | None, typer.Option(help="A YAML file or a shipped configuration; by default quickstart.yaml, or the run's own.")
-    ] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key for all; may be repeated.")] = None,
-    seeds: Annotated[int, typer.Option(min=2, help="Seeds 0, 1, ... of every search or training.")] = 5,
-    json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    runs: Annotated[Path | None, typer.Option(help="Searches: folder of the runs; finished ones are read, others continued.")] = None,
-    max_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Searches: tokens of each; by default those of the configuration's.")
-    ] = None,
-    workers: Annotated[str | None, typer.Option(help="Searches: worker processes: a number, auto, or 0 for this process.")] = None,
-    baselines: Annotated[
-        str | None, typer.Option(help="Models: transformer++, striped-mamba, jamba-like, lfm2-like; several joined by commas.")
-    ] = None,
-    candidates: Annotated[str | None, typer.Option(help="Models: ids of the finalists, joined by commas; by default the front's.")] = None,
-    finalists: Annotated[int | None, typer.Option(min=1, help="Models: how many of the front, best first; 8 by default.")] = None,
-    tokens: Annotated[int | None, typer.Option(min=1, help="Models: training tokens of each; by default those of the run.")] = None,
-    match: Annotated[
-        str | None, typer.Option(help="Models: make baselines as wide as gives the first finalist's parameters or flops.")
-    ] = None,
-    lengths: Annotated[str | None, typer.Option(help="Models: tokens after which caches are counted; 512,4096,32768 by default.")] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Models: folder of trainings, JSON and Markdown; what is finished there is read, the rest goes on.")
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="Models: auto, cpu, cuda or cuda:N.")] = None,
+    run: Run = None,
+    searches: Searches = None,
+    config: Config = None,
+    set_: Changes = None,
+    seeds: Seeds = 5,
+    json_: AsJson = False,
+    runs: Runs = None,
+    max_tokens: MaxTokens = None,
+    workers: Workers = None,
+    baselines: Baselines = None,
+    candidates: Candidates = None,
+    finalists: Finalists = None,
+    tokens: Tokens = None,
+    match: MatchBy = None,
+    lengths: Lengths = None,
+    out: Out = None,
+    device: Device = None,
 ) -> None:
     """Hold finalists against baselines, or searches against random search, under one budget over several seeds.
 
     With a run: its finalists and baselines are trained; the table has perplexity on the test split, sizes, caches and speeds.
     With --searches: hypervolumes of searches and of random search, intervals and a test.
     """
-    from star_search.errors import InputError
-
-    of_models = {
-        "baselines": baselines,
-        "candidates": candidates,
-        "finalists": finalists,
-        "tokens": tokens,
-        "match": match,
-        "lengths": lengths,
-        "out": out,
-        "device": device,
-    }
-    of_searches = {"searches": searches, "runs": runs, "max-tokens": max_tokens, "workers": workers}
-    for name, value in (of_models if run is None else of_searches).items():
-        if value is not None:
-            raise InputError(
-                f"--{name} {'needs a run to compare models of' if run is None else 'compares searches, and no run goes with it'}"
-            )
-    if run is None and not searches:
-        raise InputError("compare needs a run, whose finalists are held against baselines, or --searches")
+    of_models: dict[str, object] = {"baselines": baselines, "candidates": candidates, "finalists": finalists, "tokens": tokens}
+    of_models |= {"match": match, "lengths": lengths, "out": out, "device": device}
+    of_searches: dict[str, object] = {"searches": searches, "runs": runs, "max-tokens": max_tokens, "workers": workers}
+    _check_alternatives(run, searches, of_models if run is None else of_searches)
     if run is None:
         _compare_searches(searches or [], config or "quickstart.yaml", set_ or [], seeds, runs, max_tokens, workers, json_)
     else:
@@ -77,6 +76,19 @@ def compare(
 
         asked = ModelsAsked(run, config, tuple(set_ or ()), tokens, candidates, finalists, baselines, match, lengths)
         compare_models(asked, seeds, out, device or "auto", json_)
+
+
+def _check_alternatives(run: Path | None, searches: list[str] | None, of_the_other: Mapping[str, object]) -> None:
+    """Refuse options of the other of the two comparisons, and neither of them."""
+    from star_search.errors import InputError
+
+    for name, value in of_the_other.items():
+        if value is not None:
+            raise InputError(
+                f"--{name} {'needs a run to compare models of' if run is None else 'compares searches, and no run goes with it'}"
+            )
+    if run is None and not searches:
+        raise InputError("compare needs a run, whose finalists are held against baselines, or --searches")
 
 
 def _compare_searches(

@@ -23,7 +23,7 @@ def training_card(plan: Plan, result: dict[str, Any]) -> str:
         f"---\n{yaml.safe_dump(FRONT_MATTER, sort_keys=False)}---",
         f"# {plan.label}, trained on {result['tokens']:,} tokens",
         "A sequence model of linear input-varying operators ([STAR](https://arxiv.org/abs/2411.17800)), trained by `star-search train`.",
-        f"## Architecture\n\n```\n{plan.genome}\n```\n\n{result['depth']} LIVs of width {result['width']}, "
+        f"## Architecture\n\n```\n{plan.genome}\n```\n\n{result['depth']} LIVs of width {result['width']} from catalogue {plan.catalogue}, "
         f"{result['parameters']:,} parameters without embedding and head. "
         f"`star-search decode '{plan.genome}' --width {result['width']}` explains it.",
         "## Load and generate\n\nIt needs `pip install 'star-search[huggingface]'`.",

@@ -46,8 +46,13 @@ class Plan:
 
     def as_json(self) -> dict[str, Any]:
         """Return plain data that `read` gives back."""
-        catalogue = load_catalogue(self.search.space.catalogue)
-        return {"schema": SCHEMA, **asdict(self), "catalogue": {"name": catalogue.name, "version": catalogue.version}}
+        return {"schema": SCHEMA, **asdict(self), "catalogue": self.catalogue}
+
+    @property
+    def catalogue(self) -> str:
+        """The genome's catalogue, by name and version."""
+        found = load_catalogue(self.search.space.catalogue)
+        return f"{found.name}, version {found.version}"
 
     @classmethod
     def read(cls, path: Path) -> Plan:

@@ -65,9 +65,9 @@ class Trained:
 class Checkpoints:
     """Keeps the newest two states of a training; all processes gather, the first writes."""
 
-    def __init__(self, folder: TrainingFolder, digest: str, steps: int, every: int | None, world: World) -> None:
-        self.folder, self.digest, self.steps, self.world = folder, digest, steps, world
-        self.every = every or min(MOST_STEPS_LOST, max(FEWEST_STEPS, steps // CHECKPOINTS))
+    def __init__(self, folder: TrainingFolder, plan: Plan, every: int | None, world: World) -> None:
+        self.folder, self.plan, self.steps, self.world = folder, plan, plan.search.training.steps, world
+        self.every = every or min(MOST_STEPS_LOST, max(FEWEST_STEPS, self.steps // CHECKPOINTS))
 
     @cached_property
     def newest(self) -> tuple[Path, Position] | None:
@@ -83,7 +83,7 @@ class Checkpoints:
             except InputError as error:
                 problem = problem or error
                 continue
-            if position.plan != self.digest:
+            if position.plan != self.plan.digest:
                 raise InputError(f"{path} belongs to another training: its genome, data or budget is not that of {self.folder.path}")
             return path, position
         if problem is not None:
@@ -112,7 +112,7 @@ class Checkpoints:
         """Keep the state after so many steps."""
         tensors = checkpoint.gather(steps, monitor, self.world)
         if self.world.is_first:
-            position = Position(done, steps.at_once, self.world.size, self.digest)
+            position = Position(done, steps.at_once, self.world.size, self.plan.genome, self.plan.catalogue, self.plan.digest)
             checkpoint.write(self.folder.checkpoint_path(done), tensors, position)
             self.folder.prune()
             self.folder.log("checkpoint", step=done)
@@ -124,7 +124,7 @@ class Training:
 
     def __init__(self, folder: TrainingFolder, plan: Plan, world: World, every: int | None = None) -> None:
         self.folder, self.plan, self.world, self.config = folder, plan, world, plan.search
-        self.checkpoints = Checkpoints(folder, plan.digest, self.config.training.steps, every, world)
+        self.checkpoints = Checkpoints(folder, plan, every, world)
 
     @property
     def first_step(self) -> int:

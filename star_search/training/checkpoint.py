@@ -30,11 +30,14 @@ STATE = ("exp_avg", "exp_avg_sq", "step")
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a checkpoint stands: steps done, rows trained at once, processes, and the digest of the plan it belongs to."""
+    """Where a checkpoint stands: steps done, rows trained at once, processes, the genome, its catalogue with the version, and the digest
+    of the plan it belongs to."""
 
     step: int
     rows_at_once: int
     processes: int
+    genome: str
+    catalogue: str
     plan: str
 
 

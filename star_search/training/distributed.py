@@ -23,6 +23,7 @@ from star_search.liv.operator import LIV
 from star_search.model.backbone import Backbone
 from star_search.model.language_model import LanguageModel
 from star_search.training.batches import parts_of
+from star_search.training.compilation import SHAPES_PER_BLOCK
 from star_search.training.loss import chunked_cross_entropy
 from star_search.training.steps import EagerSteps, Loss
 from star_search.training.world import World
@@ -83,6 +84,8 @@ class DistributedSteps(EagerSteps):
 
 
 def _replicated(module: nn.Module, world: World) -> nn.Module:
+    # Blocks are compiled one by one, which lets gradients go out between them; dynamo would cut each for that.
+    torch._dynamo.config.optimize_ddp = False
     devices = [world.device] if world.device.type == "cuda" else None
     return DistributedDataParallel(module, device_ids=devices, gradient_as_bucket_view=True)
 
@@ -122,7 +125,8 @@ class ModuleLoss:
         return chunked_cross_entropy(hidden_BTD, self.model.embedding, targets_BT)
 
 
-def compile_livs(model: LanguageModel) -> None:
+def compile_livs(model: LanguageModel, backend: str) -> None:
     """Compile the call of every LIV in place; LIVs of one kind share what is compiled."""
+    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, SHAPES_PER_BLOCK)
     for liv in model.backbone.livs:
-        liv.compile(dynamic=False)
+        liv.compile(dynamic=False, backend=backend)

@@ -91,7 +91,7 @@ def _distributed_steps(model: LanguageModel, stream: TokenStream, config: Traini
     compiled = config.engine == "compiled" or (config.engine == "auto" and world.device.type == "cuda")
     if world.parallel == "fsdp":
         if compiled:
-            compile_livs(model)
+            compile_livs(model, BACKEND)
         loss_of: Loss = ModuleLoss(model, config)
     elif compiled:
         loss_of = CompiledLoss(CompiledModel(model, config.sequence_length, dtype_of(config), BACKEND), config)

@@ -89,4 +89,7 @@ def joined(device: str, parallel: Parallel = "ddp") -> Iterator[World]:
     try:
         yield World(place, dist.get_rank(), dist.get_world_size(), parallel)
     finally:
+        # What was compiled for weights in parts holds on to their group, and a process would never end.
+        if parallel == "fsdp":
+            torch._dynamo.reset()
         dist.destroy_process_group()

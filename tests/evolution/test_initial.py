@@ -44,7 +44,7 @@ def test_a_run_gives_its_front_and_a_search_begins_with_it(tmp_path):
         (["11111-91111"], "algorithm.initial_genomes: genome 11111-91111 has 2 LIVs, space.depth is 4"),
         (["11411-91111-11111-91111"], "algorithm.initial_genomes: genome 11411-91111-11111-91111 is illegal: LIV 1: featurizer strategy 4"),
         (["b1111-91111-11111-91111"], "algorithm.initial_genomes: genome b1111-91111-11111-91111 is illegal: LIV 1: class 11"),
-        (["1111"], "LIV 1 of the genome, '1111', has 4 genes"),
+        (["1111"], "algorithm.initial_genomes: LIV 1 of the genome, '1111', has 4 genes"),
         ([BASELINE, "12111-91111-11111-91111"], "algorithm.initial_genomes: 12111-91111-11111-91111 and 11111-91111-11111-91111 are one"),
     ],
 )

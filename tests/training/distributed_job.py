@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import torch
 
@@ -42,8 +43,10 @@ def main(source, kinds):
     training = config.training.model_copy(update={"batch_tokens": 4 * config.training.sequence_length, "micro_batch_rows": 1})
     stream = TokenStream(prepare(config.data), training.sequence_length, training.rows, 0)
     found = {}
-    for kind in kinds:
-        with joined("cpu", kind) as world:
+    # One group for both: a process that left a group cannot count on joining another at the same address.
+    with joined("cpu", "fsdp") as joint:
+        for kind in kinds:
+            world = replace(joint, parallel=kind)
             steps, monitor = build_steps(model_of(stream), stream, training, world), HealthMonitor(training, 9.0)
             before = readings(steps, 0, STEPS // 2)
             state = gather(steps, monitor, world)

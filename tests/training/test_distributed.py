@@ -31,7 +31,7 @@ def run(source, processes, *kinds):
     environments = [{**os.environ, **common, **paths, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(processes)]
     command = [sys.executable, str(JOB), str(source), *kinds]
     started = [subprocess.Popen(command, env=each, stdout=subprocess.PIPE, text=True) for each in environments]
-    outputs = [each.communicate(timeout=240)[0] for each in started]
+    outputs = [each.communicate(timeout=120)[0] for each in started]
     assert [each.returncode for each in started] == [0] * processes
     return [json.loads(output.splitlines()[-1]) for output in outputs]
 
