@@ -199,7 +199,7 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     shares = dict.fromkeys(OUTCOMES, SHARE)
     with small_disk("clean", arguments) as clean_disk, small_disk("faulty", arguments) as faulty_disk:
-        clean = evolve(clean_disk / "clean", {}, arguments.timeout or 3600.0, arguments)
+        clean = evolve(clean_disk / "clean", {}, 3600.0, arguments)
         longest = max(record.measured["seconds"] for record in clean.directory.read_candidates()[0])
         timeout = arguments.timeout or round(2 * longest, 1)
         print(f"clean: {clean.seconds:.0f} s, the longest candidate {longest:.1f} s", flush=True)

@@ -130,6 +130,7 @@ def main() -> None:
     """Run all searches; exit 1 where an archive differs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--instants", type=int, default=20)
     parser.add_argument("--tokens", type=int, default=16_384)
     parser.add_argument("--seed", type=int, default=0)
@@ -139,7 +140,7 @@ def main() -> None:
     values = small_values(write_text_source(folder), algorithm={"generations": 3}, training={"tokens": arguments.tokens})
     config = folder / "small.yaml"
     config.write_text(json.dumps(values))  # JSON is YAML
-    kinds = list(itertools.product([[], ["--async"]], [False, True] if find_spec("distributed") else [False], [1, 2, 4]))
+    kinds = list(itertools.product([[], ["--async"]], [False, True] if find_spec("distributed") else [False], arguments.workers))
     shares = [len(part) for part in (range(arguments.instants)[index :: len(kinds)] for index in range(len(kinds)))]
     expected, killed, equal = {}, Counter[str](), []
     for (mode, dask, workers), kills in zip(kinds, shares, strict=True):

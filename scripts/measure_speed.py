@@ -102,7 +102,11 @@ def run(job: Job, folder: Path, caches: Path) -> str:
     folder.mkdir(parents=True)
     out = [] if job.out is None else ["--out", str(folder / job.out) if job.out else str(folder)]
     place = tempfile.mkdtemp(dir=caches) if job.cold else str(caches)
-    paths = {"TORCHINDUCTOR_CACHE_DIR": f"{place}/inductor", "TRITON_CACHE_DIR": f"{place}/triton", "PYTHONPATH": str(ROOT)}
+    paths = {
+        "TORCHINDUCTOR_CACHE_DIR": f"{place}/inductor",
+        "TRITON_CACHE_DIR": f"{place}/triton",
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
+    }
     start = time.perf_counter()
     with (folder / "output.txt").open("w") as file:
         process = subprocess.Popen(

@@ -23,6 +23,14 @@ def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def stored_run(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A finished run that nobody may change, made in a moment."""
+    from stored_run import store_run
+
+    return store_run(tmp_path_factory.mktemp("stored") / "run")
+
+
 @pytest.fixture(autouse=True)
 def torch_ground(monkeypatch: pytest.MonkeyPatch) -> None:
     """One thread, a fixed seed, and NaN in fresh memory, so that a read of what nobody wrote shows."""

@@ -10,8 +10,10 @@ from typing import Any
 from star_search.analysis.progress import GenerationProgress, progress
 from star_search.config import SearchConfig, parse_configuration
 from star_search.errors import InputError
+from star_search.genome.accounting import Accounting
 from star_search.genome.catalogue import Catalogue, load_catalogue
 from star_search.genome.encoding import Genome
+from star_search.genome.rules import Rules
 from star_search.runs.directory import RunDirectory
 from star_search.runs.records import CandidateRecord, GenerationRecord, Outcome
 from star_search.yaml_loading import parse_yaml
@@ -91,6 +93,24 @@ class RunView:
     def catalogue(self) -> Catalogue:
         """The catalogue of the genomes."""
         return load_catalogue(self.config.space.catalogue)
+
+    def account(self, record: CandidateRecord) -> Accounting | None:
+        """Return the exact sizes of a candidate; none where its genome is illegal, as without repair."""
+        genome = Genome.parse(record.canonical)
+        if record.outcome == Outcome.rejected and Rules.of(self.catalogue, genome.layout).problems(genome):
+            return None
+        return Accounting.of(genome, self.config.space.width, self.catalogue, self.config.backbone.residual)
+
+    def candidate(self, number: int) -> CandidateRecord:
+        """Return one candidate by its id.
+
+        Raises:
+            InputError: when there is none.
+        """
+        if number not in self.by_id:
+            present = f"it has {min(self.by_id)} to {max(self.by_id)}" if self.by_id else "it has none yet"
+            raise InputError(f"{self.run.path} has no candidate {number}; {present}")
+        return self.by_id[number]
 
     @cached_property
     def provenance(self) -> dict[str, Any]:

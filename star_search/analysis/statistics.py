@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 EXACT_PAIRS = 14
 DRAWS = 100_000
 RESAMPLES = 10_000
+NORMAL_95 = 1.959963984540054  # of a normal distribution, 95 % lie within so many standard deviations
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,14 @@ def confidence_interval(values: Sequence[float] | NDArray[np.float64]) -> tuple[
     means = np.random.default_rng(0).choice(sample, (RESAMPLES, len(sample))).mean(1)
     lower, upper = np.quantile(means, (0.025, 0.975))
     return float(lower), float(upper)
+
+
+def wilson_interval(share: float, count: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share seen among `count` items (Wilson 1927): inside of 0 to 1 at any share."""
+    squared = NORMAL_95**2
+    middle, spread = share + squared / (2 * count), math.sqrt(share * (1 - share) / count + squared / (4 * count**2))
+    scale = 1 + squared / count
+    return max(0.0, (middle - NORMAL_95 * spread) / scale), min(1.0, (middle + NORMAL_95 * spread) / scale)
 
 
 def sign_flip_p_value(differences: NDArray[np.float64]) -> float:

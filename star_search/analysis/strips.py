@@ -1,5 +1,8 @@
 """Genomes as strips: one letter per LIV, coloured by operator family."""
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 from star_search.genome.catalogue import Catalogue
 from star_search.genome.encoding import Genome
 from star_search.genome.evolved import catalogue_for
@@ -24,6 +27,8 @@ FAMILY_LETTERS = {
     "custom": "X",
 }
 
+BLOCKS = "▁▂▃▄▅▆▇█"
+
 
 def families(genome: Genome, catalogue: Catalogue) -> list[str]:
     """Return the operator family of every LIV."""
@@ -41,3 +46,25 @@ def legend_markup() -> str:
     """Return what the letters mean."""
     shown = [name for name in FAMILY_LETTERS if name != "custom"]
     return "  ".join(f"[bold white on {FAMILY_COLOURS[name]}]{FAMILY_LETTERS[name]}[/] {name}" for name in shown)
+
+
+def link_rows(genome: Genome, catalogue: Catalogue) -> list[tuple[str, str]]:
+    """Return one row for every group that shares, its members as dots under the strip's letters, and what they share."""
+    rows = []
+    for group in genome.sharing(catalogue).groups:
+        first, last = group.members[0], group.members[-1]
+        marks = "".join("●" if place in group.members else "─" if first < place < last else " " for place in range(genome.depth))
+        kind = "weights" if group.kind == "featurizer" else "features"
+        rows.append((marks, f"{kind} {', '.join(group.groups)} of LIVs {', '.join(str(place + 1) for place in group.members)}"))
+    return rows
+
+
+def sparkline(values: Sequence[float], width: int) -> str:
+    """Return values as a line of blocks, each the mean of its stretch where there are more values than columns."""
+    if not values:
+        return ""
+    count = min(width, len(values))
+    bounds = [round(place * len(values) / count) for place in range(count + 1)]
+    means = [sum(values[start:stop]) / (stop - start) for start, stop in pairwise(bounds)]
+    lowest, span = min(means), max(means) - min(means)
+    return "".join(BLOCKS[round((len(BLOCKS) - 1) * (value - lowest) / span)] if span else BLOCKS[0] for value in means)

@@ -8,10 +8,14 @@ from star_search.cli.benchmark import benchmark
 from star_search.cli.compare import compare
 from star_search.cli.data import data
 from star_search.cli.decode import decode
+from star_search.cli.evaluate import evaluate
 from star_search.cli.evolve import evolve
 from star_search.cli.export_best import export_best
+from star_search.cli.figures import figures
 from star_search.cli.genes import genes
 from star_search.cli.inspect import inspect
+from star_search.cli.motifs import motifs
+from star_search.cli.report import report
 from star_search.cli.train import train
 
 app = typer.Typer(
@@ -22,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (evolve, inspect, train, compare, decode, genes, benchmark):
+for command in (evolve, inspect, motifs, figures, report, train, compare, evaluate, decode, genes, benchmark):
     app.command()(command)
 app.command(name="export-best")(export_best)
 app.add_typer(data)

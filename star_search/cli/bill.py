@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from star_search.cli.console import console, format_bytes
+from star_search.cli.console import as_text, console, format_bytes
 from star_search.cli.session import check_search
 from star_search.config import SearchConfig
 from star_search.genome.accounting import Accounting
@@ -23,7 +23,7 @@ def print_bill(config: SearchConfig) -> None:
     flops = TRAINING_FLOPS_PER_PARAMETER * account.parameters * tokens
     length = config.training.sequence_length
     console.print(config.to_yaml(), markup=False)
-    console.print(f"classes      {', '.join(space.rules.catalogue[each].name for each in space.rules.classes)}")
+    console.print(f"classes      {as_text(', '.join(space.rules.catalogue[each].name for each in space.rules.classes))}")
     console.print(f"objectives   {', '.join(criteria.names)}")
     console.print(
         f"candidates   at most {candidates:,}: {config.algorithm.population} in gen00 and in each of {config.algorithm.generations} more"
@@ -50,9 +50,9 @@ def _print_probe(config: SearchConfig) -> None:
     available = devices(config.workers.device)
     reason = obstacle(config, available[0], PROBE_SECONDS)
     if reason:
-        console.print(f"probe        none: {reason}", markup=False)
+        console.print(f"probe        none: {as_text(reason)}")
         return
-    found = probe(config, available[0], max(1, worker_count(config, available)), PROBE_SECONDS)
+    found = probe(config, available, max(1, worker_count(config, available)), PROBE_SECONDS)
     console.print(
         f"probe        {found.genomes} genomes, {found.step_seconds * 1000:,.3g} ms a step: about {found.hours:,.3g} hours on "
         f"{found.workers} workers of this machine, {format_bytes(found.peak_bytes)} of memory each"

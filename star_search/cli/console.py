@@ -4,19 +4,34 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from star_search.analysis.plain_text import printable
 from star_search.analysis.strips import strip_markup
 from star_search.genome.catalogue import Catalogue
 from star_search.genome.encoding import Genome
 from star_search.runs.records import CandidateRecord, Outcome
 
+if TYPE_CHECKING:
+    from star_search.analysis.run_view import RunView
+
 console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def as_text(text: str) -> str:
+    """Return text that came from outside so that rich and the terminal show it and obey nothing in it."""
+    return escape(printable(text))
+
+
+def print_damaged(view: RunView) -> None:
+    """Say on standard error, a line each, which records of a run cannot be read."""
+    for sentence in view.damaged:
+        errors.print(f"star-search: {printable(sentence)}", markup=False)
 
 
 def print_json(value: Any) -> None:
@@ -79,4 +94,5 @@ def _objective_cell(record: CandidateRecord, name: str) -> str:
 
 def failure_lines(records: Iterable[CandidateRecord]) -> list[str]:
     """Return one line per candidate that is not `ok`, with its reason."""
-    return [f"  candidate {each.id}  [red]{each.outcome.value}[/]  {escape(each.reason)}" for each in records if each.outcome != Outcome.ok]
+    failed = (each for each in records if each.outcome != Outcome.ok)
+    return [f"  candidate {each.id}  [red]{each.outcome.value}[/]  {as_text(each.reason)}" for each in failed]

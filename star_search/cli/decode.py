@@ -126,11 +126,10 @@ def _explain(genome: Genome, catalogue: Catalogue, as_json: bool) -> None:
 
 
 def _print_tree(described: dict[str, Any], genome: Genome, catalogue: Catalogue) -> None:
-    from rich.markup import escape
     from rich.tree import Tree
 
     from star_search.analysis.strips import legend_markup, strip_markup
-    from star_search.cli.console import console, format_bytes
+    from star_search.cli.console import as_text, console, format_bytes
     from star_search.genome.encoding import format_digits
 
     console.print(f"{strip_markup(genome, catalogue)}  {described['genome']}")
@@ -144,7 +143,7 @@ def _print_tree(described: dict[str, Any], genome: Genome, catalogue: Catalogue)
     for liv in described["livs"]:
         kind = f"{liv['operator']}{' differential' if liv['differential'] else ''}"
         branch = tree.add(
-            f"[bold]{liv['position']:>2} {escape(liv['name'])}[/] [dim]{kind}[/]  "
+            f"[bold]{liv['position']:>2} {as_text(liv['name'])}[/] [dim]{kind}[/]  "
             f"{liv['parameters']:,} parameters  {format_bytes(liv['cache_bytes'])}"
         )
         for title, shared in (("weights", liv["weights_from"]), ("features", liv["features_from"])):
@@ -156,5 +155,5 @@ def _print_tree(described: dict[str, Any], genome: Genome, catalogue: Catalogue)
     for own in described["classes"]:
         groups = ", ".join(f"{name} {format_digits(genes)}" for kind in ("context", "readout") for name, genes in own[kind].items())
         kind = f"{own['family']}{', differential' if own['differential'] else ''}"
-        console.print(f"class {own['class']} {own['name']}: operator {own['operator']} ({kind}), groups {groups}")
+        console.print(f"class {own['class']} {as_text(own['name'])}: operator {own['operator']} ({kind}), groups {groups}")
     console.print(legend_markup())

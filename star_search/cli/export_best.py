@@ -19,6 +19,7 @@ def export_best(
     where: Annotated[list[str] | None, typer.Option(metavar="CONDITION", help='Such as "cache_bytes<=20e6"; may be repeated.')] = None,
     candidate: Annotated[int | None, typer.Option(metavar="ID", help="Export this candidate instead of the best.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write; export/RUN-ID by default.")] = None,
+    standalone: Annotated[bool, typer.Option("--standalone", help="Put the code into the folder: it loads without star-search.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Export the best model of a run as a folder that transformers loads.
@@ -26,13 +27,12 @@ def export_best(
     Weights are kept for the front alone; any other candidate is retrained from its record.
     """
     from star_search.analysis.run_view import RunView
-    from star_search.cli.console import console, errors, format_value, print_json
+    from star_search.cli.console import console, format_value, print_damaged, print_json
     from star_search.export.folder import Exported, check_target, write_folder
     from star_search.runs.locate import locate, newest_run
 
     view = RunView.read(*((newest_run(Path("runs")), None) if run is None else locate(run)))
-    for sentence in view.damaged:
-        errors.print(f"star-search: {sentence}", markup=False)
+    print_damaged(view)
     record = _select(view, by, where or [], candidate)
     folder = out or Path("export") / f"{view.run.path.resolve().name}-{record.id}"
     check_target(folder)
@@ -41,9 +41,9 @@ def export_best(
     with TemporaryDirectory(prefix="star-search-") as temporary:
         if retrained:
             record, weights, note = _retrain(view, record, Path(temporary))
-            write_folder(Exported(view, record, weights, note), folder)
+            write_folder(Exported(view, record, weights, note, standalone), folder)
         else:
-            write_folder(Exported(view, record, kept), folder)
+            write_folder(Exported(view, record, kept, standalone=standalone), folder)
     values = ", ".join(f"{name} {format_value(name, record.objectives.get(name))}" for name in view.names)
     if json_:
         found = {"candidate": record.id, "genome": record.canonical, "objectives": record.objectives}

@@ -25,12 +25,11 @@ def genes(
 
 
 def _print(described: dict[str, Any], catalogue: Catalogue) -> None:
-    from rich.markup import escape
     from rich.table import Table
 
-    from star_search.cli.console import console
+    from star_search.cli.console import as_text, console
 
-    console.print(f"[bold]catalogue {escape(catalogue.name)}[/], version {catalogue.version}\n")
+    console.print(f"[bold]catalogue {as_text(catalogue.name)}[/], version {catalogue.version}\n")
     console.print("[bold]Backbone genome[/]: five genes per LIV")
     for gene in described["backbone"]:
         console.print(f"  {gene['gene']}: {gene['meaning']}")
@@ -46,5 +45,5 @@ def _print(described: dict[str, Any], catalogue: Catalogue) -> None:
     for row in described["classes"]:
         groups = (", ".join(f"{name} {genes}" for name, genes in row[kind].items()) or "none" for kind in ("context", "readout"))
         strategies = "; ".join(f"{value} {meaning}" for value, meaning in row["feature_strategies"].items())
-        table.add_row(str(row["id"]), escape(row["name"]), row["operator"], *groups, strategies)
+        table.add_row(str(row["id"]), as_text(row["name"]), row["operator"], *groups, strategies)
     console.print(table)

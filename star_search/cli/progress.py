@@ -7,11 +7,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bars
 
-from star_search.cli.console import console, format_seconds, format_value, shown_objectives
+from star_search.cli.console import as_text, console, format_seconds, format_value, shown_objectives
 from star_search.config import SearchConfig
 from star_search.runs.directory import RunDirectory
 from star_search.runs.records import CandidateRecord, GenerationRecord, Outcome
@@ -86,7 +85,7 @@ class PlainReporter(QuietReporter):
 
     def opened(self) -> None:
         """Name the run."""
-        console.print(f"run {self.run.path}: {self.total} candidates of {self.config.training.tokens:,} tokens", markup=False)
+        console.print(f"run {as_text(str(self.run.path))}: {self.total} candidates of {self.config.training.tokens:,} tokens")
 
     def candidate_finished(self, record: CandidateRecord) -> None:
         """Print the outcome."""
@@ -111,7 +110,7 @@ class LiveReporter(QuietReporter):
 
     def opened(self) -> None:
         """Name the run and begin to draw."""
-        console.print(f"run [bold]{escape(str(self.run.path))}[/]: {self.total} candidates of {self.config.training.tokens:,} tokens")
+        console.print(f"run [bold]{as_text(str(self.run.path))}[/]: {self.total} candidates of {self.config.training.tokens:,} tokens")
         self.bars.start()
 
     def close(self) -> None:
@@ -145,7 +144,7 @@ class LiveReporter(QuietReporter):
 
 def _outcome_line(config: SearchConfig, record: CandidateRecord) -> str:
     if record.outcome != Outcome.ok:
-        return f"candidate {record.id}  [red]{record.outcome.value}[/]: {escape(record.reason)}"
+        return f"candidate {record.id}  [red]{record.outcome.value}[/]: {as_text(record.reason)}"
     values = (f"{name} {format_value(name, record.objectives.get(name))}" for name in shown_objectives(config.objectives))
     return f"candidate {record.id}  ok  " + "  ".join(values)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from rich.markup import escape
 from rich.table import Table
 
-from star_search.cli.console import console, format_bytes, print_json
+from star_search.analysis.plain_text import printable
+from star_search.cli.console import as_text, console, format_bytes, print_json
 from star_search.data.split import SPLITS
 from star_search.data.store import TokenStore
 
@@ -52,8 +52,8 @@ def print_store(store: TokenStore, samples: list[dict[str, Any]], as_json: bool)
     for each in samples:
         head = f"{each['split']} document {each['document']:,}, {each['subset']}, {each['tokens']:,} tokens"
         text = each["text"][:_SHOWN_CHARACTERS] + (" ..." if len(each["text"]) > _SHOWN_CHARACTERS else "")
-        console.print(f"\n[bold]{escape(head)}[/]")
-        console.print(text, markup=False)
+        console.print(f"\n[bold]{as_text(head)}[/]")
+        console.print("\n".join(map(printable, text.split("\n"))), markup=False)
 
 
 def _table(index: dict[str, Any]) -> Table:
@@ -67,7 +67,7 @@ def _table(index: dict[str, Any]) -> Table:
         for subset, counts in (*whole["subsets"].items(), ("all", whole)):
             share = counts["tokens"] / whole["tokens"] if whole["tokens"] else 0.0
             figures = (f"{counts[name]:,}" for name in ("documents", "tokens", "bytes"))
-            table.add_row(split, escape(subset), *figures, f"{share:.1%}", end_section=subset == "all")
+            table.add_row(split, as_text(subset), *figures, f"{share:.1%}", end_section=subset == "all")
     return table
 
 

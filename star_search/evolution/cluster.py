@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.2
 CONNECT_SECONDS = 30
+NEARLY = 0.9  # The message that a candidate began may take longer than the one that its worker is gone.
 _TOPIC = "star-search"
 
 Flights = dict[str, "tuple[Future[Assessed], _Flight]"]
@@ -44,10 +45,11 @@ _one_at_a_time = threading.Lock()
 
 @dataclass
 class _Flight:
-    """A candidate that a worker has, and since when it trains."""
+    """A candidate that a worker was given: when, and since when it is known to train."""
 
     assignment: Assignment
-    started: float
+    given: float
+    begun: float | None = None
 
 
 class DaskWorkers:
@@ -93,12 +95,13 @@ class DaskWorkers:
         return future
 
     def _note(self, event: dict[str, Any], flights: Flights, report: ProgressReport) -> None:
-        for _, flight in flights.values():
-            if flight.assignment.id == event["id"]:
-                if event["progress"] is None:
-                    flight.started = time.monotonic()
-                else:
-                    report(event["id"], Progress(**event["progress"]))
+        if event["key"] not in flights:  # A try that has ended; the candidate may be in its next.
+            return
+        _, flight = flights[event["key"]]
+        if event["progress"] is None:
+            flight.begun = time.monotonic()
+        else:
+            report(flight.assignment.id, Progress(**event["progress"]))
 
     def _landed(self, future: Future[Assessed], flight: _Flight, retries: Retries) -> Iterator[Assessed]:
         from distributed.scheduler import KilledWorker
@@ -117,8 +120,9 @@ class DaskWorkers:
         yield from retries.ended(self._lost(flight))
 
     def _lost(self, flight: _Flight) -> Lost:
-        limit, seconds = self.config.workers.timeout, time.monotonic() - flight.started
-        if limit is not None and seconds >= limit:
+        limit, seconds = self.config.workers.timeout, time.monotonic() - (flight.begun or flight.given)
+        # Of a worker that died early nobody may have heard that it began, and then the time it took to start is no time over the limit.
+        if limit is not None and flight.begun is not None and seconds >= NEARLY * limit:
             return Lost(flight.assignment, Outcome.timeout, f"not finished after {limit:g} seconds", seconds)
         return Lost(flight.assignment, Outcome.crashed, "its worker process died", seconds)
 
@@ -204,11 +208,12 @@ def _assess(assignment: Assignment, config: SearchConfig) -> Assessed:
     from distributed import get_worker
 
     worker = get_worker()
+    key = worker.get_current_task()
     end_with(os.getppid())
 
     def tell(progress: Progress | None) -> None:
         # Plain values: Dask's messages carry nothing else.
-        worker.log_event(_TOPIC, {"id": assignment.id, "progress": None if progress is None else asdict(progress)})
+        worker.log_event(_TOPIC, {"key": key, "progress": None if progress is None else asdict(progress)})
 
     with _one_at_a_time:
         assessor = _assessor(config, str(worker.name))

@@ -33,18 +33,22 @@ prompt = tokenizer("The", return_tensors="pt")
 print(tokenizer.decode(model.generate(**prompt, max_new_tokens=40)[0]))
 ```"""
 
+NEEDS = "It needs `pip install 'star-search[huggingface]'`; the code that it trusts does nothing but import from there."
+STANDALONE_NEEDS = "It needs torch and transformers alone; the code that it trusts is star-search's own, in this folder."
 
-def model_card(view: RunView, record: CandidateRecord, retrained: str = "") -> str:
-    """Return the README of an export; `retrained` says how the weights were had again where they were not kept."""
+
+def model_card(view: RunView, record: CandidateRecord, retrained: str = "", standalone: bool = False) -> str:
+    """Return the README of an export; `retrained` says how the weights were had again where they were not kept, `standalone` whether
+    the code lies in the folder."""
     described = describe(account_of(view.config, Genome.parse(record.canonical)), view.config.training.sequence_length)
     parts = [
         f"---\n{yaml.safe_dump(FRONT_MATTER, sort_keys=False)}---",
         f"# Candidate {record.id} of {view.run.path.resolve().name}",
         _summary(view, record),
         "## Load and generate",
-        "It needs `pip install 'star-search[huggingface]'`; the code that it trusts does nothing but import from there.",
+        STANDALONE_NEEDS if standalone else NEEDS,
         USE,
-        "Prompts of one batch must have one length. In a text, a literal `<|endoftext|>` becomes the special token.",
+        "The tokenizer pads prompts of several lengths on the left. In a text, a literal `<|endoftext|>` becomes the special token.",
         "## Architecture",
         _genome(view, record, described),
         _liv_table(view, described),

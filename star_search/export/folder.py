@@ -15,6 +15,7 @@ from star_search.config import SearchConfig
 from star_search.data.tokenizer import END_OF_TEXT, Tokenizer, load_tokenizer
 from star_search.errors import InputError, StarSearchError
 from star_search.export.card import model_card
+from star_search.export.standalone import standalone_files
 from star_search.genome.catalogue import load_catalogue
 from star_search.runs.atomic import write_bytes, write_json, write_text
 from star_search.runs.records import CandidateRecord
@@ -44,15 +45,19 @@ class StarForCausalLM(_StarForCausalLM):
     config_class = StarConfig
 '''
 
+IMPORTING_FILES = {"configuration_star.py": CONFIGURATION_FILE, "modeling_star.py": MODELING_FILE}
+
 
 @dataclass(frozen=True)
 class Exported:
-    """A candidate to export: its run, its record, its weights, and how they were had again where they were not kept."""
+    """A candidate to export: its run, its record, its weights, how they were had again where they were not kept, and whether the folder
+    brings the code that it needs."""
 
     view: RunView
     record: CandidateRecord
     weights: Path
     retrained: str = ""
+    standalone: bool = False
 
     @property
     def config(self) -> SearchConfig:
@@ -66,7 +71,7 @@ class Exported:
 
     def card(self) -> str:
         """Return the model card."""
-        return model_card(self.view, self.record, self.retrained)
+        return model_card(self.view, self.record, self.retrained, self.standalone)
 
 
 class Exportable(Protocol):
@@ -85,6 +90,11 @@ class Exportable(Protocol):
     @property
     def weights(self) -> Path:
         """The weights, as safetensors."""
+        ...
+
+    @property
+    def standalone(self) -> bool:
+        """Whether the folder brings its code along."""
         ...
 
     def card(self) -> str:
@@ -136,8 +146,8 @@ def _write_files(exported: Exportable, folder: Path) -> None:
     write_json(folder / "generation_config.json", _special_tokens(tokenizer) | {"pad_token_id": tokenizer.end_of_text})
     write_text(folder / "tokenizer.json", tokenizer_definition(tokenizer))
     write_json(folder / "tokenizer_config.json", _tokenizer_config())
-    write_text(folder / "configuration_star.py", CONFIGURATION_FILE)
-    write_text(folder / "modeling_star.py", MODELING_FILE)
+    for name, text in (standalone_files() if exported.standalone else IMPORTING_FILES).items():
+        write_text(folder / name, text)
     write_text(folder / "README.md", exported.card())
 
 
@@ -181,7 +191,7 @@ def _config(exported: Exportable, tokenizer: Tokenizer) -> dict[str, Any]:
         "model_type": "star",
         "dtype": "float32",
         "genome": exported.genome,
-        "catalogue": catalogue.source,
+        "catalogue": catalogue.self_contained if exported.standalone else catalogue.source,
         "catalogue_version": catalogue.version,
         "width": config.space.width,
         "depth": config.space.depth,
@@ -189,6 +199,7 @@ def _config(exported: Exportable, tokenizer: Tokenizer) -> dict[str, Any]:
         "router_top_k": config.backbone.router_top_k,
         "vocab_size": tokenizer.vocabulary_size,
         **_special_tokens(tokenizer),
+        "data": config.data.model_dump(mode="json", exclude_defaults=True),
         "training_sequence_length": config.training.sequence_length,
         "star_search_version": __version__,
     }
@@ -213,7 +224,7 @@ def _tokenizer_config() -> dict[str, Any]:
         "bos_token": END_OF_TEXT,
         "eos_token": END_OF_TEXT,
         "pad_token": END_OF_TEXT,
-        "padding_side": "right",
+        "padding_side": "left",
         "clean_up_tokenization_spaces": False,
         "model_input_names": ["input_ids", "attention_mask"],
     }

@@ -9,8 +9,8 @@ from functools import cached_property
 from star_search.analysis.fronts import front_of, knee
 from star_search.analysis.run_view import RunView
 from star_search.errors import InputError, did_you_mean
-from star_search.genome.encoding import Genome
-from star_search.objectives.registry import KINDS, Constraint, Objective, account_of, parse_constraint, parse_objective
+from star_search.objectives.listing import value_of
+from star_search.objectives.registry import KINDS, Constraint, Objective, parse_constraint, parse_objective
 from star_search.runs.records import CandidateRecord, Outcome
 
 KNEE = "knee"
@@ -82,9 +82,7 @@ class Selection:
         return self._value(record, self._sort_key), *(record.objectives[name] for name in self.view.names), record.id
 
     def _value(self, record: CandidateRecord, objective: Objective) -> float:
-        value = record.objectives.get(objective.name)
-        if value is None:
-            value = objective.exact_value(account_of(self.view.config, Genome.parse(record.canonical)))
+        value = value_of(self.view, record, objective)
         if value is None:
             raise InputError(f"candidate {record.id} of {self.view.run.path} has no {objective.name} on record")
         return value
@@ -104,10 +102,7 @@ def find_candidate(view: RunView, number: int) -> CandidateRecord:
     Raises:
         InputError: when there is none, or it has no model.
     """
-    record = view.by_id.get(number)
-    if record is None:
-        present = f"it has {min(view.by_id)} to {max(view.by_id)}" if view.by_id else "it has none yet"
-        raise InputError(f"{view.run.path} has no candidate {number}; {present}")
+    record = view.candidate(number)
     if record.outcome != Outcome.ok:
         raise InputError(f"candidate {number} of {view.run.path} ended {record.outcome} ({record.reason}), so it has no model to export")
     return record

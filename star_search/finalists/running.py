@@ -46,6 +46,7 @@ class Trained:
     plan: Plan
     result: dict[str, Any]
     weights: Path
+    standalone: bool = False
 
     @property
     def config(self) -> SearchConfig:

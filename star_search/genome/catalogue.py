@@ -51,6 +51,12 @@ class Catalogue:
         """What `load_catalogue` reads it from again anywhere, plain as JSON: the name of a shipped one, all of one of the user's."""
         return self.name if self.is_shipped else json.loads(json.dumps(self.data))
 
+    @property
+    def self_contained(self) -> dict[str, Any]:
+        """All that stands in it and in what it builds on, plain as JSON: enough to read it where no catalogue ships."""
+        others = {key: load_catalogue(self.data[key]).self_contained for key in ("base", "extends") if key in self.data}
+        return json.loads(json.dumps({**self.data, **others}))
+
     def span(self) -> str:
         """Return the ids as a short text, `1 to 27, 101, 102`."""
         ids = sorted(self.classes)
@@ -139,8 +145,8 @@ def catalogue_from(data: Mapping[str, Any], where: str) -> Catalogue:
     rows = data.get("classes")
     if not isinstance(rows, Mapping) or not rows:
         raise InputError(f"{where}: classes must map ids to classes, got {rows!r}")
-    # Keys of JSON are text.
-    rows = {int(key) if isinstance(key, str) and key.isdecimal() else key: row for key, row in rows.items()}
+    if all(isinstance(key, str) and key.isdecimal() for key in rows):
+        rows = _as_written({int(key): row for key, row in rows.items()})
     for class_id in rows:
         check_whole(class_id, f"{where}: class id", 1, HIGHEST_ID)
     if "base" in data:
@@ -156,6 +162,19 @@ def catalogue_from(data: Mapping[str, Any], where: str) -> Catalogue:
             raise InputError(f"{where}: class {class_id} is {classes[class_id].name} already; ids keep their meaning, take a new one")
         classes[class_id] = read_class(class_id, row, classes, where)
     return Catalogue(name, version, classes, dict(data))
+
+
+def _as_written(rows: Mapping[int, Any]) -> dict[int, Any]:
+    """Return rows that come from JSON, whose keys are text and may have been sorted as such: every row after the one that it is like."""
+    ordered: dict[int, Any] = {}
+    while ready := [key for key in sorted(rows.keys() - ordered.keys()) if _is_ready(rows[key], rows, ordered)]:
+        ordered[ready[0]] = rows[ready[0]]
+    return ordered | {key: row for key, row in rows.items() if key not in ordered}
+
+
+def _is_ready(row: Any, rows: Mapping[int, Any], ordered: Mapping[int, Any]) -> bool:
+    like = row.get("like") if isinstance(row, Mapping) else None
+    return not isinstance(like, int) or like in ordered or like not in rows
 
 
 def _other(source: Any, where: str) -> Catalogue:

@@ -120,11 +120,15 @@ def explain_repair(genome: Genome, catalogue: Catalogue, seed: int = 0) -> dict[
     }
 
 
-def _change(layout: Layout, index: int, before: int, after: int) -> dict[str, Any]:
-    """Return one gene that repair changed: its LIV from 1 or the id of its class, its name, and both values."""
+def gene_place(layout: Layout, index: int) -> tuple[dict[str, int], str]:
+    """Return whose gene stands at a flat index, `{"liv": position from 1}` or `{"class": id}`, and the gene's name."""
     unit, gene = layout.locate(index)
     if unit < layout.depth:
-        owner, name = {"liv": unit + 1}, (*GENE_NAMES, "composition")[gene]
-    else:
-        owner, name = {"class": evolved_id(unit - layout.depth)}, class_gene_name(gene)
+        return {"liv": unit + 1}, (*GENE_NAMES, "composition")[gene]
+    return {"class": evolved_id(unit - layout.depth)}, class_gene_name(gene)
+
+
+def _change(layout: Layout, index: int, before: int, after: int) -> dict[str, Any]:
+    """Return one gene that repair changed: its LIV from 1 or the id of its class, its name, and both values."""
+    owner, name = gene_place(layout, index)
     return {**owner, "gene": name, "from": before, "to": after}

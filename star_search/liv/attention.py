@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from star_search.genome.genes import BANDED, BLOCK_DIAGONAL, GELU, LINEAR, RELU,
 from star_search.liv import reference
 from star_search.liv.kernels.window import has_windows, windowed_attention
 from star_search.liv.memoryless import ACTIVATIONS
+from star_search.liv.padding import Place
 from star_search.liv.token_mixing import Allocate, Features, State, TokenMixing
 
 CHUNK, QUERY_CHUNK = 64, 128
@@ -55,7 +57,7 @@ class HistoryAttention(TokenMixing):
         """Keep the prompt's keys and values, each in the place that `update` would give it."""
         for name, history in state.items():
             length, span = features[name].shape[1], self.sizes.span or history.shape[1]
-            first = self._first_held(length - 1)
+            first = max(0, length - span)
             places = torch.arange(first, length, device=history.device) % span
             history[:, places] = features[name][:, first:]
 
@@ -66,13 +68,26 @@ class HistoryAttention(TokenMixing):
             return 0
         return position // span * span if self.sizes.liv_class.operator.sparsity == BLOCK_DIAGONAL else max(0, position - span + 1)
 
-    def update(self, token: Features, state: State, position: int, shared: Features) -> State:
-        """Put the token's key and value in their place; the context is all that it sees, in any order."""
-        place = position if self.sizes.span is None else position % self.sizes.span
-        held = position - self._first_held(position) + 1
+    def update(self, token: Features, state: State, place: Place, shared: Features) -> State:
+        """Put the token's key and value in their place; the context is all that it sees, in any order, or more and `seen` [B, S]."""
         for name, history in state.items():
-            history[:, place] = token[name]
-        return {name: state[name][:, :held] if name in state else shared[name] for name in ("k", "v")}
+            place.put(history, token[name], self.sizes.span)
+        context = {name: state[name] if name in state else shared[name] for name in ("k", "v")}
+        position = place.position
+        if isinstance(position, int):
+            first = self._first_held(position) if place.is_plain else max(0, position + 1 - (self.sizes.span or position + 1))
+            context = {name: history[:, : position - first + 1] for name, history in context.items()}
+        return context if place.is_plain else context | {"seen": self._seen_places(place, context["k"])}
+
+    def _seen_places(self, place: Place, k_BSG: Tensor) -> Tensor:
+        """Return which places of a history the token sees, by how old what stands there is: [B, S], or [1, S] where rows see the same."""
+        age_S = place.position - torch.arange(k_BSG.shape[1], device=k_BSG.device)
+        span, oldest = self.sizes.span, place.since_start
+        if span is not None:
+            age_S = age_S % span
+            oldest = oldest % span if self.sizes.liv_class.operator.sparsity == BLOCK_DIAGONAL else oldest
+        oldest_B = torch.as_tensor(oldest, device=k_BSG.device).reshape(-1, 1)
+        return (age_S >= 0) & (age_S <= oldest_B)
 
 
 class SoftmaxAttention(HistoryAttention):
@@ -106,7 +121,8 @@ class SoftmaxAttention(HistoryAttention):
     def read(self, token: Features, context: State) -> Tensor:
         """Return [B, D]: the token's query against the context."""
         q, k, v = self._heads({"q": token["q"].unsqueeze(1), **context})
-        return _merge(_attend(q, k, v)).squeeze(1)
+        seen_B11S = context["seen"][:, None, None] if "seen" in context else None
+        return _merge(_attend(q, k, v, attn_mask=seen_B11S)).squeeze(1)
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, is_causal: bool = False, attn_mask: Tensor | None = None) -> Tensor:
@@ -170,7 +186,7 @@ class ScoredAttention(HistoryAttention):
         return seen & (key // span == query // span if self.sizes.liv_class.operator.sparsity == BLOCK_DIAGONAL else key > query - span)
 
     def _weigh(self, q_BKRLP: Tensor, k_BKSP: Tensor, v_BKSP: Tensor, seen_LS: Tensor) -> Tensor:
-        """Return the weighted sums of values [B, K, R, L, P], R heads to every key head."""
+        """Return the weighted sums of values [B, K, R, L, P], R heads to every key head; `seen_LS` may have more dimensions before."""
         scores = (q_BKRLP.flatten(2, 3) @ k_BKSP.transpose(-1, -2)).unflatten(2, q_BKRLP.shape[2:4])
         nonlinearity = self.sizes.liv_class.operator.nonlinearity
         if nonlinearity == LINEAR:
@@ -192,15 +208,18 @@ class ScoredAttention(HistoryAttention):
         return _merge(out).to(features["v"].dtype)
 
     def read(self, token: Features, context: State) -> Tensor:
-        """Return [B, D]: the token's query against the context, all of which it sees."""
+        """Return [B, D]: the token's query against the context."""
         q, k, v = self._operands({"q": token["q"].unsqueeze(1), **context})
-        seen = torch.ones(1, k.shape[2], dtype=torch.bool, device=k.device)
+        everything = torch.ones(1, k.shape[2], dtype=torch.bool, device=k.device)
+        seen = context.get("seen", everything)[:, None, None, None]
         out = self._weigh(q.unflatten(1, (k.shape[1], -1)), k, v, seen)
         return _merge(out.flatten(1, 2)).squeeze(1).to(token["q"].dtype)
 
 
 class LinearAttention(TokenMixing):
     """`T = phi(q) phi(k)^T` per head, rows normalised, phi = elu + 1 (Katharopoulos et al. 2020, equation 9)."""
+
+    padding_fill = MappingProxyType({"k": -torch.inf})  # phi of it is zero: a key of zero would count in the normaliser
 
     def mix(self, features: Features) -> Tensor:
         """Return [B, T, D] in chunks: a masked product within a chunk, a running sum of states between chunks."""
@@ -251,7 +270,7 @@ class LinearAttention(TokenMixing):
             state["state"].copy_(k.transpose(-1, -2) @ v)
             state["normaliser"].copy_(k.sum(2))
 
-    def update(self, token: Features, state: State, position: int, shared: Features) -> State:
+    def update(self, token: Features, state: State, place: Place, shared: Features) -> State:
         """Add the token's outer product."""
         if not state:
             return dict(shared)
@@ -283,29 +302,31 @@ def _merge(x_BHTP: Tensor) -> Tensor:
     return x_BHTP.transpose(1, 2).flatten(2)
 
 
-def rotary_table(length: int, head_width: int, like: Tensor, start: int = 0) -> Tensor:
+def rotary_table(length: int, head_width: int, like: Tensor, start: int | Tensor = 0) -> Tensor:
     """Return what `rotate` multiplies pairs with, [2, T, 2, P / 2] in the dtype and on the device of `like`; positions from `start`.
+
+    Where every row has a start of its own, [B], it is [2, B, T, 2, P / 2].
 
     The first part is the cosines, twice; the second the sines, negative for the first half of a head.
     """
     half = head_width // 2
     frequencies = ROTARY_BASE ** (-torch.arange(half, device=like.device, dtype=torch.float64) / half)
-    angles = torch.arange(start, start + length, device=like.device, dtype=torch.float64)[:, None] * frequencies
+    steps = torch.arange(length, device=like.device, dtype=torch.float64)
+    positions = steps + (start.unsqueeze(-1) if isinstance(start, Tensor) else start)
+    angles = positions.unsqueeze(-1) * frequencies
     cosine, sine = angles.cos(), angles.sin()
-    return torch.stack((torch.stack((cosine, cosine), 1), torch.stack((-sine, sine), 1))).to(like.dtype)
+    return torch.stack((torch.stack((cosine, cosine), -2), torch.stack((-sine, sine), -2))).to(like.dtype)
 
 
-def rotate(x_BTD: Tensor, head_width: int, start: int = 0, table: Tensor | None = None) -> Tensor:
+def rotate(x_BTD: Tensor, head_width: int, start: int | Tensor = 0, table: Tensor | None = None) -> Tensor:
     """Apply rotary position embedding to every head (Su et al. 2021), halves paired as in Llama; positions count from `start`.
 
     `table` is a `rotary_table` that is there already.
     """
     if table is None:
-        length = x_BTD.shape[1]
-        table = (
-            _whole_table(length, head_width, x_BTD.dtype, x_BTD.device) if start == 0 else rotary_table(length, head_width, x_BTD, start)
-        )
-    cosine, sine = table.unsqueeze(2)
+        length, is_first = x_BTD.shape[1], isinstance(start, int) and start == 0
+        table = _whole_table(length, head_width, x_BTD.dtype, x_BTD.device) if is_first else rotary_table(length, head_width, x_BTD, start)
+    cosine, sine = table.unsqueeze(-3)
     # The other half by a flip, not by slices and a concatenation: compiled, those are many masked loads, in the backward pass above all.
     halves = x_BTD.unflatten(-1, (-1, 2, head_width // 2))
     return (halves * cosine + halves.flip(-2) * sine).flatten(-3)

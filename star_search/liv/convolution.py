@@ -15,6 +15,7 @@ from star_search.liv import reference
 from star_search.liv.featurizers import convolve_window, keep_last, short_convolution
 from star_search.liv.kernels import has_kernels, lowered
 from star_search.liv.kernels.toeplitz import toeplitz
+from star_search.liv.padding import Place
 from star_search.liv.token_mixing import Allocate, Features, State, TokenMixing
 
 LONGEST_SHIFTED = 32
@@ -58,7 +59,7 @@ class ShortConvolution(GatedConvolution):
         if state:
             keep_last(self.products(features), state["tail"])
 
-    def update(self, token: Features, state: State, position: int, shared: Features) -> State:
+    def update(self, token: Features, state: State, place: Place, shared: Features) -> State:
         """Return the window that ends in the token's product."""
         if not state:
             return dict(shared)
@@ -87,18 +88,21 @@ class LongConvolution(GatedConvolution):
         if state:
             state["products"][:, : features["v"].shape[1]] = self.products(features)
 
-    def update(self, token: Features, state: State, position: int, shared: Features) -> State:
-        """Append the token's product; the context is all so far."""
+    def update(self, token: Features, state: State, place: Place, shared: Features) -> State:
+        """Append the token's product; the context is all so far, and how far back each lies."""
         if not state:
             return dict(shared)
-        state["products"][:, position] = self.products(token)
-        return {"products": state["products"][:, : position + 1]}
+        products, position = state["products"], place.position
+        place.put(products, self.products(token))
+        if isinstance(position, int):
+            return {"products": products[:, : position + 1], "lags": torch.arange(position, -1, -1, device=products.device)}
+        # What no token has filled yet is zero, whatever the kernel there.
+        return {"products": products, "lags": (position - torch.arange(products.shape[1], device=products.device)).clamp(min=0)}
 
     def read(self, token: Features, context: State) -> Tensor:
         """Return [B, D]."""
-        products = context["products"]
-        kernel = self.kernel(token)[:, : products.shape[1]].flip(1)
-        return self.by_channel(token["C"]) * torch.einsum("btd,dt->bd", products, kernel)
+        kernel = self.kernel(token)[:, context["lags"]]
+        return self.by_channel(token["C"]) * torch.einsum("btd,dt->bd", context["products"], kernel)
 
 
 def causal_fft_convolution(x_BTD: Tensor, kernel_DL: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import math
 from torch import Tensor
 
 from star_search.genome.accounting import Dimensions
+from star_search.liv.padding import Place
 from star_search.liv.token_mixing import Allocate, Features, State, TokenMixing
 
 WHOLE = ("v", "gate", "lambda")
@@ -21,6 +22,7 @@ class Differential(TokenMixing):
     def __init__(self, sizes: Dimensions, branch: TokenMixing) -> None:
         super().__init__(sizes)
         self.branch = branch
+        self.padding_fill = branch.padding_fill
 
     def _half(self, features: Features, index: int) -> dict[str, Tensor]:
         """Return the features of one branch."""
@@ -48,11 +50,11 @@ class Differential(TokenMixing):
         for index in (0, 1):
             self.branch.write(self._half(features, index), _of(index, state))
 
-    def update(self, token: Features, state: State, position: int, shared: Features) -> State:
+    def update(self, token: Features, state: State, place: Place, shared: Features) -> State:
         """Advance both branches; the second sees the value that the first keeps."""
-        first = self.branch.update(self._half(token, 0), _of(0, state), position, _of(0, shared))
+        first = self.branch.update(self._half(token, 0), _of(0, state), place, _of(0, shared))
         theirs = _of(1, shared) | ({"v": first["v"]} if self.branch.keeps_value else {})
-        second = self.branch.update(self._half(token, 1), _of(1, state), position, theirs)
+        second = self.branch.update(self._half(token, 1), _of(1, state), place, theirs)
         return {f"{index}.{name}": tensor for index, context in enumerate((first, second)) for name, tensor in context.items()}
 
     def read(self, token: Features, context: State) -> Tensor:

@@ -35,9 +35,8 @@ class LIVKind:
     @classmethod
     def of(cls, liv: LIV, handed_on: Sequence[str], dropout: float) -> LIVKind:
         """Return the kind of a LIV from which others read the features `handed_on`."""
-        taken = tuple(name for name in liv.sources.features_from if name not in liv.computed)
-        text = repr((liv.sizes, tuple(liv.computed), taken, tuple(handed_on), dropout))
-        return cls(text, taken, tuple(handed_on))
+        text = repr((liv.sizes, tuple(liv.computed), liv.taken, tuple(handed_on), dropout))
+        return cls(text, liv.taken, tuple(handed_on))
 
 
 def function_of(liv: LIV, kind: LIVKind, dropout: float) -> Function:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from star_search.liv.drawing import draw_normal
 from star_search.liv.featurizers import (
     Convolved,
     Decay,
@@ -60,7 +61,7 @@ Draw = Callable[[Tensor, torch.Generator | None], object]
 
 def fan_in(weight: Tensor, generator: torch.Generator | None) -> Tensor:
     """Variance 1 / fan-in, which keeps the size of what it projects."""
-    return nn.init.normal_(weight, std=weight.shape[-1] ** -0.5, generator=generator)
+    return draw_normal(weight, weight.shape[-1] ** -0.5, generator)
 
 
 def _short_kernel(kernel: Tensor, generator: torch.Generator | None) -> None:

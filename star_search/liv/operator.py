@@ -22,6 +22,7 @@ from star_search.liv.featurizers import FeatureGroup, MonarchMap, Projection, bu
 from star_search.liv.kernels import has_kernels
 from star_search.liv.kernels.rotary import rotated_parts
 from star_search.liv.memoryless import Memoryless
+from star_search.liv.padding import Padding, Place
 from star_search.liv.recurrence import ChannelRecurrence, HeadRecurrence
 from star_search.liv.state_space import DiagonalStateSpace
 from star_search.liv.token_mixing import Allocate, Features, State, TokenMixing
@@ -128,6 +129,11 @@ class LIV(nn.Module):
         """Position of the LIV whose context features are used here, if any."""
         return next((source for source in self.sources.features_from.values() if source != self.position), None)
 
+    @property
+    def taken(self) -> tuple[str, ...]:
+        """Names of the feature groups that are used here as another LIV computed them."""
+        return tuple(name for name in self.sources.features_from if name not in self.computed)
+
     def featurize(self, x_BTD: Tensor, shared: Features | None = None) -> dict[str, Tensor]:
         """Return every feature group for a sequence; those of `shared` are taken, not computed.
 
@@ -174,13 +180,12 @@ class LIV(nn.Module):
         return {"lambda": (q1 @ k1).exp() - (q2 @ k2).exp() + self.initial_lambda}
 
     def _taken(self, shared: Features | None) -> dict[str, Tensor]:
-        names = [name for name in self.sources.features_from if name not in self.computed]
-        missing = [name for name in names if name not in (shared or {})]
+        missing = [name for name in self.taken if name not in (shared or {})]
         if missing:
             raise ValueError(f"LIV {self.position + 1} takes {', '.join(missing)} from LIV {(self.feature_source or 0) + 1}: pass shared=")
-        return {name: (shared or {})[name] for name in names}
+        return {name: (shared or {})[name] for name in self.taken}
 
-    def _rotated(self, name: str, features: Tensor, start: int = 0) -> Tensor:
+    def _rotated(self, name: str, features: Tensor, start: int | Tensor = 0) -> Tensor:
         if name in ("q", "k") and self.sizes.liv_class.fields.get("rotary"):
             return rotate(features, self.rotary_width, start, self.rotary)
         return features
@@ -221,32 +226,39 @@ class LIV(nn.Module):
         found = {name: self.group(name).constant(max_length) for name in self.computed}
         return {name: features for name, features in found.items() if features is not None}
 
-    def prefill(self, x_BTD: Tensor, state: State, shared: Features | None = None) -> tuple[Tensor, dict[str, Tensor]]:
-        """Do `forward`, without dropout, for a prompt and fill empty state from it."""
+    def prefill(
+        self, x_BTD: Tensor, state: State, shared: Features | None = None, padding: Padding | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Do `forward`, without dropout, for a prompt and fill empty state from it; with `padding`, rows begin at place 0 of x."""
         features = self.featurize(x_BTD, shared)
         y_BTD = self._readout(self.token_mixing.mix(features), features)
         for name in self.computed:
             if f"featurizer.{name}" in state:
-                self.group(name).write_tail(x_BTD, state[f"featurizer.{name}"])
-        self.token_mixing.write(features, _own(state))
+                ended_BTD = x_BTD if padding is None else padding.to_back(x_BTD)
+                self.group(name).write_tail(ended_BTD, state[f"featurizer.{name}"])
+        if own := _own(state):
+            self.token_mixing.write(features if padding is None else self._to_back(features, padding), own)
         return y_BTD, features
 
+    def _to_back(self, features: Features, padding: Padding) -> dict[str, Tensor]:
+        """Return the features with every row's last token at the last place, and before its first what no state counts."""
+        fill = self.token_mixing.padding_fill
+        return {name: padding.to_back(each, fill.get(name, 0.0)) if self._by_token(name) else each for name, each in features.items()}
+
     def step(
-        self, x_BD: Tensor, state: State, position: int, constants: Features, shared: TokenFeatures | None = None
+        self, x_BD: Tensor, state: State, place: Place, constants: Features, shared: TokenFeatures | None = None
     ) -> tuple[Tensor, TokenFeatures]:
         """Return the output [B, D] of one token and what others may share; advances `state` in place."""
-        seen = self.remember(x_BD, state, position, constants, shared)
+        seen = self.remember(x_BD, state, place, constants, shared)
         return self.recall(seen), seen
 
-    def remember(
-        self, x_BD: Tensor, state: State, position: int, constants: Features, shared: TokenFeatures | None = None
-    ) -> TokenFeatures:
+    def remember(self, x_BD: Tensor, state: State, place: Place, constants: Features, shared: TokenFeatures | None = None) -> TokenFeatures:
         """Take in one token, advancing `state` in place, and return what its output, and others, are read from."""
         token = self._taken(shared.features if shared else None) | self._lambda() | dict(constants)
         for name in [name for name in self.computed if name not in constants]:
             features = self.group(name).step(x_BD, state.get(f"featurizer.{name}"))
-            token[name] = self._rotated(name, features.unsqueeze(1), position).squeeze(1) if name in ("q", "k") else features
-        context = self.token_mixing.update(token, _own(state), position, shared.context if shared else {})
+            token[name] = self._rotated(name, features.unsqueeze(1), place.since_start).squeeze(1) if name in ("q", "k") else features
+        context = self.token_mixing.update(token, _own(state), place, shared.context if shared else {})
         return TokenFeatures(token, context)
 
     def recall(self, seen: TokenFeatures) -> Tensor:

@@ -14,6 +14,7 @@ from star_search.genome.genes import INPUT_DEPENDENT
 from star_search.liv import reference
 from star_search.liv.kernels import lowered
 from star_search.liv.kernels.head_scan import has_head_scan, head_scan
+from star_search.liv.padding import Place
 from star_search.liv.scan import linear_scan
 from star_search.liv.token_mixing import Allocate, Features, State, TokenMixing
 
@@ -87,7 +88,7 @@ class HeadRecurrence(TokenMixing):
             B, v = self._by_head(features["B"]), self._by_head(features["v"])
             state["state"].copy_(torch.einsum("bth,bthn,bthp->bhnp", to_end.to(v.dtype), B, v))
 
-    def update(self, token: Features, state: State, position: int, shared: Features) -> State:
+    def update(self, token: Features, state: State, place: Place, shared: Features) -> State:
         """Decay the state and add the token."""
         if not state:
             return dict(shared)
@@ -158,7 +159,7 @@ class ChannelRecurrence(TokenMixing):
         if state:
             state["state"].copy_(linear_scan(*self._scan_inputs(features))[:, -1])
 
-    def update(self, token: Features, state: State, position: int, shared: Features) -> State:
+    def update(self, token: Features, state: State, place: Place, shared: Features) -> State:
         """Decay the state and add the token."""
         if not state:
             return dict(shared)

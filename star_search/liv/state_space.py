@@ -12,6 +12,7 @@ from torch import Tensor
 
 from star_search.liv import reference
 from star_search.liv.convolution import causal_fft_convolution
+from star_search.liv.padding import Place
 from star_search.liv.token_mixing import Allocate, Features, State, TokenMixing
 
 CHUNK = 64
@@ -64,7 +65,7 @@ class DiagonalStateSpace(TokenMixing):
                 held = (z * v.shape[1]).exp() * held + torch.einsum("tnd,btd->bnd", (z * left[:, None, None]).exp(), v.to(z.dtype)) * inputs
             state["state"].copy_(torch.view_as_real(held))
 
-    def update(self, token: Features, state: State, position: int, shared: Features) -> State:
+    def update(self, token: Features, state: State, place: Place, shared: Features) -> State:
         """Decay the state and add the token."""
         if not state:
             return dict(shared)

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import ClassVar
 
 from torch import Tensor
 
 from star_search.genome.accounting import Dimensions
 from star_search.genome.genes import GROUPED
+from star_search.liv.padding import Place
 
 Features = Mapping[str, Tensor]
 State = dict[str, Tensor]
@@ -31,6 +33,8 @@ class TokenMixing(ABC):
     branch_dims: ClassVar[dict[str, int]] = {}
     repeated: ClassVar[tuple[str, ...]] = ()
     keeps_value = False
+    # What `write` may be handed for padding where zero would count.
+    padding_fill: Mapping[str, float] = MappingProxyType({})
 
     def __init__(self, sizes: Dimensions) -> None:
         self.sizes = sizes
@@ -59,9 +63,9 @@ class TokenMixing(ABC):
         return {}
 
     def write(self, features: Features, state: State) -> None:  # noqa: B027 (a mixing without state writes nothing)
-        """Fill empty state from the features of a prompt."""
+        """Fill empty state from the features of a prompt, which padding before a row's first token leaves at `padding_fill`."""
 
-    def update(self, token: Features, state: State, position: int, shared: Features) -> State:
+    def update(self, token: Features, state: State, place: Place, shared: Features) -> State:
         """Take in one token's features ([B, G]) and return the context after it."""
         return {}
 

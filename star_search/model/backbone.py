@@ -5,7 +5,9 @@ Shapes: B batch, T tokens, D width, M LIVs of a block.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +21,14 @@ from star_search.genome.encoding import Genome
 from star_search.genome.rules import Rules
 from star_search.liv.initialisation import SCHEMES, Scheme, initialise
 from star_search.liv.operator import LIV, NORM_EPSILON, TokenFeatures
+from star_search.liv.padding import Padding, Place
+from star_search.liv.token_mixing import Features, State
 from star_search.model.cache import DecodingCache
 from star_search.model.composition import Combination, LiquidRouter, combination_of
+
+# As torch.utils.checkpoint.checkpoint: calls a function of tensors, and again for its gradient.
+Checkpoint = Callable[..., Any]
+FeatureKey = tuple[int, str]  # the LIV that computes a feature group, and the group's name
 
 
 class Backbone(nn.Module):
@@ -74,19 +82,46 @@ class Backbone(nn.Module):
         for combination in self.combinations.values():
             combination.initialise(generator)  # type: ignore[operator]
 
-    def forward(self, x_BTD: Tensor, use_reference: bool = False) -> Tensor:
-        """Return [B, T, D]; `use_reference` takes the plain form of every LIV."""
-        shared: dict[int | None, dict[str, Tensor]] = {}
+    def forward(
+        self, x_BTD: Tensor, use_reference: bool = False, padding: Padding | None = None, checkpoint: Checkpoint | None = None
+    ) -> Tensor:
+        """Return [B, T, D], zero where `padding` says that no token stands.
+
+        `use_reference` takes the plain form of every LIV; `checkpoint` keeps no activation of a block, but computes it again.
+        """
+        if padding is not None:
+            return padding.to_back(self(padding.to_front(x_BTD), use_reference, None, checkpoint))
+        shared: dict[FeatureKey, Tensor] = {}
         for block in self.blocks:
-            outputs = []
-            for position in block.positions:
-                liv = self._liv(position)
-                y_BTD, features = liv(self._norm(position, x_BTD), shared.get(liv.feature_source), use_reference)
-                if position in self.sources:
-                    shared[position] = features
-                outputs.append(self._scaled(position, y_BTD))
-            x_BTD = x_BTD + self.combined(block, x_BTD, outputs)
+            taken = [shared[key] for key in self._takes(block)]
+            run = partial(self._through, block, use_reference)
+            x_BTD, *found = run(x_BTD, *taken) if checkpoint is None else checkpoint(run, x_BTD, *taken)
+            shared |= dict(zip(self._hands_on(block), found, strict=True))
         return self._norm(-1, x_BTD)
+
+    def _through(self, block: Block, use_reference: bool, x_BTD: Tensor, *taken: Tensor) -> tuple[Tensor, ...]:
+        """Return what leaves a block, and the features that it hands on, from what enters it and the features that it takes."""
+        shared, outputs = dict(zip(self._takes(block), taken, strict=True)), []
+        for position in block.positions:
+            liv = self._liv(position)
+            given = {name: features for (source, name), features in shared.items() if source == liv.feature_source}
+            y_BTD, features = liv(self._norm(position, x_BTD), given, use_reference)
+            shared |= {key: features[key[1]] for key in self._handed_on(position)}
+            outputs.append(self._scaled(position, y_BTD))
+        return x_BTD + self.combined(block, x_BTD, outputs), *(shared[key] for key in self._hands_on(block))
+
+    def _takes(self, block: Block) -> list[FeatureKey]:
+        """Return the features that a block takes from those before it."""
+        livs = [self._liv(position) for position in block.positions]
+        found = [(liv.feature_source, name) for liv in livs for name in liv.taken]
+        return list(dict.fromkeys((source, name) for source, name in found if source is not None and source not in block.positions))
+
+    def _hands_on(self, block: Block) -> list[FeatureKey]:
+        return [key for position in block.positions for key in self._handed_on(position)]
+
+    def _handed_on(self, position: int) -> list[FeatureKey]:
+        """Return the features of a LIV that others take."""
+        return [(position, name) for name in self._liv(position).sizes.liv_class.context] if position in self.sources else []
 
     def _liv(self, position: int) -> LIV:
         return self.livs[position]  # type: ignore[return-value]
@@ -125,8 +160,8 @@ class Backbone(nn.Module):
             return DecodingCache(states, [liv.constants(max_length) for liv in livs], max_length)
 
     @torch.no_grad()
-    def prefill(self, x_BTD: Tensor, cache: DecodingCache) -> Tensor:
-        """Return [B, T, D] for a prompt and fill the empty cache with it.
+    def prefill(self, x_BTD: Tensor, cache: DecodingCache, padding: Padding | None = None) -> Tensor:
+        """Return [B, T, D] for a prompt and fill the empty cache with it; the result is zero where `padding` says that no token stands.
 
         Raises:
             InputError: for a prompt without tokens, a cache that has read some, or one too short for the prompt.
@@ -136,45 +171,63 @@ class Backbone(nn.Module):
         if not x_BTD.shape[1]:
             raise InputError("prefill needs a prompt of at least one token")
         cache.advance(x_BTD.shape[1])
+        if padding is None:
+            return self._prefill(x_BTD, cache)
+        cache.padding = padding
+        return padding.to_back(self._prefill(padding.to_front(x_BTD), cache))
+
+    def _prefill(self, x_BTD: Tensor, cache: DecodingCache) -> Tensor:
         shared: dict[int | None, dict[str, Tensor]] = {}
         for block in self.blocks:
             outputs = []
             for position in block.positions:
                 liv, normed = self._liv(position), self._norm(position, x_BTD)
-                y_BTD, shared[position] = liv.prefill(normed, cache.states[position], shared.get(liv.feature_source))
+                y_BTD, shared[position] = liv.prefill(normed, cache.states[position], shared.get(liv.feature_source), cache.padding)
                 outputs.append(self._scaled(position, y_BTD))
             if block.is_routed:
                 states_BTM = self._router(block).states(self._direction(x_BTD))
-                cache.states[self.router_places[block.start]]["router"].copy_(states_BTM[:, -1])
+                last_BM = states_BTM[:, -1] if cache.padding is None else cache.padding.last(states_BTM)
+                cache.states[self.router_places[block.start]]["router"].copy_(last_BM)
             x_BTD = x_BTD + self.combined(block, x_BTD, outputs)
         return self._norm(-1, x_BTD)
 
     @torch.no_grad()
     def step(self, x_BD: Tensor, cache: DecodingCache) -> Tensor:
         """Return [B, D] for one token, advancing the cache in place; a LIV that no sequence's router keeps is not read, only written."""
-        place = cache.advance(1)
+        place = Place(cache.advance(1), cache.padding)
+        return self.step_at(x_BD, cache.states, cache.constants, place)
+
+    def step_at(self, x_BD: Tensor, states: Sequence[State], constants: Sequence[Features], place: Place) -> Tensor:
+        """Return [B, D] for one token at a place, advancing in place the states that a `DecodingCache` holds."""
         seen: dict[int | None, TokenFeatures] = {}
         for block in self.blocks:
             for position in block.positions:
                 liv, normed = self._liv(position), self._norm(position, x_BD)
-                source, constants = seen.get(liv.feature_source), cache.constants[position]
-                seen[position] = liv.remember(normed, cache.states[position], place, constants, source)
-            x_BD = x_BD + self._recalled(block, self._factors(block, x_BD, cache), seen)
+                source = seen.get(liv.feature_source)
+                seen[position] = liv.remember(normed, states[position], place, constants[position], source)
+            x_BD = x_BD + self._recalled(block, self._factors(block, x_BD, states), seen)
         return self._norm(-1, x_BD)
 
-    def _factors(self, block: Block, x_BD: Tensor, cache: DecodingCache) -> Tensor | None:
+    def _factors(self, block: Block, x_BD: Tensor, states: Sequence[State]) -> Tensor | None:
         """Return the factors [B, M] or [M] of a block's LIVs for one token, advancing the router's state; none for a lone LIV."""
         if block.is_routed:
-            return self._router(block).step(self._direction(x_BD), cache.states[self.router_places[block.start]]["router"])
+            return self._router(block).step(self._direction(x_BD), states[self.router_places[block.start]]["router"])
         return None if block.size == 1 else self._combination(block)(x_BD)
 
     def _recalled(self, block: Block, factors: Tensor | None, seen: dict[int | None, TokenFeatures]) -> Tensor:
         """Return the combined output [B, D] of a block, reading only the LIVs that some sequence has a factor for."""
         if factors is None:
             return self._scaled(block.start, self._liv(block.start).recall(seen[block.start]))
-        used = factors.reshape(-1, block.size).any(0).nonzero().flatten().tolist()
+        used = self._used(block, factors)
         outputs = [self._scaled(block.start + m, self._liv(block.start + m).recall(seen[block.start + m])) for m in used]
         return _weighted(factors[..., used], outputs)
+
+    @staticmethod
+    def _used(block: Block, factors: Tensor) -> list[int]:
+        """Return which LIVs of a block some sequence has a factor for; all of them in a graph, which is one for every token."""
+        if torch.compiler.is_compiling():
+            return list(range(block.size))
+        return factors.reshape(-1, block.size).any(0).nonzero().flatten().tolist()
 
 
 def _weighted(factors: Tensor, outputs: Sequence[Tensor]) -> Tensor:

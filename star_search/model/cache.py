@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from star_search.errors import InputError
+from star_search.liv.padding import Padding
 from star_search.liv.token_mixing import State
 
 
@@ -14,6 +15,7 @@ from star_search.liv.token_mixing import State
 class DecodingCache:
     """State of every LIV for a batch of sequences of equal length; advanced in place by prefill and step.
 
+    Where prompts of several lengths were read, all rows end at one place, and `padding` says where each begins.
     `constants` are features that follow from the weights alone, such as long kernels: kept for speed, no memory of what was read.
     """
 
@@ -21,6 +23,7 @@ class DecodingCache:
     constants: list[dict[str, Tensor]]
     max_length: int
     length: int = 0
+    padding: Padding | None = None
 
     @property
     def nbytes(self) -> int:
@@ -30,6 +33,19 @@ class DecodingCache:
     def tensors(self) -> list[Tensor]:
         """Return every tensor held."""
         return [tensor for state in self.states for tensor in state.values()]
+
+    def select(self, rows: Tensor) -> None:
+        """Let row b go on as row rows[b] did, in place; there may be more or fewer rows than before."""
+        for state in self.states:
+            for name, tensor in state.items():
+                state[name] = tensor.index_select(0, rows)
+        self.padding = self.padding and self.padding.select(rows)
+
+    def take(self, other: DecodingCache) -> None:
+        """Take over what a shorter cache of as many rows has read."""
+        self.length, self.padding = other.length, other.padding
+        for old, new in zip(other.tensors(), self.tensors(), strict=True):
+            new[tuple(slice(size) for size in old.shape)] = old
 
     def advance(self, count: int) -> int:
         """Make room for `count` tokens and return the position of the first.

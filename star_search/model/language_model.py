@@ -13,7 +13,9 @@ from star_search.errors import check_whole
 from star_search.genome.accounting import Residual
 from star_search.genome.catalogue import Catalogue
 from star_search.genome.encoding import Genome
+from star_search.liv.drawing import draw_normal
 from star_search.liv.initialisation import Scheme
+from star_search.liv.padding import Padding
 from star_search.model.backbone import Backbone
 from star_search.model.cache import DecodingCache
 
@@ -31,7 +33,7 @@ class LanguageModel(nn.Module):
         self.backbone = backbone
         self.vocabulary_size = check_whole(vocabulary_size, "vocabulary_size", 1)
         self.embedding = nn.Parameter(torch.empty(vocabulary_size, backbone.width))
-        nn.init.normal_(self.embedding, std=LOGIT_STD / backbone.width**0.5, generator=generator)
+        draw_normal(self.embedding, LOGIT_STD / backbone.width**0.5, generator)
 
     @classmethod
     def from_genome(
@@ -58,16 +60,18 @@ class LanguageModel(nn.Module):
 
     def forward(self, tokens_BT: Tensor, use_reference: bool = False) -> Tensor:
         """Return logits [B, T, V]."""
-        return self._logits(self.hidden(tokens_BT, use_reference))
+        return self.logits(self.hidden(tokens_BT, use_reference))
 
     def hidden(self, tokens_BT: Tensor, use_reference: bool = False) -> Tensor:
         """Return what the output head reads, [B, T, D]."""
-        return self.backbone(self._embed(tokens_BT), use_reference)
+        return self.backbone(self.embed(tokens_BT), use_reference)
 
-    def _embed(self, tokens: Tensor) -> Tensor:
+    def embed(self, tokens: Tensor) -> Tensor:
+        """Return what enters the residual stream, [..., D]."""
         return functional.embedding(tokens, self.embedding) * EMBEDDING_SCALE
 
-    def _logits(self, hidden: Tensor) -> Tensor:
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Return logits [..., V] of what leaves the backbone."""
         return functional.linear(hidden, self.embedding)
 
     def init_cache(self, batch_size: int, max_length: int) -> DecodingCache:
@@ -75,14 +79,14 @@ class LanguageModel(nn.Module):
         return self.backbone.init_cache(batch_size, max_length)
 
     @torch.no_grad()
-    def prefill(self, tokens_BT: Tensor, cache: DecodingCache) -> tuple[Tensor, DecodingCache]:
-        """Read a prompt into an empty cache and return its logits [B, T, V] and the cache."""
-        return self._logits(self.backbone.prefill(self._embed(tokens_BT), cache)), cache
+    def prefill(self, tokens_BT: Tensor, cache: DecodingCache, padding: Padding | None = None) -> tuple[Tensor, DecodingCache]:
+        """Read a prompt into an empty cache and return its logits [B, T, V] and the cache; `padding` stands before shorter prompts."""
+        return self.logits(self.backbone.prefill(self.embed(tokens_BT), cache, padding)), cache
 
     @torch.no_grad()
     def step(self, tokens_B: Tensor, cache: DecodingCache) -> tuple[Tensor, DecodingCache]:
         """Read one token of every sequence and return the logits [B, V] of the next and the cache, advanced in place."""
-        return self._logits(self.backbone.step(self._embed(tokens_B), cache)), cache
+        return self.logits(self.backbone.step(self.embed(tokens_B), cache)), cache
 
     def parameter_count(self) -> int:
         """Return every parameter but embedding and head, shared ones once; counted, not declared."""

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from star_search.analysis.statistics import confidence_interval, paired_comparison, sign_flip_p_value
+from star_search.analysis.statistics import confidence_interval, paired_comparison, sign_flip_p_value, wilson_interval
 
 
 def test_all_pairs_better_is_one_of_all_sign_assignments():
@@ -33,3 +33,10 @@ def test_a_comparison_is_of_differences_by_seed():
     assert (found.pairs, found.p_value) == (3, 1 / 8)
     assert (found.mean, found.lower, found.upper) == pytest.approx((0.1, 0.1, 0.1))
     assert found.sentence() == ("mean difference +0.1000, 95 % interval +0.1000 to +0.1000; one-sided sign-flip test p = 0.125 (3 pairs)")
+
+
+def test_wilson_s_interval_of_a_share():
+    # 15 of 20: (0.75 + z^2 / 40 -+ z sqrt(0.75 * 0.25 / 20 + z^2 / 1600)) / (1 + z^2 / 20), z = 1.96.
+    assert wilson_interval(0.75, 20) == pytest.approx((0.5313, 0.8881), abs=1e-4)
+    assert wilson_interval(0.0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
+    assert wilson_interval(1.0, 10) == pytest.approx((0.7225, 1.0), abs=1e-4)

@@ -12,7 +12,7 @@ import pytest
 from star_search import __version__
 
 PROGRAM = shutil.which("star-search", path=str(Path(sys.executable).parent)) or "star-search"
-COMMANDS = ["evolve", "inspect", "export-best", "decode", "genes"]
+COMMANDS = ["evolve", "inspect", "figures", "motifs", "report", "export-best", "decode", "genes"]
 
 
 def test_help_loads_nothing_heavy():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,12 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from export.hand_made import EVERY_CLASS, OWN_CLASSES, SHARING, WHOLE_SPACE, configuration, lively_model, record_of
 from star_search.data.tokenizer import load_tokenizer
 from star_search.genome.catalogue import load_catalogue
+from star_search.model.backbone import Backbone
 from star_search.model.language_model import LanguageModel
 
 transformers = pytest.importorskip("transformers")
@@ -39,6 +42,14 @@ def pair(request, make_run, export):
         "retrained": False,
     }
     return lively_model(record.canonical, config), Path(found["folder"])
+
+
+@pytest.fixture
+def folder(make_run, export):
+    """A folder of one genome, for what does not depend on the classes."""
+    config = configuration(9)
+    make_run(config, [record_of(0, SHARING, config, 5.0)], front=[0])
+    return Path(export()["folder"])
 
 
 def load(folder: Path, **options: object):
@@ -82,6 +93,19 @@ def test_it_generates_what_the_native_model_decodes(pair):
     for use_cache in (True, False):
         got = loaded.generate(prompt, max_new_tokens=70, do_sample=False, use_cache=use_cache)
         assert torch.equal(got, expected)
+
+
+def test_generation_reads_every_token_once(folder, monkeypatch):
+    read = []
+    for name in ("forward", "prefill", "step"):
+        original = getattr(Backbone, name)
+        monkeypatch.setattr(
+            Backbone, name, lambda self, x, *rest, name=name, original=original: read.append(name) or original(self, x, *rest)
+        )
+    for options in ({"do_sample": False}, {"do_sample": False, "num_beams": 3}):
+        read.clear()
+        load(folder).generate(tokens(2, 5), max_new_tokens=4, min_new_tokens=4, **options)
+        assert read == ["prefill", "step", "step", "step"]
 
 
 def test_sampling_and_beams_generate_the_same_with_and_without_a_cache(pair):
@@ -134,18 +158,118 @@ def test_it_saves_and_loads_again(pair, tmp_path):
     assert torch.equal(again(tokens(1, 8)).logits, loaded(tokens(1, 8)).logits)
 
 
-def test_padding_on_the_right_is_harmless_and_other_padding_refused(pair):
+def left_padded(prompts: list[Tensor]) -> dict[str, Tensor]:
+    """Return one batch of prompts of several lengths, as a tokenizer that pads on the left would."""
+    length = max(len(prompt) for prompt in prompts)
+    rows = [functional.pad(torch.stack((prompt, torch.ones_like(prompt))), (length - len(prompt), 0)) for prompt in prompts]
+    ids, masks = torch.stack(rows, 1)
+    return {"input_ids": ids, "attention_mask": masks}
+
+
+def test_padding_on_either_side_is_harmless(pair):
     _, folder = pair
     loaded = load(folder)
     inputs, mask = tokens(2, 6), torch.ones(2, 6, dtype=torch.long)
     mask[0, 4:] = 0
     with torch.no_grad():
-        padded, alone = loaded(inputs, attention_mask=mask).logits, loaded(inputs[:1, :4]).logits
-    torch.testing.assert_close(padded[:1, :4], alone, rtol=1e-4, atol=1e-4)
-    with pytest.raises(ValueError, match="prompts of one length"):
+        alone = loaded(inputs[:1, :4]).logits[0]
+        right = loaded(inputs, attention_mask=mask).logits[0, :4]
+        left = loaded(**left_padded([inputs[0, :4], inputs[1]]), logits_to_keep=4).logits[0]
+    for padded in (right, left):
+        torch.testing.assert_close(padded, alone, rtol=1e-4, atol=1e-4)
+
+
+def test_what_padding_cannot_be(folder):
+    loaded = load(folder)
+    inputs, mask = tokens(2, 6), torch.ones(2, 6, dtype=torch.long)
+    mask[0, 2] = 0
+    with pytest.raises(ValueError, match="with a gap"):
+        loaded(inputs, attention_mask=mask)
+    mask[0, 3:] = 0
+    with pytest.raises(ValueError, match="pad on the left"):
         loaded.generate(inputs, attention_mask=mask, max_new_tokens=2)
-    with pytest.raises(ValueError, match="pad on the right"):
-        loaded(inputs, attention_mask=mask.flip(1))
+    with pytest.raises(ValueError, match="under another attention_mask"):
+        loaded(inputs[:, :1], attention_mask=mask.flip(1), past_key_values=loaded(inputs[:, :5], use_cache=True).past_key_values)
+    with pytest.raises(ValueError, match="one of the two"):
+        loaded()
+
+
+def test_left_padded_prompts_generate_what_each_alone_does(pair):
+    _, folder = pair
+    loaded = load(folder).double()
+    prompts = [tokens(1, length, seed)[0] for seed, length in enumerate((9, 2, 5, 1))]
+    for options in ({}, {"num_beams": 3}):
+        together = loaded.generate(**left_padded(prompts), max_new_tokens=12, do_sample=False, **options)
+        uncached = loaded.generate(**left_padded(prompts), max_new_tokens=12, do_sample=False, use_cache=False, **options)
+        assert torch.equal(together, uncached)
+        for row, prompt in zip(together, prompts, strict=True):
+            alone = loaded.generate(prompt[None], max_new_tokens=12, do_sample=False, **options)[0, len(prompt) :]
+            assert torch.equal(row[9 : 9 + len(alone)], alone)
+
+
+def test_embeddings_in_place_of_tokens(folder):
+    loaded = load(folder)
+    inputs = tokens(2, 6)
+    embedded = loaded.get_input_embeddings()(inputs)
+    assert torch.equal(loaded(inputs_embeds=embedded).logits, loaded(inputs).logits)
+    assert not any("embed_tokens" in name for name in loaded.state_dict())
+
+
+def test_the_vocabulary_grows_and_keeps_its_rows(folder, tmp_path):
+    loaded, inputs = load(folder), tokens(2, 6)
+    before = loaded(inputs).logits
+    loaded.resize_token_embeddings(260, pad_to_multiple_of=8)
+    after = loaded(inputs).logits
+    assert after.shape[-1] == loaded.config.vocab_size == 264
+    torch.testing.assert_close(after[..., :257], before, rtol=1e-5, atol=1e-5)
+    loaded.save_pretrained(tmp_path / "grown")
+    assert torch.equal(load(tmp_path / "grown")(inputs).logits, after)
+
+
+@pytest.mark.parametrize("use_reentrant", [False, True])
+def test_gradient_checkpointing_gives_the_same_gradients(pair, use_reentrant):
+    loaded = load(pair[1]).train()
+    batch = left_padded([tokens(1, 9)[0], tokens(1, 4)[0]])
+    labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
+    gradients = []
+    for checkpointed in (False, True):
+        if checkpointed:
+            loaded._set_gradient_checkpointing(True, partial(checkpoint, use_reentrant=use_reentrant))
+        loaded.zero_grad()
+        loaded(**batch, labels=labels).loss.backward()
+        gradients.append([parameter.grad.clone() for parameter in loaded.parameters()])
+    assert all(torch.equal(before, after) for before, after in zip(*gradients, strict=True))
+
+
+def test_the_text_generation_pipeline(folder):
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    generate = transformers.pipeline("text-generation", model=load(folder), tokenizer=tokenizer)
+    texts = ["The quick brown fox", "A"]
+    options = {"max_new_tokens": 6, "do_sample": False, "return_full_text": False}
+    together = [found[0]["generated_text"] for found in generate(texts, batch_size=2, **options)]
+    assert together == [generate(text, **options)[0]["generated_text"] for text in texts]
+
+
+def test_the_trainer_lowers_the_loss(folder, tmp_path):
+    pytest.importorskip("accelerate")
+    loaded = load(folder)
+    rows = [{"input_ids": row, "labels": row} for row in tokens(1, 24).repeat(8, 1)]
+    arguments = transformers.TrainingArguments(
+        str(tmp_path / "tuned"),
+        max_steps=6,
+        per_device_train_batch_size=4,
+        learning_rate=3e-3,
+        logging_steps=1,
+        report_to=[],
+        use_cpu=True,
+        gradient_checkpointing=True,
+    )
+    trainer = transformers.Trainer(loaded, arguments, train_dataset=rows)
+    trainer.train()
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    assert losses[-1] < losses[0] - 0.3
+    trainer.save_model()
+    assert torch.equal(load(tmp_path / "tuned")(tokens(1, 8)).logits, loaded.eval()(tokens(1, 8)).logits)
 
 
 def test_it_loads_in_bfloat16(make_run, export):

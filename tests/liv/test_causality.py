@@ -48,8 +48,8 @@ def test_sharing_lets_no_token_change_an_output_before_it(genome: str) -> None:
 class ShiftLeak(LanguageModel):
     """A model in which every position reads the token after it."""
 
-    def _embed(self, tokens: Tensor) -> Tensor:
-        embedded = super()._embed(tokens)
+    def embed(self, tokens: Tensor) -> Tensor:
+        embedded = super().embed(tokens)
         return embedded + functional.pad(embedded[:, 1:], (0, 0, 0, 1)) @ torch.eye(embedded.shape[-1]).roll(1, 0)
 
 

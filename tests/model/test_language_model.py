@@ -128,7 +128,7 @@ def test_the_residual_stream_begins_16_times_the_embedding_and_logits_with_half_
     model = LanguageModel.from_genome("11111-91111", width=128, vocabulary_size=256, seed=0)
     with torch.no_grad():
         data = tokens(8, 65)
-        assert float(model._embed(data).std()) == pytest.approx(16 * 0.5 / 128**0.5, rel=0.02)
+        assert float(model.embed(data).std()) == pytest.approx(16 * 0.5 / 128**0.5, rel=0.02)
         others = torch.arange(256) != data.unsqueeze(-1)
         assert float(model(data)[others].std()) == pytest.approx(0.5, rel=0.1)
 

@@ -33,7 +33,7 @@ def gradients(model, hidden):
 def test_hidden_states_and_gradients_are_the_models(genome, residual):
     model = LanguageModel.from_genome(genome, 64, 31, residual=residual, seed=0).train()
     tokens = torch.arange(2 * 33).reshape(2, 33) % 31
-    expected = model.backbone(model._embed(tokens))
+    expected = model.backbone(model.embed(tokens))
     there = gradients(model, expected)
     hidden = CompiledModel(model, 33, torch.float32, BACKEND).hidden(tokens)
     assert relative(hidden, expected) < 1e-5

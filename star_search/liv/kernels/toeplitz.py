@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-# L tokens of a tile; tokens summed at once and whole tiles of lag of the kernel's gradient; columns of an output tile.
-TILE, SPAN, LAG_TILES, COLUMNS = 64, 64, 64, 128
-FINE = 64  # L of the kernel's gradient.
+# L tokens of a tile; columns of an output tile; blocks of tokens that the kernel's gradient sums at once.
+TILE, COLUMNS, BLOCKS = 64, 128, 16
 WARPS = 4
 
 
@@ -35,12 +34,11 @@ def toeplitz_backward(x_BDT: Tensor, kernel_DT: Tensor, gradient_BDT: Tensor) ->
 
     x, gradient = _padded(x_BDT), _padded(gradient_BDT)
     rows, channels, length = x_BDT.shape
-    to_kernel = torch.empty(channels, length, dtype=torch.float32, device=x.device)
-    tiles = _lag_tiles(length)
-    grid = (channels, -(-length // (FINE * tiles)))
-    tile = {"L": FINE, "SPAN": SPAN, "BLOCKS": tiles, "PRECISION": _precision(x), "num_warps": WARPS}
-    correlate_kernel[grid](x, gradient, to_kernel, rows, channels, length, _before(x_BDT.shape), x.shape[-1], **tile)
-    return _convolve(gradient, kernel_DT, x_BDT.shape, reverse=True), to_kernel
+    blocks = -(-length // TILE)
+    halves = torch.empty(2, channels, blocks * TILE, dtype=torch.float32, device=x.device)
+    tile = {"L": TILE, "BLOCKS": BLOCKS, "PRECISION": _precision(x), "num_warps": WARPS, "num_stages": 2}
+    correlate_kernel[(blocks, channels)](x, gradient, halves, rows, channels, blocks, _before(x_BDT.shape), x.shape[-1], **tile)
+    return _convolve(gradient, kernel_DT, x_BDT.shape, reverse=True), halves.sum(0)[:, :length].contiguous()
 
 
 @toeplitz_backward.register_fake
@@ -72,20 +70,15 @@ def _columns(rows: int, length: int) -> tuple[int, int]:
     return at_once, max(16 // at_once, 1, min(COLUMNS // at_once, _power_of_two(-(-length // TILE))))
 
 
-def _lag_tiles(length: int) -> int:
-    """Return how many tiles of lag a program of the kernel's gradient makes: 16 at least."""
-    return min(LAG_TILES * TILE // FINE, max(16, _power_of_two(-(-length // FINE))))
-
-
 def _before(shape: torch.Size) -> int:
     """Return the zeros before a row: as far as any tile reaches back."""
-    return max(_columns(shape[0], shape[2])[1] * TILE, _lag_tiles(shape[2]) * FINE)
+    return _columns(shape[0], shape[2])[1] * TILE
 
 
 def _padded(x_BDT: Tensor) -> Tensor:
     """Return rows with zeros before and after, as far as any tile reaches, each a multiple of 16 elements long."""
     rows, _, length = x_BDT.shape
-    after = max((_columns(rows, length)[1] + 1) * TILE, SPAN + FINE)
+    after = (_columns(rows, length)[1] + 1) * TILE
     return functional.pad(x_BDT, (_before(x_BDT.shape), after + -length % 16))
 
 

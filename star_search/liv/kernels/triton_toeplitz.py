@@ -44,18 +44,29 @@ def convolve_kernel(
 
 @triton.jit
 def correlate_kernel(
-    x, gradient, to_kernel, B, D, T, before, stride, L: tl.constexpr, SPAN: tl.constexpr, BLOCKS: tl.constexpr, PRECISION: tl.constexpr
-):
-    """to_kernel[L a + c] = sum over rows and s of gradient[s + c] x[s - L a]: a product [L, B T] x [B T, BLOCKS]."""
-    channel = tl.program_id(0).to(tl.int64)
-    first_block = tl.program_id(1) * BLOCKS
-    fine, coarse, within = tl.arange(0, L), first_block + tl.arange(0, BLOCKS), tl.arange(0, SPAN)
-    total = tl.zeros((L, BLOCKS), tl.float32)
+    x, gradient, to_kernel, B, D, C, before, stride, L: tl.constexpr, BLOCKS: tl.constexpr, PRECISION: tl.constexpr
+):  # fmt: skip
+    """to_kernel[lag] = sum over rows and t of gradient[t] x[t - lag], in two parts to be added, [2, D, C L].
+
+    A program takes blocks of L tokens d apart, sums their products [L, L] over rows and blocks, and adds up the diagonals: those from
+    the main one on are lags from d L on, the others those before.
+    """
+    d, channel = tl.program_id(0), tl.program_id(1).to(tl.int64)
+    within, number = tl.arange(0, L), tl.arange(0, BLOCKS)
+    total = tl.zeros((L, L), tl.float32)
     for row in range(B):
         at_row = (row * D + channel) * stride + before
-        at_ahead = gradient + at_row + fine[:, None] + within[None, :]
-        at_behind = x + at_row + within[:, None] - L * coarse[None, :]
-        for start in range(first_block * L, T, SPAN):
-            total += tl.dot(tl.load(at_ahead + start), tl.load(at_behind + start), input_precision=PRECISION)
-    lag = coarse[None, :] * L + fine[:, None]
-    tl.store(to_kernel + channel * T + lag, total, lag < T)
+        for first in range(0, C - d, BLOCKS):
+            block = first + number
+            inside = block < C - d
+            later = tl.load(gradient + at_row + (block + d)[None, :] * L + within[:, None], inside[None, :], 0.0)
+            earlier = tl.load(x + at_row + block[:, None] * L + within[None, :], inside[:, None], 0.0)
+            total += tl.dot(later, earlier, input_precision=PRECISION)
+    diagonals = tl.gather(total, (within[:, None] - within[None, :] + L) % L, 1)
+    from_main = within[:, None] >= within[None, :]
+    lag = channel * C * L + d * L + within
+    tl.store(to_kernel + lag, tl.sum(tl.where(from_main, diagonals, 0.0), 0))
+    others = to_kernel + tl.num_programs(1).to(tl.int64) * C * L
+    tl.store(others + lag - L, tl.sum(tl.where(from_main, 0.0, diagonals), 0), d > 0)
+    # No block is C apart from another.
+    tl.store(others + lag, tl.zeros((L,), tl.float32), d == C - 1)

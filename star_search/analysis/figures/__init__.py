@@ -1,0 +1,5 @@
+"""Figures of a run, as vector graphics and as PNG."""
+
+from star_search.analysis.figures.writing import FORMATS, write_figures
+
+__all__ = ["FORMATS", "write_figures"]

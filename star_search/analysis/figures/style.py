@@ -1,0 +1,82 @@
+"""What all figures have in common: sizes in inches, letters that can be read in a column, colours that differ in grey as well."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, ListedColormap, Normalize, to_rgb
+from matplotlib.figure import Figure
+from numpy import linspace
+
+from star_search.analysis.plain_text import printable
+from star_search.analysis.run_view import RunView
+
+COLUMN, PAGE = 3.4, 7.0
+SETTINGS: dict[Any, Any] = {
+    "font.size": 8,
+    "axes.labelsize": 8,
+    "legend.fontsize": 7,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "axes.linewidth": 0.6,
+    "lines.linewidth": 1.1,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "star-search",
+}
+LABELS = {"perplexity": "perplexity", "parameters": "parameters", "cache_bytes": "cache (bytes)", "bits_per_byte": "bits per byte"}
+INK, ACCENT, MUTED, PALE = "#222222", "#0072B2", "#999999", "#CCCCCC"
+# Both kinds of sharing, told apart by the dashes in grey.
+SHARING_LINES: dict[str, tuple[str, Any]] = {"features": ("#222222", "solid"), "featurizer": ("#D55E00", (0, (3, 1.5)))}
+SHARING_NAMES = {"features": "feature groups shared", "featurizer": "featurizer weights shared"}
+# From pale to dark, so that grey keeps the order; the palest end is left out, since it vanishes on white.
+ORDERED: Colormap = ListedColormap(colormaps["viridis_r"](linspace(0.12, 1, 256)))
+
+BEST_DARK = ORDERED.reversed()
+
+
+def label(name: str) -> str:
+    """Return an axis label for an objective."""
+    kind, at, length = name.partition("@")
+    return LABELS.get(kind, kind) + (f" at {int(length):,} tokens" if at else "")
+
+
+def front_scale(view: RunView) -> Normalize:
+    """Return the range of the front's first objective, for `BEST_DARK`; a front of one has no range of its own."""
+    values = [record.objectives[view.names[0]] for record in view.front] or [0.0]
+    return Normalize(min(values), max(values) if len(set(values)) > 1 else values[0] + 1)
+
+
+def text(name: str) -> str:
+    """Return text from outside so that matplotlib reads no mathematics in it and nothing invisible is left."""
+    return printable(name).replace("$", r"\$")
+
+
+def ink_on(colour: str) -> str:
+    """Return black or white, whichever is read better on a colour (relative luminance of WCAG 2)."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(colour)]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "white" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.05 else "black"
+
+
+def new_figure(width: float = COLUMN, height: float = 2.6) -> tuple[Figure, Axes]:
+    """Return a figure with one plain panel."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots()
+    plain(axes)
+    return figure, axes
+
+
+def plain(axes: Axes) -> None:
+    """Take away the upper and the right frame."""
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def bare(axes: Axes) -> None:
+    """Take away the whole frame and the ticks' marks."""
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)

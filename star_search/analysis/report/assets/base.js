@@ -1,0 +1,94 @@
+"use strict";
+// What all parts of the page use: the run's data, the state, small helpers. Text enters the page by textContent alone.
+const data = JSON.parse(document.getElementById("data").textContent);
+const byId = new Map(data.candidates.map((each) => [each.id, each]));
+const lastGeneration = data.generations.length ? data.generations[data.generations.length - 1] : { generation: 0, front: [] };
+const state = { generation: lastGeneration.generation, chosen: null, printing: false, isComplete: false };
+const GENERATION_TICKS = { tick0: 0, dtick: Math.max(1, Math.ceil(lastGeneration.generation / 8)) };
+const UNITS = { parameters: "parameters", cache_bytes: "cache (bytes)", bits_per_byte: "bits per byte" };
+const CONFIG = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+
+// Without its ends, which vanish on white or on black.
+const VIRIDIS = ["#46327e", "#365c8d", "#21918c", "#4ac16d", "#a0da39"];
+
+const find = (id) => document.getElementById(id);
+const hasPlots = () => "Plotly" in window;
+const isDark = () => document.documentElement.dataset.theme === "dark" && !state.printing;
+
+function element(tag, properties, ...children) {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+}
+
+// Plotly reads a few tags in its texts: they are shown instead.
+const plain = (text) => String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+
+function labelOf(name) {
+  const [kind, length] = name.split("@");
+  return (UNITS[kind] || kind) + (length ? ` at ${Number(length).toLocaleString("en")} tokens` : "");
+}
+
+function formatted(value) {
+  if (value === null || value === undefined) return "-";
+  return Number.isInteger(value) ? value.toLocaleString("en") : value.toLocaleString("en", { maximumFractionDigits: 3 });
+}
+
+function valueOf(candidate, name) {
+  if (name === "id" || name === "generation" || name === "tokens") return candidate[name];
+  return candidate.values[data.columns.indexOf(name)];
+}
+
+function colours() {
+  return isDark()
+    ? { ink: "#e8eaed", grid: "#3a414b", pale: "#6b7683", blue: "#56b4e9", scale: VIRIDIS.map((colour, place) => [place / 4, colour]) }
+    : {
+        ink: "#1b1f24",
+        grid: "#d5d9df",
+        pale: "#a3abb5",
+        blue: "#0072b2",
+        scale: [...VIRIDIS].reverse().map((colour, place) => [place / 4, colour]),
+      };
+}
+
+function baseLayout(changes) {
+  const { ink, grid } = colours();
+  const axis = { gridcolor: grid, zeroline: false, linecolor: ink, automargin: true };
+  const { xaxis, yaxis, ...others } = changes;
+  return {
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { color: ink, family: "system-ui, sans-serif", size: 12 },
+    margin: { l: 60, r: 10, t: 10, b: 45 },
+    hovermode: "closest",
+    legend: { orientation: "h", y: 1.02, yanchor: "bottom" },
+    xaxis: { ...axis, ...xaxis },
+    yaxis: { ...axis, ...yaxis },
+    ...others,
+  };
+}
+
+// The LIVs of a candidate with their names and families; none where the genome is illegal.
+const CLASSES = data.classes.map(([name, family]) => ({ name, familyName: family, family: data.families[family] }));
+const livsOf = (candidate) => (candidate.livs || []).map((number) => CLASSES[number]);
+
+function chip(family, title) {
+  const made = element("span", { textContent: family.letter, title });
+  made.style.background = family.colour;
+  made.style.color = family.ink;
+  return made;
+}
+
+function strip(candidate) {
+  return element(
+    "span",
+    { className: "strip" },
+    ...livsOf(candidate).map(({ name, family }, place) => chip(family, `${place + 1} ${name}`)),
+  );
+}
+
+function idButton(id) {
+  const button = element("button", { type: "button", className: "link", textContent: String(id), disabled: !byId.has(id) });
+  button.addEventListener("click", () => choose(id));
+  return button;
+}

@@ -1,0 +1,107 @@
+// The drawing of a backbone: blocks in depth order, feature sharing in arcs above, featurizer sharing dashed below.
+const BLOCK = 1.9,
+  ARC = 0.62;
+
+function arcShape([kind, first, second]) {
+  const above = kind === "features",
+    height = ARC * (second - first) ** 0.6 * (4 / 3);
+  const from = above ? BLOCK : 0,
+    top = above ? BLOCK + height : -height;
+  const line = { color: above ? colours().ink : "#d55e00", width: 1.6, dash: above ? "solid" : "dash" };
+  return {
+    type: "path",
+    path: `M ${first + 0.5},${from} C ${first + 0.5},${top} ${second + 0.5},${top} ${second + 0.5},${from}`,
+    line,
+    name: `${kind} ${first + 1}-${second + 1}`,
+  };
+}
+
+function drawingShapes(candidate) {
+  const { pale } = colours(),
+    depth = candidate.livs.length;
+  const stream = { type: "line", x0: -0.3, x1: depth + 0.3, y0: BLOCK / 2, y1: BLOCK / 2, line: { color: pale, width: 1 }, layer: "below" };
+  const rectangles = livsOf(candidate).map(({ family }, place) => ({
+    type: "rect",
+    x0: place + 0.08,
+    x1: place + 0.92,
+    y0: 0,
+    y1: BLOCK,
+    fillcolor: family.colour,
+    line: { width: 0 },
+    name: `liv ${place + 1}`,
+  }));
+  const frames = candidate.blocks.map(([start, stop, routed]) => ({
+    type: "rect",
+    x0: start + 0.01,
+    x1: stop - 0.01,
+    y0: -0.1,
+    y1: BLOCK + 0.1,
+    line: { color: pale, width: 1.5, dash: routed ? "dot" : "solid" },
+    name: `block ${start + 1}-${stop}`,
+  }));
+  return [stream, ...rectangles, ...frames, ...candidate.links.map(arcShape)];
+}
+
+function drawingTexts(candidate) {
+  const room = find("drawing").clientWidth / (candidate.livs.length + 1),
+    size = Math.min(12, room / 1.6);
+  const names = livsOf(candidate).map(({ name, family }, place) => {
+    const short = size < 8;
+    return {
+      x: place + 0.5,
+      y: BLOCK / 2,
+      text: plain(short ? family.letter : name),
+      textangle: short ? 0 : -90,
+      showarrow: false,
+      font: { size: Math.max(size, 7), color: family.ink },
+    };
+  });
+  const shared = candidate.links
+    .filter(([kind]) => kind === "features")
+    .map(([, first, second, groups]) => ({
+      x: (first + second + 1) / 2,
+      y: BLOCK + ARC * (second - first) ** 0.6,
+      yanchor: "bottom",
+      text: plain(groups),
+      showarrow: false,
+      font: { size: 10 },
+    }));
+  return [...names, ...shared];
+}
+
+function drawBackbone(candidate) {
+  const holder = find("drawing");
+  holder.hidden = !candidate.livs;
+  if (!candidate.livs) return;
+  const reach = (kind) =>
+    Math.max(0, ...candidate.links.filter((each) => each[0] === kind).map(([, first, second]) => ARC * (second - first) ** 0.6));
+  const hover = livsOf(candidate).map(
+    ({ name, familyName }, place) =>
+      plain(`LIV ${place + 1}: ${name}, ${familyName}`) +
+      candidate.links
+        .filter((each) => each[1] === place || each[2] === place)
+        .map(
+          ([kind, first, second, groups]) => `<br>${plain(`shares ${kind} ${groups} with LIV ${(first === place ? second : first) + 1}`)}`,
+        )
+        .join(""),
+  );
+  const trace = {
+    x: candidate.livs.map((_, place) => place + 0.5),
+    y: candidate.livs.map(() => BLOCK / 2),
+    text: hover,
+    hovertemplate: "%{text}<extra></extra>",
+    mode: "markers",
+    marker: { size: 16, opacity: 0 },
+    type: "scatter",
+  };
+  const layout = baseLayout({
+    xaxis: { visible: false, range: [-0.4, candidate.livs.length + 0.4], fixedrange: true },
+    yaxis: { visible: false, range: [-reach("weights") - 0.25, BLOCK + reach("features") + 0.5], fixedrange: true },
+    margin: { l: 5, r: 5, t: 5, b: 5 },
+    shapes: drawingShapes(candidate),
+    annotations: drawingTexts(candidate),
+    showlegend: false,
+  });
+  // Made anew: a plot that was hidden while the window changed keeps its old size.
+  Plotly.newPlot(holder, [trace], layout, { ...CONFIG, displayModeBar: false });
+}

@@ -1,0 +1,103 @@
+// The scatter: every candidate up to a generation over two axes, the front of that generation, and the candidate chosen.
+function frontAt(generation) {
+  const reached = data.generations.filter((each) => each.generation <= generation);
+  return reached.length ? reached[reached.length - 1].front.map((id) => byId.get(id)).filter(Boolean) : [];
+}
+
+function points(candidates) {
+  const across = find("across").value,
+    up = find("up").value;
+  const shown = candidates.filter((each) => valueOf(each, across) != null && valueOf(each, up) != null);
+  return {
+    x: shown.map((each) => valueOf(each, across)),
+    y: shown.map((each) => valueOf(each, up)),
+    customdata: shown.map((each) => each.id),
+    text: shown.map((each) => plain(`candidate ${each.id}, generation ${each.generation}, ${each.outcome}`)),
+    hovertemplate: "%{text}<br>%{x}, %{y}<extra></extra>",
+    generations: shown.map((each) => each.generation),
+    type: "scatter",
+    mode: "markers",
+  };
+}
+
+function scatterTraces() {
+  const { ink, pale, scale } = colours();
+  const known = state.isComplete ? data.candidates.filter((each) => each.generation <= state.generation) : [];
+  const done = points(known.filter((each) => each.outcome === "ok")),
+    failed = points(known.filter((each) => each.outcome !== "ok"));
+  const front = points(frontAt(state.generation).sort((a, b) => valueOf(a, find("across").value) - valueOf(b, find("across").value)));
+  const chosen = points(state.chosen === null ? [] : [byId.get(state.chosen)]);
+  const bar = { title: { text: "generation", side: "right" }, thickness: 12, ...GENERATION_TICKS };
+  // Over any other pair of axes a line through the front's members would mean nothing.
+  const axes = new Set([find("across").value, find("up").value]);
+  const isBorder = data.objectives.length === 2 && data.objectives.every((name) => axes.has(name));
+  return [
+    { ...failed, name: "not ok", marker: { symbol: "x-thin", size: 6, line: { color: pale, width: 1.2 } } },
+    {
+      ...done,
+      name: "ok",
+      marker: {
+        size: 7,
+        color: done.generations,
+        colorscale: scale,
+        cmin: 0,
+        cmax: lastGeneration.generation,
+        colorbar: bar,
+        opacity: 0.85,
+      },
+    },
+    {
+      ...front,
+      name: `front of generation ${state.generation}`,
+      mode: isBorder ? "lines+markers" : "markers",
+      line: { color: ink, width: 1.2 },
+      marker: { symbol: "circle-open", size: 11, color: ink, line: { width: 1.6 } },
+    },
+    {
+      ...chosen,
+      name: "chosen",
+      hoverinfo: "skip",
+      hovertemplate: null,
+      marker: { symbol: "square-open", size: 17, color: "#d55e00", line: { width: 2.5 } },
+    },
+  ];
+}
+
+function drawScatter() {
+  if (!hasPlots()) return;
+  const axis = (id) => ({ title: { text: plain(labelOf(find(id).value)) }, type: find(`${id}-log`).checked ? "log" : "linear" });
+  find("generation-shown").textContent = `${state.generation} of ${lastGeneration.generation}`;
+  Plotly.react(
+    "scatter",
+    scatterTraces(),
+    baseLayout({ xaxis: axis("across"), yaxis: axis("up"), uirevision: find("across").value + find("up").value }),
+    CONFIG,
+  );
+}
+
+function startAxes() {
+  const names = [...data.columns, "generation", "tokens", "id"];
+  for (const [id, name] of [
+    ["across", data.objectives[1] || "parameters"],
+    ["up", data.objectives[0]],
+  ]) {
+    find(id).append(...names.map((each) => element("option", { value: each, textContent: labelOf(each) })));
+    find(id).value = name;
+    find(id).addEventListener("change", drawScatter);
+    find(`${id}-log`).addEventListener("change", drawScatter);
+  }
+  const slider = find("generation");
+  slider.max = lastGeneration.generation;
+  slider.value = state.generation;
+  let waiting = false;
+  slider.addEventListener("input", () => {
+    state.generation = Number(slider.value);
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => {
+      waiting = false;
+      drawScatter();
+    });
+  });
+  find("axes").addEventListener("submit", (event) => event.preventDefault());
+}

@@ -1,0 +1,142 @@
+"""What the report's page knows of a run, as plain data; all text is as `printable` gives it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from star_search.analysis.candidate import loss_curve
+from star_search.analysis.enrichment import motif_statistics
+from star_search.analysis.figures.style import ink_on
+from star_search.analysis.lineage import Ancestor, explain, place_sentence
+from star_search.analysis.motifs import SHARED, links
+from star_search.analysis.plain_text import printable
+from star_search.analysis.run_view import RunView
+from star_search.analysis.strips import FAMILY_COLOURS, FAMILY_LETTERS, families
+from star_search.errors import StarSearchError
+from star_search.genome.composition import blocks
+from star_search.genome.encoding import Genome
+from star_search.genome.evolved import catalogue_for
+from star_search.runs.records import CandidateRecord
+
+# A drawing of a curve needs no more points, and thousands of candidates have one each.
+CURVE_POINTS = 40
+MOTIFS_SHOWN = 30
+
+
+def report_data(view: RunView) -> dict[str, Any]:
+    """Return the run for the page: facts, objectives, candidates, generations, motif statistics."""
+    recorded = dict.fromkeys(name for record in view.records for name in record.objectives)
+    columns = [*view.names, *(name for name in recorded if name not in view.names)]
+    classes, curves = _Numbers(), _Numbers()
+    candidates = [_candidate(view, record, columns, classes, curves) for record in view.records]
+    return {
+        "run": printable(view.run.name),
+        "path": printable(view.run.path.name),
+        "generation": view.generation,
+        "facts": _facts(view),
+        "objectives": view.names,
+        "columns": columns,
+        "families": {
+            name: {"colour": colour, "letter": FAMILY_LETTERS[name], "ink": ink_on(colour)} for name, colour in FAMILY_COLOURS.items()
+        },
+        "classes": [list(pair) for pair in classes],
+        "steps": [list(steps) for steps in curves],
+        "candidates": candidates,
+        "generations": [
+            {
+                "generation": each.generation,
+                "front": each.front,
+                "population": each.population,
+                "best": progress.best,
+                "median": progress.median,
+                "hypervolume": progress.hypervolume,
+            }
+            for each, progress in zip(view.generations, view.progress, strict=True)
+        ],
+        "motifs": _motifs(view),
+    }
+
+
+class _Numbers(dict[tuple[Any, ...], int]):
+    """Numbers what it is asked for, from 0 in the order of first asking."""
+
+    def of(self, key: tuple[Any, ...]) -> int:
+        return self.setdefault(key, len(self))
+
+
+def _facts(view: RunView) -> dict[str, str]:
+    config = view.config
+    return {
+        "algorithm": f"{config.algorithm.name}, population {config.algorithm.population}, seed {config.algorithm.seed}",
+        "space": f"{config.space.depth} LIVs of width {config.space.width}, catalogue {printable(view.catalogue.name)}",
+        "training": f"{config.training.tokens:,} tokens a candidate, sequences of {config.training.sequence_length:,}",
+        "text": printable(str(config.data.source)),
+        "candidates": f"{len(view.records):,}, of which {sum(each.outcome == 'ok' for each in view.records):,} ok",
+    }
+
+
+def _candidate(view: RunView, record: CandidateRecord, columns: list[str], classes: _Numbers, curves: _Numbers) -> dict[str, Any]:
+    """Return one candidate; what many have in common is a number, since a report holds thousands."""
+    ancestor = explain(view.by_id, record)
+    values = [record.objectives.get(name) for name in columns]
+    found: dict[str, Any] = {
+        "id": record.id,
+        "generation": record.generation,
+        "outcome": record.outcome.value,
+        "reason": printable(record.reason),
+        "values": values,
+        "genome": printable(record.genome),
+        "canonical": record.canonical,
+        "tokens": record.tokens,
+        "parents": ancestor.parents,
+        "origin": _origin(ancestor),
+        "curve": _thinned(loss_curve(record), curves),
+    }
+    if view.account(record) is not None:
+        found |= _architecture(view, Genome.parse(record.canonical), classes)
+    return found
+
+
+def _architecture(view: RunView, genome: Genome, classes: _Numbers) -> dict[str, Any]:
+    complete = catalogue_for(genome, view.catalogue)
+    names = (printable(complete[liv.liv_class].name) for liv in genome.livs)
+    return {
+        "livs": [classes.of(pair) for pair in zip(names, families(genome, view.catalogue), strict=True)],
+        "links": [[SHARED[link.kind], link.first, link.second, ", ".join(link.groups)] for link in links(genome, view.catalogue)],
+        "blocks": [[block.start, block.stop, block.is_routed] for block in blocks(genome) if block.size > 1],
+    }
+
+
+def _origin(ancestor: Ancestor) -> str:
+    """Return in words which genes came from whom and what changed since; empty for a genome that was drawn."""
+    turns = [f"{each.parent} from {place_sentence(ancestor.record, each.start)}" for each in ancestor.segments[1:]]
+    changes = [f"{place_sentence(ancestor.record, each.index)} {each.before} to {each.after} ({each.cause})" for each in ancestor.changes]
+    first = [f"genes of {ancestor.segments[0].parent}"] if ancestor.segments else []
+    return "; ".join([", ".join([*first, *turns]), *changes]) if ancestor.parents else ""
+
+
+def _thinned(curve: list[tuple[float, float]], curves: _Numbers) -> list[Any]:
+    """Return up to 40 points of a curve, the first and the last among them: the number of its steps, and its losses."""
+    if not curve:
+        return []
+    count = min(CURVE_POINTS, len(curve))
+    points = [curve[round(index * (len(curve) - 1) / max(1, count - 1))] for index in range(count)]
+    return [curves.of(tuple(step for step, _ in points)), [round(loss, 4) for _, loss in points]]
+
+
+def _motifs(view: RunView) -> list[dict[str, Any]]:
+    try:
+        found = motif_statistics(view).motifs
+    except StarSearchError:
+        return []
+    return [
+        {
+            "kind": each.kind,
+            "name": printable(each.name),
+            "front": each.front,
+            "initial": each.initial,
+            "p": each.p_value,
+            "corrected": each.corrected_p_value,
+        }
+        for each in found[:MOTIFS_SHOWN]
+    ]

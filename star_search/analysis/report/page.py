@@ -1,0 +1,65 @@
+"""The report's page: markup, style, scripts, Plotly and the run's data in one file that loads nothing."""
+
+from __future__ import annotations
+
+import html
+import json
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from star_search.analysis.report.data import report_data
+from star_search.analysis.run_view import RunView
+from star_search.errors import InputError, StarSearchError
+from star_search.runs.atomic import write_text
+
+ASSETS = Path(__file__).parent / "assets"
+SCRIPTS = ("base.js", "scatter.js", "drawing.js", "candidate.js", "table.js", "overview.js", "start.js")
+
+
+def write_report(view: RunView, path: Path) -> None:
+    """Write the report into a new file.
+
+    Raises:
+        InputError: when the path exists or its folder does not.
+        StarSearchError: when the run has no candidate, Plotly is missing, or the file cannot be written.
+    """
+    if path.exists() or path.is_symlink():
+        raise InputError(f"{path} exists already; nothing is overwritten: give a new file with --out")
+    if not path.parent.is_dir():
+        raise InputError(f"{path.parent} is no folder, so {path.name} cannot be written there")
+    write_text(path, report_html(view))
+
+
+def report_html(view: RunView) -> str:
+    """Return the page. Its Content-Security-Policy forbids every request; the run's text stands in JSON alone.
+
+    Raises:
+        StarSearchError: when the run has no candidate to show or Plotly is missing.
+    """
+    if not view.records:
+        raise StarSearchError(f"{view.run.path} has no candidate to report")
+    data = report_data(view)
+    scripts = "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    return Template((ASSETS / "page.html").read_text(encoding="utf-8")).substitute(
+        title=html.escape(f"{data['path']}: star-search report"),
+        style=(ASSETS / "style.css").read_text(encoding="utf-8"),
+        data=_embedded(data),
+        plotly=_plotly(),
+        scripts=scripts,
+    )
+
+
+def _embedded(data: dict[str, Any]) -> str:
+    """Return JSON that no HTML parser can mistake for markup."""
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")
+
+
+def _plotly() -> str:
+    try:
+        from plotly.offline import get_plotlyjs
+    except ImportError:
+        raise StarSearchError("the report needs plotly, which is not installed: pip install 'star-search[report]'") from None
+    source: str = get_plotlyjs()
+    return source

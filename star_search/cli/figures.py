@@ -1,0 +1,39 @@
+"""`star-search figures`: a run as figures for a paper."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def figures(
+    run: Annotated[Path | None, typer.Argument(help="A run, a generation folder, or runs/genNN; the newest run by default.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write; figures/RUN by default.")] = None,
+    format_: Annotated[list[str] | None, typer.Option("--format", help="pdf, svg or png; may be repeated; all by default.")] = None,
+    baseline: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=GENOME", help="Draw its cache beside the front's; may be repeated; Transformer++ by default."),
+    ] = None,
+) -> None:
+    """Draw a run: fronts, scores, progress, cache growth, motifs, backbones, genomes, loss curves."""
+    from star_search.analysis.figures import FORMATS, write_figures
+    from star_search.analysis.run_view import RunView
+    from star_search.cli.console import console, print_damaged
+    from star_search.runs.locate import locate, newest_run
+
+    view = RunView.read(*((newest_run(Path("runs")), None) if run is None else locate(run)))
+    print_damaged(view)
+    folder = out or Path("figures") / view.run.path.resolve().name
+    for path in write_figures(view, folder, format_ or FORMATS, dict(map(_read, baseline or []))):
+        console.print(f"wrote {path}", markup=False)
+
+
+def _read(text: str) -> tuple[str, str]:
+    from star_search.errors import InputError
+
+    name, equals, genome = text.partition("=")
+    if not (name and equals and genome):
+        raise InputError(f"--baseline {text} must read NAME=GENOME, for example Transformer=11111-91111")
+    return name, genome

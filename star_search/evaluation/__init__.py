@@ -1,0 +1,1 @@
+"""Scores of an exported model: benchmarks by lm-evaluation-harness, perplexity by our own evaluation."""

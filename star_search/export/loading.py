@@ -1,0 +1,86 @@
+"""An exported folder read back: its configuration, looked at before anything is loaded, and the native model of its weights."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from star_search.errors import InputError, StarSearchError
+from star_search.genome.catalogue import Catalogue, load_catalogue
+
+if TYPE_CHECKING:
+    from star_search.model.language_model import LanguageModel
+
+WEIGHTS = "model*.safetensors"
+PREFIX = "model."
+
+
+@dataclass(frozen=True)
+class ExportedModel:
+    """A folder that `export-best` wrote, or that transformers saved again."""
+
+    folder: Path
+    config: dict[str, Any]
+
+    @classmethod
+    def read(cls, folder: Path) -> ExportedModel:
+        """Read its configuration.
+
+        Raises:
+            InputError: when the folder holds no such model, or one of a catalogue that this version does not know.
+        """
+        exported = cls(folder, _read_config(folder))
+        if not any(folder.glob(WEIGHTS)):
+            raise InputError(f"{folder} holds no weights: it has no model.safetensors")
+        wanted, catalogue = exported.config.get("catalogue_version", 1), exported.catalogue
+        if wanted > catalogue.version:
+            raise InputError(
+                f"{folder} was exported with version {wanted} of catalogue {catalogue.name}, and this star-search has version "
+                f"{catalogue.version}: upgrade star-search"
+            )
+        return exported
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The catalogue of its genome."""
+        return load_catalogue(self.config.get("catalogue", "star"))
+
+    def native(self) -> LanguageModel:
+        """Return the model, on the CPU in the dtype of its weights.
+
+        Raises:
+            StarSearchError: when the weights cannot be read, or are not those of its genome.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        from star_search.model.language_model import LanguageModel
+
+        config = self.config
+        model = LanguageModel.from_genome(
+            config["genome"], config["width"], config["vocab_size"], self.catalogue, config["residual"], router_top_k=config["router_top_k"]
+        )
+        try:
+            state = {name: tensor for path in sorted(self.folder.glob(WEIGHTS)) for name, tensor in load_file(path).items()}
+            model.load_state_dict({name.removeprefix(PREFIX): tensor for name, tensor in state.items()}, assign=True)
+        except (SafetensorError, OSError, RuntimeError) as error:
+            raise StarSearchError(f"the weights of {self.folder} cannot be loaded: {str(error).splitlines()[0]}") from error
+        return model.eval()
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{folder} holds no model: it has no config.json; star-search export-best writes one") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder / 'config.json'} cannot be read: {getattr(error, 'strerror', None) or 'it is not JSON'}") from None
+    kind = config.get("model_type") if isinstance(config, dict) else None
+    needed = ("genome", "width", "vocab_size", "residual", "router_top_k")
+    missing = [key for key in needed if kind == "star" and key not in config]
+    if kind != "star" or missing:
+        found = f"its config.json has no {missing[0]}" if missing else f"its model_type is {kind!r} and not 'star'"
+        raise InputError(f"{folder} holds no model that star-search exported: {found}")
+    return dict(config)

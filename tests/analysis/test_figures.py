@@ -1,0 +1,167 @@
+"""Figures of a stored run: what they draw is what the run says."""
+
+from pathlib import Path
+
+import pytest
+from matplotlib.collections import PathCollection
+
+from helpers import STAR
+from star_search.analysis.figures import FORMATS, write_figures
+from star_search.analysis.figures.backbones import draw_backbones, draw_front_backbones, draw_genomes
+from star_search.analysis.figures.cache import LENGTHS, baseline_accounts, draw_cache
+from star_search.analysis.figures.curves import draw_curves
+from star_search.analysis.figures.motifs import class_counts, draw_motifs
+from star_search.analysis.figures.objectives import draw_fronts, draw_progress, draw_scores
+from star_search.analysis.figures.style import ink_on, text
+from star_search.analysis.motifs import class_names, distance_range, links, motif_counts, population_of
+from star_search.analysis.run_view import RunView
+from star_search.errors import InputError
+from star_search.genome.encoding import Genome
+
+SHARING = "21211-31112-21221-32112"
+
+
+@pytest.fixture(scope="module")
+def view(stored_run):
+    return RunView.read(stored_run)
+
+
+def lines(axes):
+    return {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
+
+
+def test_fronts_are_those_of_their_generations(view):
+    axes = draw_fronts(view).axes[0]
+    drawn = lines(axes)
+    assert list(drawn) == [f"generation {number}" for number in range(5)]
+    for generation in view.generations:
+        points = sorted([view.by_id[number].objectives[name] for name in ("cache_bytes", "perplexity")] for number in generation.front)
+        assert drawn[f"generation {generation.generation}"] == points
+    (dots,) = axes.collections
+    assert len(dots.get_offsets()) == sum(record.outcome == "ok" for record in view.records)
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("cache (bytes)", "perplexity")
+
+
+def test_progress_is_that_of_the_tables(view):
+    upper, lower = draw_progress(view).axes
+    assert [y for _, y in lines(upper)["best so far"]] == [entry.best for entry in view.progress]
+    assert [y for _, y in lower.lines[0].get_xydata()] == [entry.hypervolume for entry in view.progress]
+
+
+def test_scores_are_those_of_offspring_and_population(view):
+    axes = draw_scores(view).axes[0]
+    dots = [each.get_offsets().tolist() for each in axes.collections if isinstance(each, PathCollection)][:5]
+    for generation, points in zip(view.generations, dots, strict=True):
+        offspring = (view.by_id[number] for number in generation.offspring)
+        assert [y for _, y in points] == [each.objectives["perplexity"] for each in offspring if each.outcome == "ok"]
+        assert all(round(x) == generation.generation for x, _ in points)
+
+
+def test_caches_are_those_of_the_account(view):
+    baselines = baseline_accounts(view, {"pair": "11111-91111"})
+    axes = draw_cache(view, baselines).axes[0]
+    drawn = {line.get_gid() or line.get_label(): line.get_xydata().tolist() for line in axes.lines}
+    assert len(drawn) == len(view.front) + 1
+    # Keys and values of one attention, two bytes each, at width 64.
+    assert drawn["pair"] == [[length, 2 * 2 * 64 * length] for length in LENGTHS]
+    record = view.front[0]
+    assert drawn[f"candidate {record.id}"] == [[length, view.account(record).cache_bytes(length)] for length in LENGTHS]
+
+
+def test_the_baseline_is_transformer_plus_plus_of_the_same_depth(view):
+    (account,) = baseline_accounts(view, {}).values()
+    assert account.genome.format() == "11111-91111-11111-91111"
+
+
+def test_loss_curves_are_in_tokens(view):
+    drawn = {line.get_gid(): line.get_xydata().tolist() for line in draw_curves(view).axes[0].lines}
+    record = view.front[0]
+    assert drawn[f"candidate {record.id}"] == [[step * 100, loss] for step, loss in record.details["curve"]]
+
+
+def test_motifs_count_what_the_populations_hold(view):
+    populations = {each.generation: population_of(view, each) for each in view.generations}
+    counts = class_counts(view, populations)
+    assert [sum(row[place] for row in counts.values()) for place in range(5)] == pytest.approx([4.0] * 5)
+    first = populations[0]
+    assert counts["attention", "SA-1"][0] == sum(genome.format()[::6].count("1") for genome in first) / len(first)
+    panels = draw_motifs(view).axes
+    per_genome = {label: [y for _, y in points] for label, points in lines(panels[1]).items()}
+    assert per_genome["feature groups shared"][0] == sum(link.kind == "features" for g in first for link in links(g, view.catalogue)) / 6
+    assert panels[0].images[0].get_array().tolist() == list(counts.values())
+
+
+def test_the_drawing_of_the_example_shows_both_sharings():
+    axes = draw_backbones([(SHARING, Genome.parse(SHARING))], STAR).axes[0]
+    gids = [patch.get_gid() for patch in axes.patches]
+    assert [gid for gid in gids if "liv" in gid] == ["liv 1", "liv 2", "liv 3", "liv 4"]
+    assert [gid for gid in gids if "liv" not in gid] == ["featurizer 1-3", "features 2-4"]
+    assert [each.get_text() for each in axes.texts] == ["SA-2", "SA-3", "SA-2", "SA-3", "k, v"]
+    above, below = (patch.get_path().vertices[1:3, 1].mean() for patch in axes.patches[5:3:-1])
+    assert above > 1.9 and below < 0
+
+
+def test_drawings_frame_what_runs_in_parallel_and_letters_stand_in_for_names_that_do_not_fit():
+    axes = draw_backbones([("x", Genome.parse("11111-71111-91111|133"))], STAR).axes[0]
+    assert [patch.get_gid() for patch in axes.patches][3:] == ["block 1-3"]
+    deep = draw_backbones([("x", Genome.parse("-".join(["11111", "91111"] * 24)))], STAR).axes[0]
+    assert {each.get_text() for each in deep.texts} == {"A", "M"}
+
+
+def test_strips_and_drawings_are_of_the_front(view):
+    assert [axes.get_title(loc="left").split(":")[0] for axes in draw_front_backbones(view).axes] == [
+        f"candidate {record.id}" for record in view.front[:8]
+    ]
+    labels = [tick.get_text() for tick in draw_genomes(view).axes[0].get_yticklabels()]
+    assert labels[: len(view.front)] == [f"front {record.id}" for record in view.front]
+
+
+def test_every_figure_is_written_in_every_format_and_never_over_another(view, tmp_path):
+    paths = write_figures(view, tmp_path / "drawn", ("svg",))
+    assert len(paths) == 8 and all(path.stat().st_size > 1000 for path in paths)
+    with pytest.raises(InputError, match="exists already"):
+        write_figures(view, tmp_path / "drawn", FORMATS)
+
+
+def test_names_hold_no_mathematics_and_letters_are_read_on_their_colour():
+    assert text("a$b$\x1b") == r"a\$b\$\x1b"
+    assert (ink_on("#0072B2"), ink_on("#56B4E9"), ink_on("#999999")) == ("white", "black", "black")
+
+
+def test_motifs_of_the_example():
+    counts = {f"{motif.kind}: {motif.name}": count for motif, count in motif_counts(Genome.parse(SHARING), STAR).items()}
+    assert counts == {
+        "class: SA-2": 2,
+        "class: SA-3": 2,
+        "pair: SA-2 then SA-3": 2,
+        "pair: SA-3 then SA-2": 1,
+        "sharing: weights k, v, q of SA-2": 1,
+        "sharing: features k, v of SA-3": 1,
+        "distance: weights 2 to 3 apart": 1,
+        "distance: features 2 to 3 apart": 1,
+    }
+    assert [distance_range(each) for each in (1, 3, 4, 7, 8, 40)] == [
+        "1 apart", "2 to 3 apart", "4 to 7 apart", "4 to 7 apart", "8 or more apart", "8 or more apart",
+    ]  # fmt: skip
+
+
+def test_classes_of_a_genome_s_own_are_counted_by_family():
+    """Number 101 is another operator in every genome."""
+    names = [class_names(Genome.parse(f"71111-(101)1111+{operator}"), STAR) for operator in ("121231", "731110")]
+    assert names == [["GConv-1", "own attention"], ["GConv-1", "own gated convolution"]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--format", "gif"], "--format gif is not known; allowed: pdf, svg, png"),
+        (["--baseline", "x"], "--baseline x must read NAME=GENOME, for example Transformer=11111-91111"),
+        (["--baseline", "x=11"], "--baseline x: LIV 1 of the genome, '11', has 2 genes"),
+    ],
+)
+def test_what_cannot_be_drawn_is_one_sentence(stored_run, tmp_path, monkeypatch, arguments, sentence):
+    from cli.conftest import run_command
+
+    monkeypatch.chdir(tmp_path)
+    assert run_command("figures", stored_run.path, *arguments).sentence().startswith(sentence)
+    assert list(Path(tmp_path).iterdir()) == []

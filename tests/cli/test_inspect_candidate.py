@@ -1,0 +1,111 @@
+"""`inspect` beyond its tables: sorting, filters, CSV, one candidate in full, two side by side; text of a run is shown as text."""
+
+import csv
+import io
+import json
+import re
+import shutil
+
+import pytest
+
+from star_search.analysis.run_view import RunView
+from star_search.genome.encoding import Genome
+
+CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
+
+
+def test_filters_and_sorting_reach_tables_json_and_csv(command, stored_run):
+    options = ("--sort", "-perplexity", "--where", "cache_bytes<=40e3", "--outcome", "ok")
+    candidates = json.loads(command("inspect", stored_run.path, "--json", *options).out)["candidates"]
+    values = [each["objectives"]["perplexity"] for each in candidates]
+    assert 0 < len(values) < 30 and values == sorted(values, reverse=True)
+    rows = list(csv.DictReader(io.StringIO(command("inspect", stored_run.path, "--csv", *options).out)))
+    assert [int(row["id"]) for row in rows] == [each["id"] for each in candidates]
+    assert [float(row["perplexity"]) for row in rows] == values
+    table = command("inspect", stored_run.path, *options).out.split("\nCandidates")[1].split("\n\n")[0]
+    assert [int(line.split()[0]) for line in table.splitlines()[2:]] == [each["id"] for each in candidates]
+
+
+def test_csv_holds_every_candidate_and_text_as_text(command, stored_run):
+    ended = command("inspect", stored_run.path, "--csv")
+    rows = list(csv.DictReader(io.StringIO(ended.out)))
+    view = RunView.read(stored_run)
+    assert [row["genome"] for row in rows] == [record.genome for record in view.records]
+    assert {int(row["id"]) for row in rows if row["in_front"] == "1"} == {record.id for record in view.front}
+    assert "<script>alert(1)</script>" in ended.out and not CONTROL.search(ended.out)
+
+
+def test_one_candidate_in_full(command, stored_run):
+    ended = command("inspect", stored_run.path, "--candidate", 25)
+    assert (ended.code, ended.err) == (0, "")
+    out = re.sub(r"\s+", " ", ended.out)
+    record = RunView.read(stored_run).by_id[25]
+    for text in (
+        f"genome {record.genome} canonical {record.canonical}",
+        "1 GConv-1 ",
+        "drawn",
+    ):
+        assert text in out
+    assert "LIV 4 feature strategy 3 to 1" in out
+    assert "<b>books</b>: perplexity" in out
+    assert "█" in out
+
+
+def test_sharing_is_drawn_under_the_strip(command, stored_run):
+    (number,) = [record.id for record in RunView.read(stored_run).records if record.canonical == "11111-11111-21114-21114"]
+    lines = command("inspect", stored_run.path, "--candidate", number).out.splitlines()
+    strip = lines.index("AALL")
+    assert lines[strip + 1] == "  ●●  features v of LIVs 3, 4"
+
+
+def test_two_candidates_side_by_side(command, stored_run):
+    out = command("inspect", stored_run.path, "--candidate", 16, "--candidate", 26).out
+    assert re.search(r"LIV +1 \* +SA-4 .* +GConv-2 ", out)
+    assert re.search(r"LIV +2 +Rec-1 .* +Rec-1 ", out)
+    assert "1 LIVs differ, 1 canonical genes" in out
+
+
+def test_json_of_one_and_of_two(command, stored_run):
+    one = json.loads(command("inspect", stored_run.path, "--candidate", 25, "--json").out)
+    assert (one["id"], one["lineage"]["ancestors"][0]["parents"]) == (25, [7, 16])
+    two = json.loads(command("inspect", stored_run.path, "--candidate", 16, "--candidate", 26, "--json").out)
+    assert two["candidates"][0]["genome"] == Genome.parse(two["candidates"][0]["genome"]).format()
+    assert two["differing_livs"] == [1]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--show", "all"], ["--candidate", 1], ["--candidate", 1, "--candidate", 25]])
+def test_text_of_a_run_is_shown_as_text(command, stored_run, arguments):
+    out = command("inspect", stored_run.path, *arguments).out
+    assert "</script><script>alert(1)</script> [red]x[/]" in re.sub(r"\s+", " ", out) or len(arguments) == 4
+    assert r"\x1b[2J" in out and not CONTROL.search(out)
+
+
+def test_a_damaged_record_cannot_write_to_the_terminal(command, stored_run, tmp_path):
+    copy = shutil.copytree(stored_run.path, tmp_path / "copy")
+    path = copy / "candidates" / "00003.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"canonical": "1\x1b[2J", "genome": "[red]\x1b[2J"}))
+    for name in ("inspect", "motifs"):
+        ended = command(name, copy)
+        assert r"\x1b" in ended.err and not CONTROL.search(ended.err + ended.out)
+
+
+def test_outcomes_stand_by_kind(command, stored_run):
+    out = command("inspect", stored_run.path).out
+    records = RunView.read(stored_run).records
+    for kind in {record.outcome for record in records}:
+        count = sum(record.outcome == kind for record in records)
+        assert re.search(rf"^{kind} +{count} +{count / 30:.0%} ", out[out.index("Outcomes") :], re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--candidate", 99], "has no candidate 99; it has 0 to 29"),
+        (["--candidate", 1, "--candidate", 2, "--candidate", 3], "--candidate shows one candidate, or two side by side, got 3"),
+        (["--json", "--csv"], "--json and --csv cannot be combined"),
+        (["--candidate", 1, "--csv"], "--csv lists candidates, so it cannot be combined with --candidate; --json prints them in full"),
+        (["--show", "fronts"], "--show fronts is not known; did you mean 'front'?"),
+    ],
+)
+def test_what_cannot_be_shown_is_one_sentence(command, stored_run, arguments, sentence):
+    assert command("inspect", stored_run.path, *arguments).sentence().endswith(sentence)

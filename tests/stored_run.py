@@ -1,0 +1,41 @@
+"""One small stored run to look at: five generations of six, computed in a moment, with loss curves, failures and hostile text."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+from evolution.small_search import StandIn, chance, stand_in_config, stand_in_run
+from star_search.objectives.assignment import Assessed, Assignment
+from star_search.runs.directory import RunDirectory
+from star_search.runs.records import Outcome
+
+HOSTILE = "ValueError: </script><script>alert(1)</script> [red]x[/] \x1b[2J\u202egnp"
+
+
+class Recorded(StandIn):
+    """Stand-ins whose records hold what real trainings leave."""
+
+    def _one(self, assignment: Assignment) -> Assessed:
+        record = super()._one(assignment).record
+        if record.outcome == Outcome.crashed:
+            return Assessed(replace(record, reason=HOSTILE))
+        if record.outcome != Outcome.ok:
+            return Assessed(record)
+        loss = math.log(record.objectives["perplexity"])
+        subset = {"perplexity": record.objectives["perplexity"], "bits_per_byte": record.objectives["bits_per_byte"], "tokens": 100}
+        details = {"steps": 10, "curve": [[step, loss + 2 / step] for step in range(1, 11)], "validation_loss": loss}
+        return Assessed(replace(record, details=details | {"subsets": {"<b>books</b>": subset}}))
+
+
+def fate(canonical: str) -> Outcome | None:
+    """Return how a candidate fails, if it does: about one in ten each way."""
+    share = chance(canonical)
+    return Outcome.crashed if share < 0.1 else Outcome.unstable if share > 0.9 else None
+
+
+def store_run(path: Path) -> RunDirectory:
+    """Write the run."""
+    config = stand_in_config(algorithm={"seed": 5})
+    return stand_in_run(path, config, Recorded(config, fate))
