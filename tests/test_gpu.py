@@ -279,3 +279,44 @@ def test_a_graph_trains_as_eager_steps_do(comparisons, job):
     problem = comparisons[job].result()
     if problem:
         pytest.fail(problem, pytrace=False)
+
+
+@pytest.mark.parametrize("dropout", ["0", "0.1"])
+def test_a_training_by_graph_goes_on_from_a_checkpoint_bit_for_bit(tmp_path, dropout):
+    import shutil
+    import subprocess
+    import sys
+
+    def run(*arguments):
+        command = [sys.executable, "-m", "star_search.cli", "train", *arguments, "--device", "cuda:0", "--quiet"]
+        subprocess.run(command, cwd=tmp_path, check=True, timeout=300)
+
+    model = ("striped-mamba", "--depth", "8", "--tokens", "16384", "--checkpoint-steps", "16", "--set", f"training.dropout={dropout}")
+    run(*model, "--out", "whole")
+    shutil.copytree(tmp_path / "whole", tmp_path / "cut")
+    for left in ("result.json", "checkpoints/step-00000032.safetensors"):
+        (tmp_path / "cut" / left).unlink()
+    shutil.rmtree(tmp_path / "cut" / "export")
+    run("--resume", "--out", "cut")
+    results = [json.loads((tmp_path / name / "result.json").read_text()) for name in ("whole", "cut")]
+    assert results[0]["curve"] == results[1]["curve"]
+    assert results[0]["validation"] == results[1]["validation"]
+
+
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+def test_two_gpus_train_what_one_trains(tmp_path, parallel):
+    import subprocess
+    import sys
+
+    import torch
+
+    if torch.cuda.device_count() < 2:
+        pytest.skip("one GPU here")
+    model = ("striped-mamba", "--depth", "8", "--tokens", "16384", "--quiet")
+    for name, several in (("one", ()), ("two", ("--devices", "2", "--parallel", parallel))):
+        command = [sys.executable, "-m", "star_search.cli", "train", *model, "--device", "cuda", *several, "--out", name]
+        subprocess.run(command, cwd=tmp_path, check=True, timeout=600)
+    one, two = (json.loads((tmp_path / name / "result.json").read_text()) for name in ("one", "two"))
+    assert two["measured"]["processes"] == 2
+    for (_, loss), (_, expected) in zip(two["curve"], one["curve"], strict=True):
+        assert loss == pytest.approx(expected, rel=1e-3)

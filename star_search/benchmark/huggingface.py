@@ -20,7 +20,6 @@ from star_search.benchmark.models import (
     ModelCost,
     ModelSetting,
     agree,
-    attention_flops,
     held_at_most,
     random_stream,
     release,
@@ -28,6 +27,7 @@ from star_search.benchmark.models import (
 )
 from star_search.errors import InputError, did_you_mean
 from star_search.genome.accounting import head_count
+from star_search.genome.flops import attention_flops
 from star_search.training.batch_size import is_out_of_memory, largest_divisor
 
 MODELS = ("llama", "mamba2", "lfm2")

@@ -24,9 +24,9 @@ from star_search.data.stream import TokenStream
 from star_search.data.tokenizer import TokenArray, load_tokenizer
 from star_search.data.tokens import HeldTokens
 from star_search.errors import StarSearchError
-from star_search.genome.accounting import Accounting, Dimensions
+from star_search.genome.accounting import Accounting
 from star_search.genome.encoding import Genome
-from star_search.genome.genes import LOW_RANK, SOFTMAX
+from star_search.genome.flops import flops_per_token
 from star_search.model.language_model import LanguageModel
 from star_search.training.engine import build_steps
 from star_search.training.steps import Steps
@@ -93,29 +93,6 @@ class ModelCost:
     def as_json(self) -> dict[str, Any]:
         """Return plain data."""
         return asdict(self)
-
-
-def flops_per_token(account: Accounting, vocabulary_size: int, length: int) -> float:
-    """Return the operations of training on one token: 6 per weight, the head's too, and those of causal softmax attention.
-
-    Scans and convolutions over time are not counted.
-    """
-    weights = account.parameters + vocabulary_size * account.width
-    return 6 * weights + sum(_mixing_flops(sizes, length) for sizes in account.dimensions)
-
-
-def _mixing_flops(sizes: Dimensions, length: int) -> float:
-    operator = sizes.liv_class.operator
-    if (operator.token_mixing, operator.nonlinearity) != (LOW_RANK, SOFTMAX):
-        return 0.0
-    seen = length / 2 if sizes.span is None else min(length / 2, sizes.span)
-    # A differential operator multiplies its value twice.
-    return attention_flops(seen, sizes.width) * (1.5 if sizes.liv_class.differential else 1.0)
-
-
-def attention_flops(seen: float, width: int) -> float:
-    """Return the operations of attention of one token to `seen` others: two products forward, four backward, two operations each."""
-    return 12 * seen * width
 
 
 def peak_flops(device: str, precision: str) -> float:

@@ -16,6 +16,7 @@ from star_search.cli.genes import genes
 from star_search.cli.inspect import inspect
 from star_search.cli.motifs import motifs
 from star_search.cli.report import report
+from star_search.cli.train import train
 
 app = typer.Typer(
     name="star-search",
@@ -25,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (evolve, inspect, motifs, figures, report, compare, evaluate, decode, genes, benchmark):
+for command in (evolve, inspect, motifs, figures, report, train, compare, evaluate, decode, genes, benchmark):
     app.command()(command)
 app.command(name="export-best")(export_best)
 app.add_typer(data)

@@ -6,7 +6,7 @@ from star_search.cli.console import as_text, console, format_bytes
 from star_search.cli.session import check_search
 from star_search.config import SearchConfig
 from star_search.genome.accounting import Accounting
-from star_search.genome.encoding import Genome
+from star_search.genome.baselines import baseline
 
 TRAINING_FLOPS_PER_PARAMETER = 6
 PROBE_SECONDS = 10.0
@@ -18,7 +18,8 @@ def print_bill(config: SearchConfig) -> None:
     space, criteria = check_search(config)
     candidates = config.algorithm.candidates
     tokens = candidates * config.training.steps * config.training.batch_tokens
-    account = transformer_plus_plus(config)
+    depth, width = config.space.depth, config.space.width
+    account = Accounting.of(baseline("transformer++", depth), width, "star", config.backbone.residual)
     flops = TRAINING_FLOPS_PER_PARAMETER * account.parameters * tokens
     length = config.training.sequence_length
     console.print(config.to_yaml(), markup=False)
@@ -35,7 +36,7 @@ def print_bill(config: SearchConfig) -> None:
     if criteria.own:
         console.print(f"not counted  what {', '.join(each.name for each in criteria.own)} takes by itself", markup=False)
     console.print(
-        f"Transformer++ at {config.space.depth} x {config.space.width}: {account.operator_parameters:,} operator parameters "
+        f"Transformer++ at {depth} x {width}: {account.operator_parameters:,} operator parameters "
         f"({account.parameters:,} with norms), cache {account.cache_bytes(length):,} bytes ({format_bytes(account.cache_bytes(length))}) "
         f"after {length:,} tokens"
     )
@@ -58,9 +59,3 @@ def _print_probe(config: SearchConfig) -> None:
         f"probe        {found.genomes} genomes, {found.step_seconds * 1000:,.3g} ms a step: about {found.hours:,.3g} hours on "
         f"{found.workers} workers of this machine, {format_bytes(found.peak_bytes)} of memory each"
     )
-
-
-def transformer_plus_plus(config: SearchConfig) -> Accounting:
-    """Return the account of alternating SA-1 and GMemless at the configuration's depth and width."""
-    livs = [("11111", "91111")[index % 2] for index in range(config.space.depth)]
-    return Accounting.of(Genome.parse("-".join(livs)), config.space.width, "star", config.backbone.residual)

@@ -1,7 +1,8 @@
-"""`star-search compare`: searches against random search at the same token budget."""
+"""`star-search compare`: searches against random search, or finalists against baselines, at the same token budget."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,28 +12,103 @@ if TYPE_CHECKING:
     from star_search.evolution.comparison import SearchPlan, SearchResult, SearchSummary
 
 
+Run = Annotated[
+    Path | None, typer.Argument(help="A run whose finalists are trained and held against baselines; without it, searches are compared.")
+]
+Searches = Annotated[
+    list[str] | None, typer.Option(help="An algorithm, and changes to the configuration: 'nsga2 algorithm.repair=off'; may be repeated.")
+]
+Config = Annotated[str | None, typer.Option(help="A YAML file or a shipped configuration; by default quickstart.yaml, or the run's own.")]
+Changes = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key for all; may be repeated.")]
+Seeds = Annotated[int, typer.Option(min=2, help="Seeds 0, 1, ... of every search or training.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Runs = Annotated[Path | None, typer.Option(help="Searches: folder of the runs; finished ones are read, others continued.")]
+MaxTokens = Annotated[int | None, typer.Option(min=1, help="Searches: tokens of each; by default those of the configuration's.")]
+Workers = Annotated[str | None, typer.Option(help="Searches: worker processes: a number, auto, or 0 for this process.")]
+Baselines = Annotated[
+    str | None, typer.Option(help="Models: transformer++, striped-mamba, jamba-like, lfm2-like; several joined by commas.")
+]
+Candidates = Annotated[str | None, typer.Option(help="Models: ids of the finalists, joined by commas; by default the front's.")]
+Finalists = Annotated[int | None, typer.Option(min=1, help="Models: how many of the front, best first; 8 by default.")]
+Tokens = Annotated[int | None, typer.Option(min=1, help="Models: training tokens of each; by default those of the run.")]
+MatchBy = Annotated[
+    str | None, typer.Option(help="Models: make baselines as wide as gives the first finalist's parameters, or flops of training.")
+]
+Lengths = Annotated[str | None, typer.Option(help="Models: tokens after which caches are counted; 512,4096,32768 by default.")]
+Out = Annotated[
+    Path | None, typer.Option(help="Models: folder of trainings, JSON and Markdown; what is finished there is read, the rest goes on.")
+]
+Device = Annotated[str | None, typer.Option(help="Models: auto, cpu, cuda or cuda:N.")]
+
+
 def compare(
-    searches: Annotated[
-        list[str], typer.Option(help="An algorithm, and changes to the configuration: 'nsga2 algorithm.repair=off'; may be repeated.")
-    ],
-    config: Annotated[
-        str, typer.Option(help="A YAML file, or the name of a configuration that ships with the package.")
-    ] = "quickstart.yaml",
-    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key for all; may be repeated.")] = None,
-    seeds: Annotated[int, typer.Option(min=2, help="Seeds 0, 1, ... of every search.")] = 5,
-    runs: Annotated[Path | None, typer.Option(help="Folder of the runs; finished ones are read, others continued.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="Tokens of every search; by default those of the configuration's.")] = None,
-    workers: Annotated[str | None, typer.Option(help="Worker processes: a number, auto, or 0 for this process.")] = None,
-    json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    run: Run = None,
+    searches: Searches = None,
+    config: Config = None,
+    set_: Changes = None,
+    seeds: Seeds = 5,
+    json_: AsJson = False,
+    runs: Runs = None,
+    max_tokens: MaxTokens = None,
+    workers: Workers = None,
+    baselines: Baselines = None,
+    candidates: Candidates = None,
+    finalists: Finalists = None,
+    tokens: Tokens = None,
+    match: MatchBy = None,
+    lengths: Lengths = None,
+    out: Out = None,
+    device: Device = None,
 ) -> None:
-    """Run searches and random search under one token budget over several seeds; print hypervolumes, intervals and a test."""
+    """Hold finalists against baselines, or searches against random search, under one budget over several seeds.
+
+    With a run: its finalists and baselines are trained; the table has perplexity on the test split, sizes, caches and speeds.
+    With --searches: hypervolumes of searches and of random search, intervals and a test.
+    """
+    of_models: dict[str, object] = {"baselines": baselines, "candidates": candidates, "finalists": finalists, "tokens": tokens}
+    of_models |= {"match": match, "lengths": lengths, "out": out, "device": device}
+    of_searches: dict[str, object] = {"searches": searches, "runs": runs, "max-tokens": max_tokens, "workers": workers}
+    _check_alternatives(run, searches, of_models if run is None else of_searches)
+    if run is None:
+        _compare_searches(searches or [], config or "quickstart.yaml", set_ or [], seeds, runs, max_tokens, workers, json_)
+    else:
+        from star_search.cli.compare_models import ModelsAsked, compare_models
+
+        asked = ModelsAsked(run, config, tuple(set_ or ()), tokens, candidates, finalists, baselines, match, lengths)
+        compare_models(asked, seeds, out, device or "auto", json_)
+
+
+def _check_alternatives(run: Path | None, searches: list[str] | None, of_the_other: Mapping[str, object]) -> None:
+    """Refuse options of the other of the two comparisons, and neither of them."""
+    from star_search.errors import InputError
+
+    for name, value in of_the_other.items():
+        if value is not None:
+            raise InputError(
+                f"--{name} {'needs a run to compare models of' if run is None else 'compares searches, and no run goes with it'}"
+            )
+    if run is None and not searches:
+        raise InputError("compare needs a run, whose finalists are held against baselines, or --searches")
+
+
+def _compare_searches(
+    searches: list[str],
+    config: str,
+    overrides: list[str],
+    seeds: int,
+    runs: Path | None,
+    max_tokens: int | None,
+    workers: str | None,
+    as_json: bool,
+) -> None:
+    """Run every search with every seed, random search first, and print what they reached."""
     from star_search.cli.console import print_json
     from star_search.cli.session import check_search, resolved
     from star_search.config import load_configuration
     from star_search.evolution.comparison import BASELINE, SearchPlan, summarise
 
-    loaded = load_configuration(config, set_)
-    shared = [*(set_ or []), *([f"workers.count={workers}"] if workers is not None else [])]
+    loaded = load_configuration(config, overrides)
+    shared = [*overrides, *([f"workers.count={workers}"] if workers is not None else [])]
     plans = list({plan.label: plan for plan in (SearchPlan.parse(text, loaded) for text in (BASELINE, *searches))}.values())
     training, algorithm = loaded.training, loaded.algorithm
     budget = max_tokens or algorithm.candidates * training.steps * training.batch_tokens
@@ -43,7 +119,7 @@ def compare(
     root = runs or Path("runs") / f"compare-{loaded.name}"
     results = {plan.label: [_run(plan, config, shared, seed, root, budget) for seed in range(seeds)] for plan in plans}
     summaries = summarise(results)
-    if json_:
+    if as_json:
         print_json(_as_json(summaries, budget))
     else:
         _print(summaries, budget)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from star_search.genome.accounting import Accounting
     from star_search.genome.catalogue import Catalogue
     from star_search.genome.encoding import Genome
 
@@ -15,9 +16,12 @@ LARGEST_MATRIX_WIDTH = 4096
 
 
 def decode(
-    genome: Annotated[str, typer.Argument(help="Text of a genome, for example 21211-31112-21221-32112.")],
+    genome: Annotated[str, typer.Argument(help="Text of a genome, for example 21211-31112-21221-32112, or the name of a baseline.")],
     width: Annotated[int, typer.Option(help="Width of the residual stream.")] = 768,
-    depth: Annotated[int | None, typer.Option(help="Number of LIVs that the genome must have.")] = None,
+    depth: Annotated[int | None, typer.Option(help="Number of LIVs: a baseline's (24), or what a genome must have.")] = None,
+    scale: Annotated[str | None, typer.Option(help="Make a genome --depth deep: stack repeats it, stretch repeats each LIV.")] = None,
+    like: Annotated[str | None, typer.Option(metavar="GENOME", help="Take the width at which it is as large as GENOME at --width.")] = None,
+    match: Annotated[str, typer.Option(help="What --like makes equal: parameters or flops.")] = "parameters",
     length: Annotated[int, typer.Option(help="Tokens for which the cache is counted.")] = 4096,
     catalogue: Annotated[str, typer.Option(help="Name of a catalogue, or the YAML file of one.")] = "star",
     explain: Annotated[bool, typer.Option("--explain", help="Say per gene why the genome would be repaired, and how.")] = False,
@@ -40,12 +44,15 @@ def decode(
         raise InputError("--graph and --json cannot be combined")
     if explain and matrices is not None:
         raise InputError("--explain and --matrices cannot be combined")
-    parsed = _read(genome, width, depth, length, graph)
+    parsed = _read(genome, table, width, depth, scale, length, graph)
     if explain:
         _explain(parsed, table, json_)
         return
     Rules.of(table, parsed.layout).check(parsed)
-    described = description.describe(Accounting.of(parsed, width, table), length)
+    account = Accounting.of(parsed, width, table)
+    if like is not None:
+        account = _matched(account, like, match, length)
+    described = description.describe(account, length)
     if matrices is not None:
         from star_search.analysis.matrices import write_matrices
 
@@ -58,19 +65,34 @@ def decode(
         print_json(described) if json_ else _print_tree(described, parsed, table)
 
 
-def _read(text: str, width: int, depth: int | None, length: int, graph: str | None) -> Genome:
+def _read(text: str, catalogue: Catalogue, width: int, depth: int | None, scale: str | None, length: int, graph: str | None) -> Genome:
     from star_search.errors import InputError
-    from star_search.genome.encoding import Genome
+    from star_search.genome.baselines import BASELINE_DEPTH, read_genome
+    from star_search.genome.scaling import read_scale, scaled
 
-    genome = Genome.parse(text)
-    if depth is not None and depth != genome.depth:
-        raise InputError(f"the genome has {genome.depth} LIVs and --depth is {depth}")
-    for option, value in (("--width", width), ("--length", length)):
-        if value < 1:
+    for option, value in (("--width", width), ("--length", length), ("--depth", depth)):
+        if value is not None and value < 1:
             raise InputError(f"{option} must be at least 1, got {value}")
     if graph not in (None, "dot"):
         raise InputError(f"--graph must be dot, got {graph}")
+    genome = read_genome(text, depth or BASELINE_DEPTH, catalogue)
+    if scale is not None:
+        return scaled(genome, depth or genome.depth, read_scale(scale), catalogue)
+    if depth not in (None, genome.depth):
+        raise InputError(f"the genome has {genome.depth} LIVs and --depth is {depth}; --scale stack or --scale stretch makes it deeper")
     return genome
+
+
+def _matched(account: Accounting, like: str, match: str, length: int) -> Accounting:
+    from dataclasses import replace
+
+    from star_search.genome.baselines import read_genome
+    from star_search.genome.matching import matched, read_match
+    from star_search.genome.rules import Rules
+
+    other = read_genome(like, account.genome.depth, account.catalogue)
+    Rules.of(account.catalogue, other.layout).check(other)
+    return matched(account, replace(account, genome=other), read_match(match), 0, length)
 
 
 def _check_matrix_width(genome: Genome, catalogue: Catalogue, width: int) -> None:

@@ -1,4 +1,4 @@
-"""Genomes that a search begins with: baselines from a file, or the front of an earlier run."""
+"""Genomes that a search begins with: baselines by name, genomes from a file, or the front of an earlier run."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from star_search.analysis.run_view import RunView
 from star_search.config import AlgorithmConfig
 from star_search.errors import InputError
+from star_search.genome.baselines import read_genome
 from star_search.genome.encoding import Genome
 from star_search.genome.space import SearchSpace
 from star_search.runs.directory import RunDirectory, is_run
@@ -37,22 +38,22 @@ def read_initial_genomes(config: AlgorithmConfig) -> list[str]:
     return [text for text in texts if text]
 
 
-def _parse(text: str) -> Genome:
+def _read(text: str, space: SearchSpace) -> Genome:
     try:
-        return Genome.parse(text)
+        return read_genome(text, space.depth, space.rules.catalogue)
     except InputError as error:
         raise InputError(f"{_KEY}: {error}") from None
 
 
 def initial_genomes(config: AlgorithmConfig, space: SearchSpace) -> list[Genome]:
-    """Return the initial genomes, each legal in the space and another architecture.
+    """Return the initial genomes, each legal in the space and another architecture; a baseline is built at the space's depth.
 
     Raises:
         InputError: naming the genome that does not fit, or more genomes than the population.
     """
     found: dict[str, Genome] = {}
     for text in read_initial_genomes(config):
-        genome = _parse(text)
+        genome = _read(text, space)
         if genome.depth != space.depth:
             raise InputError(f"{_KEY}: genome {text} has {genome.depth} LIVs, space.depth is {space.depth}")
         if genome.layout != space.layout:

@@ -18,7 +18,7 @@ def provenance(
     """Return versions, machine, seeds, threads, data fingerprint, and the point that hypervolumes are measured from."""
     catalogue = load_catalogue(config.space.catalogue)
     return {
-        "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
+        "versions": {"python": platform.python_version()} | {name: package_version(name) for name in PACKAGES},
         "machine": {"system": platform.system(), "architecture": platform.machine(), "cores": os.cpu_count()},
         "devices": devices,
         "threads_per_candidate": config.workers.threads,
@@ -36,7 +36,8 @@ def provenance(
     }
 
 
-def _version(name: str) -> str:
+def package_version(name: str) -> str:
+    """Return the version of an installed package, `unknown` where it is not installed."""
     try:
         return version(name)
     except PackageNotFoundError:

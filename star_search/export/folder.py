@@ -6,15 +6,17 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
 from star_search import __version__
 from star_search.analysis.run_view import RunView
+from star_search.config import SearchConfig
 from star_search.data.tokenizer import END_OF_TEXT, Tokenizer, load_tokenizer
 from star_search.errors import InputError, StarSearchError
 from star_search.export.card import model_card
 from star_search.export.standalone import standalone_files
+from star_search.genome.catalogue import load_catalogue
 from star_search.runs.atomic import write_bytes, write_json, write_text
 from star_search.runs.records import CandidateRecord
 
@@ -57,6 +59,48 @@ class Exported:
     retrained: str = ""
     standalone: bool = False
 
+    @property
+    def config(self) -> SearchConfig:
+        """The configuration that it was trained with."""
+        return self.view.config
+
+    @property
+    def genome(self) -> str:
+        """Its canonical genome."""
+        return self.record.canonical
+
+    def card(self) -> str:
+        """Return the model card."""
+        return model_card(self.view, self.record, self.retrained, self.standalone)
+
+
+class Exportable(Protocol):
+    """What a folder is made of: a genome, the configuration it was trained with, its weights in a file, and a model card."""
+
+    @property
+    def config(self) -> SearchConfig:
+        """The configuration."""
+        ...
+
+    @property
+    def genome(self) -> str:
+        """The genome."""
+        ...
+
+    @property
+    def weights(self) -> Path:
+        """The weights, as safetensors."""
+        ...
+
+    @property
+    def standalone(self) -> bool:
+        """Whether the folder brings its code along."""
+        ...
+
+    def card(self) -> str:
+        """Return the model card."""
+        ...
+
 
 def check_target(folder: Path) -> None:
     """Refuse a target that holds anything.
@@ -72,7 +116,7 @@ def check_target(folder: Path) -> None:
         raise InputError(f"{folder} exists already; nothing is overwritten: give a new or empty folder with --out")
 
 
-def write_folder(exported: Exported, folder: Path) -> None:
+def write_folder(exported: Exportable, folder: Path) -> None:
     """Write the export into a temporary folder beside the target and rename it.
 
     Raises:
@@ -92,22 +136,22 @@ def write_folder(exported: Exported, folder: Path) -> None:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _write_files(exported: Exported, folder: Path) -> None:
+def _write_files(exported: Exportable, folder: Path) -> None:
     from safetensors.torch import save
 
-    tokenizer = load_tokenizer(exported.view.config.data.tokenizer)
+    tokenizer = load_tokenizer(exported.config.data.tokenizer)
     weights = {f"model.{name}": tensor for name, tensor in _weights(exported, tokenizer).items()}
     write_bytes(folder / "model.safetensors", save(weights, metadata={"format": "pt"}))
     write_json(folder / "config.json", _config(exported, tokenizer))
     write_json(folder / "generation_config.json", _special_tokens(tokenizer) | {"pad_token_id": tokenizer.end_of_text})
-    write_text(folder / "tokenizer.json", _tokenizer_definition(tokenizer))
+    write_text(folder / "tokenizer.json", tokenizer_definition(tokenizer))
     write_json(folder / "tokenizer_config.json", _tokenizer_config())
     for name, text in (standalone_files() if exported.standalone else IMPORTING_FILES).items():
         write_text(folder / name, text)
-    write_text(folder / "README.md", model_card(exported.view, exported.record, exported.retrained, exported.standalone))
+    write_text(folder / "README.md", exported.card())
 
 
-def _weights(exported: Exported, tokenizer: Tokenizer) -> dict[str, Tensor]:
+def _weights(exported: Exportable, tokenizer: Tokenizer) -> dict[str, Tensor]:
     """Return the weights in fp32, once they are known to fit the genome."""
     import torch
     from safetensors import SafetensorError
@@ -115,7 +159,7 @@ def _weights(exported: Exported, tokenizer: Tokenizer) -> dict[str, Tensor]:
 
     from star_search.model.language_model import LanguageModel
 
-    config = exported.view.config
+    config = exported.config
     try:
         state = load_file(exported.weights)
     except (SafetensorError, OSError) as error:
@@ -123,26 +167,30 @@ def _weights(exported: Exported, tokenizer: Tokenizer) -> dict[str, Tensor]:
     with torch.device("meta"):
         space = config.space
         model = LanguageModel.from_genome(
-            exported.record.canonical, space.width, tokenizer.vocabulary_size, exported.view.catalogue, config.backbone.residual
+            exported.genome,
+            space.width,
+            tokenizer.vocabulary_size,
+            load_catalogue(exported.config.space.catalogue),
+            config.backbone.residual,
         )
     expected, found = ({name: tuple(tensor.shape) for name, tensor in tensors.items()} for tensors in (model.state_dict(), state))
     wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
     if wrong:
         raise StarSearchError(
-            f"{exported.weights} does not hold the weights of {exported.record.canonical}: {wrong[0]} is {found.get(wrong[0], 'missing')} "
+            f"{exported.weights} does not hold the weights of {exported.genome}: {wrong[0]} is {found.get(wrong[0], 'missing')} "
             f"and should be {expected.get(wrong[0], 'absent')}"
         )
     return {name: tensor.to(torch.float32).contiguous() for name, tensor in state.items()}
 
 
-def _config(exported: Exported, tokenizer: Tokenizer) -> dict[str, Any]:
-    config, catalogue = exported.view.config, exported.view.catalogue
+def _config(exported: Exportable, tokenizer: Tokenizer) -> dict[str, Any]:
+    config, catalogue = exported.config, load_catalogue(exported.config.space.catalogue)
     return {
         "architectures": ["StarForCausalLM"],
         "auto_map": {"AutoConfig": "configuration_star.StarConfig", "AutoModelForCausalLM": "modeling_star.StarForCausalLM"},
         "model_type": "star",
         "dtype": "float32",
-        "genome": exported.record.canonical,
+        "genome": exported.genome,
         "catalogue": catalogue.self_contained if exported.standalone else catalogue.source,
         "catalogue_version": catalogue.version,
         "width": config.space.width,
@@ -162,7 +210,7 @@ def _special_tokens(tokenizer: Tokenizer) -> dict[str, int]:
     return {"bos_token_id": tokenizer.end_of_text, "eos_token_id": tokenizer.end_of_text}
 
 
-def _tokenizer_definition(tokenizer: Tokenizer) -> str:
+def tokenizer_definition(tokenizer: Tokenizer) -> str:
     """Return the definition without what training did not do: cutting, padding, and tokens put around a text."""
     definition = json.loads(tokenizer.to_json()) | {"truncation": None, "padding": None}
     if (definition.get("post_processor") or {}).get("type") != "ByteLevel":

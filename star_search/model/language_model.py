@@ -60,7 +60,11 @@ class LanguageModel(nn.Module):
 
     def forward(self, tokens_BT: Tensor, use_reference: bool = False) -> Tensor:
         """Return logits [B, T, V]."""
-        return self.logits(self.backbone(self.embed(tokens_BT), use_reference))
+        return self.logits(self.hidden(tokens_BT, use_reference))
+
+    def hidden(self, tokens_BT: Tensor, use_reference: bool = False) -> Tensor:
+        """Return what the output head reads, [B, T, D]."""
+        return self.backbone(self.embed(tokens_BT), use_reference)
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Return what enters the residual stream, [..., D]."""

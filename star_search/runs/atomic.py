@@ -44,10 +44,20 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         StarSearchError: the disk is full, read-only or gone; what `path` held before is untouched.
     """
+    write_with(path, lambda temporary: _write_new(temporary, data))
+
+
+def write_with(path: Path, write: Callable[[Path], None]) -> None:
+    """Replace `path` by the file that `write` makes where it is told to, on disk when this returns; otherwise as `write_bytes`.
+
+    Raises:
+        StarSearchError: the disk is full, read-only or gone; what `path` held before is untouched.
+    """
     temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
     try:
         _make_folder(path.parent)
-        _write_through(temporary, data)
+        write(temporary)
+        _sync(temporary, os.O_RDONLY)
         temporary.replace(path)
         _sync(path.parent)
     except OSError as error:
@@ -89,15 +99,13 @@ def _make_folder(folder: Path) -> None:
         _sync(folder.parent)
 
 
-def _write_through(path: Path, data: bytes) -> None:
+def _write_new(path: Path, data: bytes) -> None:
     with path.open("xb") as file:
         file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
 
 
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def _sync(path: Path, how: int = os.O_RDONLY | os.O_DIRECTORY) -> None:
+    descriptor = os.open(path, how)
     try:
         os.fsync(descriptor)
     finally:

@@ -40,16 +40,24 @@ def rows_at_once(model: LanguageModel, config: TrainingConfig, free_bytes: int |
 
     `training.micro_batch_rows` decides where it is set, the bytes free on the device elsewhere; all rows where those are unknown.
     """
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return rows_that_fit(model.backbone.accounting, parameters * BYTES_PER_PARAMETER, config, free_bytes)
+
+
+def rows_that_fit(account: Accounting, held_bytes: int, config: TrainingConfig, free_bytes: int | None) -> int:
+    """Return the same of a model of these sizes; `held_bytes` are those of weights, gradients and moments."""
     if config.micro_batch_rows is not None:
         return largest_divisor(config.rows, config.micro_batch_rows)
     if free_bytes is None:
         return config.rows
-    element_bytes = 2 if config.precision == "bfloat16" else 4
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    per_row = activation_bytes(model.backbone.accounting, element_bytes) * config.sequence_length
-    room = free_bytes * SHARE_OF_FREE_MEMORY - parameters * BYTES_PER_PARAMETER
-    wanted = max(1, min(int(room // per_row), TOKENS_AT_ONCE // config.sequence_length))
+    room = free_bytes * SHARE_OF_FREE_MEMORY - held_bytes
+    wanted = max(1, min(int(room // row_bytes(account, config)), TOKENS_AT_ONCE // config.sequence_length))
     return largest_divisor(config.rows, wanted)
+
+
+def row_bytes(account: Accounting, config: TrainingConfig) -> int:
+    """Return an estimate of what one row leaves for the backward pass, logits aside."""
+    return activation_bytes(account, 2 if config.precision == "bfloat16" else 4) * config.sequence_length
 
 
 def largest_divisor(rows: int, most: int) -> int:

@@ -17,6 +17,7 @@ from star_search.training.batch_size import is_out_of_memory, largest_divisor, r
 from star_search.training.compilation import CompiledModel
 from star_search.training.loss import chunked_cross_entropy, cross_entropy
 from star_search.training.steps import EagerSteps, GraphSteps, Loss, Steps
+from star_search.training.world import World
 
 BACKEND = "inductor"
 
@@ -60,18 +61,47 @@ class CompiledLoss:
         return chunked_cross_entropy(hidden_BTD, self.model.model.embedding, targets_BT)
 
 
-def build_steps(model: LanguageModel, stream: TokenStream, config: TrainingConfig) -> Steps:
-    """Return what takes the steps of a training, with as many rows at once as memory allows; the model must be in training mode."""
+def build_steps(model: LanguageModel, stream: TokenStream, config: TrainingConfig, world: World | None = None) -> Steps:
+    """Return what takes the steps of a training, with as many rows at once as memory allows; the model must be in training mode.
+
+    With a world of several processes, this is what one of them does.
+    """
     device = model.embedding.device
     kind = engine_of(config, device)
     free_bytes = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
+    if world is not None and not world.is_alone:
+        return _distributed_steps(model, stream, config, world, free_bytes)
     at_once = rows_at_once(model, config, free_bytes)
     if kind == "eager":
-        return EagerSteps(model, stream, config, lambda inputs, targets: cross_entropy(model, inputs, targets, config.precision), at_once)
+        return EagerSteps(model, stream, config, _eager_loss(model, config), at_once)
     loss_of = CompiledLoss(CompiledModel(model, config.sequence_length, dtype_of(config), BACKEND), config)
     if kind == "compiled":
         return EagerSteps(model, stream, config, loss_of, at_once)
     return _graph_steps(model, stream, config, loss_of, at_once)
+
+
+def _distributed_steps(model: LanguageModel, stream: TokenStream, config: TrainingConfig, world: World, free_bytes: int | None) -> Steps:
+    """Return steps among several processes: eager on a CPU, compiled on GPUs, block by block or, where weights are held in parts, LIV
+    by LIV through the modules that gather them."""
+    from star_search.training.distributed import DistributedSteps, ModuleLoss, compile_livs
+
+    share = world.share(config.rows)
+    own = config.model_copy(update={"batch_tokens": (share.stop - share.start) * config.sequence_length})
+    at_once = rows_at_once(model, own, free_bytes)
+    compiled = config.engine == "compiled" or (config.engine == "auto" and world.device.type == "cuda")
+    if world.parallel == "fsdp":
+        if compiled:
+            compile_livs(model, BACKEND)
+        loss_of: Loss = ModuleLoss(model, config)
+    elif compiled:
+        loss_of = CompiledLoss(CompiledModel(model, config.sequence_length, dtype_of(config), BACKEND), config)
+    else:
+        loss_of = _eager_loss(model, config)
+    return DistributedSteps(model, stream, config, loss_of, at_once, world)
+
+
+def _eager_loss(model: LanguageModel, config: TrainingConfig) -> Loss:
+    return lambda inputs, targets: cross_entropy(model, inputs, targets, config.precision)
 
 
 def _graph_steps(model: LanguageModel, stream: TokenStream, config: TrainingConfig, loss_of: Loss, at_once: int) -> GraphSteps:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Steps done and asked for, the recent loss in nats a token, and speed."""
+    """Steps done and asked for, the recent loss in nats a token, speed, and the gradient norm of the last step before clipping."""
 
     step: int
     steps: int
     loss: float
     tokens_per_second: float
+    gradient_norm: float = 0.0

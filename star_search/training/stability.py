@@ -50,6 +50,13 @@ class HealthMonitor:
             raise Unhealthy(Outcome.degenerate, f"no parameter has a gradient at step {step}")
         self._check_deadline(step)
 
+    def restore(self, losses: list[float]) -> None:
+        """Take up where an earlier monitor had seen these losses, one a step."""
+        self.losses = []
+        for loss in losses:
+            self.losses.append(loss)
+            self._check_divergence(len(self.losses))
+
     def recent_loss(self) -> float:
         """Return the mean of the last 20 losses."""
         recent = self.losses[-SMOOTHING_STEPS:]

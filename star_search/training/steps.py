@@ -26,7 +26,13 @@ Readings = list[tuple[float, float]]
 class Steps(Protocol):
     """Takes steps 0, 1, ... of a training."""
 
+    model: LanguageModel
+    optimizer: torch.optim.AdamW
     at_once: int
+
+    def begin_at(self, step: int) -> None:
+        """Make this step the next; weights and the optimizer's state are what they should be before it."""
+        ...
 
     def run(self, step: int) -> None:
         """Take a step."""
@@ -58,16 +64,24 @@ class EagerSteps:
         self.optimizer = build_optimizer(model, config)
         self._unread: list[tuple[Tensor, Tensor]] = []
 
+    def begin_at(self, step: int) -> None:
+        """Nothing: every step is told which it is."""
+
     def run(self, step: int) -> None:
         """Take a step."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.config, step)
-        device = self.model.embedding.device
-        inputs_BT, targets_BT = (torch.from_numpy(array).to(device) for array in self.stream.batch(step))
-        loss = self._gradient(inputs_BT, targets_BT)
-        gradient_norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
+        loss = self._gradient(*self._batch(step))
+        gradient_norm = self._clip()
         self.optimizer.step()
         self._unread.append((loss, gradient_norm))
+
+    def _batch(self, step: int) -> tuple[Tensor, Tensor]:
+        inputs_BT, targets_BT = (torch.from_numpy(array).to(self.model.embedding.device) for array in self.stream.batch(step))
+        return inputs_BT, targets_BT
+
+    def _clip(self) -> Tensor:
+        return nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
 
     def _gradient(self, inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
         while True:
@@ -134,6 +148,11 @@ class GraphSteps:
 
     def _clip(self) -> Tensor:
         return nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip, foreach=True)
+
+    def begin_at(self, step: int) -> None:
+        """Tell the device which step is next."""
+        self._step.fill_(step)
+        self._marked = self._taken = step
 
     def run(self, step: int) -> None:
         """Queue a step; steps come in order."""

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -25,7 +26,8 @@ from star_search.training.engine import BACKEND, autocast, build_steps, dtype_of
 from star_search.training.loss import chunks
 from star_search.training.progress import Progress
 from star_search.training.stability import HealthMonitor, Unhealthy
-from star_search.training.steps import GraphSteps, Readings
+from star_search.training.steps import GraphSteps, Readings, Steps
+from star_search.training.world import World
 
 READ_INTERVAL = 10
 CURVE_POINTS = 50
@@ -62,34 +64,59 @@ class ValidationResult:
         return self.loss * self.tokens / (math.log(2) * self.text_bytes)
 
 
+class Saver(Protocol):
+    """Keeps the state of a training and gives it back."""
+
+    def restore(self, steps: Steps, monitor: HealthMonitor) -> int:
+        """Put what was kept last back in place, and return how many steps were done; 0 where nothing was kept."""
+        ...
+
+    def is_due(self, done: int) -> bool:
+        """Return whether to save after so many steps."""
+        ...
+
+    def save(self, done: int, steps: Steps, monitor: HealthMonitor) -> None:
+        """Keep the state after so many steps."""
+        ...
+
+
 def train(
     model: LanguageModel,
     stream: TokenStream,
     config: TrainingConfig,
     unigram_loss: float,
     report: Callable[[Progress], None] = lambda progress: None,
+    world: World | None = None,
+    saver: Saver | None = None,
 ) -> TrainingResult:
     """Train a model in place on the stream's batches 0, 1, ... until the token budget is spent.
+
+    With a `world`, this is one of its processes. With a `saver` the training goes on where that was left.
 
     Raises:
         Unhealthy: when the training diverges or does not learn.
     """
     start = time.perf_counter()
     model.train()
-    steps, monitor = build_steps(model, stream, config), HealthMonitor(config, unigram_loss)
+    steps, monitor = build_steps(model, stream, config, world), HealthMonitor(config, unigram_loss)
+    first = saver.restore(steps, monitor) if saver else 0
+    steps.begin_at(first)
     # A GPU is given its next steps before the losses of the last are waited for; a CPU has done a step when it is called.
     lag = 1 if isinstance(steps, GraphSteps) else 0
     waiting: deque[tuple[int, Callable[[], Readings]]] = deque()
-    for step in range(config.steps):
-        steps.run(step)
-        done = step + 1
-        if done % READ_INTERVAL == 0 or done == config.steps:
+    for done in range(first + 1, config.steps + 1):
+        steps.run(done - 1)
+        saves = saver is not None and saver.is_due(done)
+        if done % READ_INTERVAL == 0 or done == config.steps or saves:
             waiting.append((done, steps.mark()))
-            while len(waiting) > (lag if done < config.steps else 0):
+            while len(waiting) > (0 if saves or done == config.steps else lag):
                 marked, read = waiting.popleft()
-                _observe(read(), monitor, done * config.batch_tokens)
-                speed = marked * config.batch_tokens / (time.perf_counter() - start)
-                report(Progress(marked, config.steps, monitor.recent_loss(), speed))
+                readings = read()
+                _observe(readings, monitor, done * config.batch_tokens)
+                speed = (marked - first) * config.batch_tokens / (time.perf_counter() - start)
+                report(Progress(marked, config.steps, monitor.recent_loss(), speed, readings[-1][1]))
+        if saver is not None and saves:
+            saver.save(done, steps, monitor)
     curve = loss_curve(monitor.losses)
     seconds = time.perf_counter() - start
     return TrainingResult(config.steps, config.steps * config.batch_tokens, curve, seconds, steps.at_once)

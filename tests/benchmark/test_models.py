@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from star_search.benchmark import huggingface, models
-from star_search.benchmark.models import ModelSetting, agree, flops_per_token, measure_genome
+from star_search.benchmark.models import ModelSetting, agree, measure_genome
 from star_search.benchmark.models_report import HEADINGS, ModelReport, cells
 from star_search.errors import InputError, StarSearchError
 from star_search.genome.accounting import Accounting
 from star_search.genome.encoding import Genome
+from star_search.genome.flops import flops_per_token
 from star_search.liv.attention import SoftmaxAttention
 
 SETTING = ModelSetting(64, 97, 32, 64, steps=2, repeats=2, device="cpu", precision="float32")

@@ -149,7 +149,7 @@ class TestMatrices:
         (["11311-91111"], "genome 11311-91111 is illegal: LIV 1: featurizer strategy 3 is not legal; legal: 1, 2"),
         (["z1111"], "genome z1111 is illegal: LIV 1: class 35 is not in catalogue star, which has 1 to "),
         (["91112-11111"], "genome 91112-11111 is illegal: LIV 1: feature strategy 2 is not legal for GMemless; legal: 1"),
-        (["11111-91111", "--depth", "3"], "the genome has 2 LIVs and --depth is 3"),
+        (["11111-91111", "--depth", "3"], "the genome has 2 LIVs and --depth is 3; --scale stack or --scale stretch makes it deeper"),
         (["11111-91111", "--width", "18"], "width 18 must be a multiple of 8, 2 times its 4 heads, for SA-1"),
         (["11111", "--length", "0"], "--length must be at least 1, got 0"),
         ([""], "the genome is empty; "),
@@ -167,3 +167,25 @@ def test_a_width_that_is_none_is_one_sentence(command, width):
 
 def test_the_depth_that_the_genome_has_is_accepted(command):
     assert command("decode", GENOME, "--depth", "4").code == 0
+
+
+class TestBaselinesAndScaling:
+    def decoded(self, command, *arguments):
+        ended = command("decode", *arguments, "--json")
+        assert ended.code == 0, ended
+        return json.loads(ended.out)
+
+    def test_a_baseline_is_built_at_the_depth_asked_for(self, command):
+        golden = self.decoded(command, "transformer++")
+        assert (golden["operator_parameters"], golden["cache_bytes"]) == (84_934_656, 150_994_944)
+        assert self.decoded(command, "lfm2-like", "--depth", "6")["genome"] == "71111-91111-71111-91111-31111-91111"
+
+    def test_a_genome_is_made_deeper(self, command):
+        values = self.decoded(command, "21211-21211", "--depth", "4", "--scale", "stack", "--width", "64")
+        assert (values["genome"], values["width"]) == ("21211-21211-22211-22211", 64)
+
+    def test_a_width_is_matched(self, command):
+        like = ("--like", "11111-91111-11111-91111", "--width", "256")
+        values = self.decoded(command, "striped-mamba", "--depth", "4", *like)
+        target = self.decoded(command, "transformer++", "--depth", "4", "--width", "256")
+        assert values["width"] != 64 and abs(values["parameters"] / target["parameters"] - 1) < 0.1

@@ -95,8 +95,8 @@ def captured(backbone: Backbone, x_BTD: Tensor) -> list[tuple[LIV, Tensor, dict[
 
 
 def first_row(liv: LIV, shared: dict[str, Tensor] | None) -> dict[str, Tensor] | None:
-    """Return the context features of the first sequence, without the batch dimension."""
-    return shared and {name: shared[name][0] for name in liv.sizes.liv_class.context}
+    """Return the context features of the first sequence that are shared, without the batch dimension."""
+    return shared and {name: shared[name][0] for name in liv.sizes.liv_class.context if name in shared}
 
 
 def assert_is_operator(T_ijab: Tensor, value_TG: Tensor, y_TD: Tensor) -> None:

@@ -1,0 +1,149 @@
+"""`star-search compare RUN`: finalists against baselines, trained under one budget over several seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from star_search.analysis.run_view import RunView
+from star_search.cli.console import console, errors, print_json
+from star_search.cli.preparing import preparation_bar
+from star_search.cli.session import INTERRUPTED, RUNS
+from star_search.data.tokenizer import load_tokenizer
+from star_search.errors import InputError
+from star_search.finalists.source import Source, Wish, find_source
+from star_search.genome.baselines import split_names
+from star_search.genome.matching import read_match
+from star_search.runs.atomic import write_json, write_text
+from star_search.runs.locate import locate
+
+if TYPE_CHECKING:
+    from star_search.finalists.comparison import Comparison, Summary
+    from star_search.training.progress import Progress
+
+LENGTHS = "512,4096,32768"
+FINALISTS = 8  # As many as the paper trained longer.
+
+
+@dataclass(frozen=True)
+class ModelsAsked:
+    """Which models are to be compared, as the command line says it."""
+
+    run: Path
+    config: str | None
+    overrides: tuple[str, ...]
+    tokens: int | None
+    candidates: str | None
+    finalists: int | None
+    baselines: str | None
+    match: str | None
+    lengths: str | None
+
+    def sources(self) -> list[Source]:
+        """Return the finalists, best first, then the baselines at their size.
+
+        Raises:
+            InputError: for a candidate, baseline or word that is not there.
+        """
+        from star_search.finalists.comparison import beside
+
+        overrides = (*self.overrides, *([f"training.tokens={self.tokens}"] if self.tokens is not None else []))
+        found = [find_source(str(self.run), Wish(self.config, overrides, number)) for number in self._ids()]
+        match, names = None if self.match is None else read_match(self.match), split_names(self.baselines or "")
+        vocabulary = load_tokenizer(found[0].config.data.tokenizer).vocabulary_size
+        return [*found, *beside(found[0], names, match, vocabulary)]
+
+    def cache_lengths(self) -> list[int]:
+        """Return the lengths at which caches are counted."""
+        return _numbers(self.lengths or LENGTHS, "--lengths", lowest=1)
+
+    def _ids(self) -> list[int]:
+        if self.candidates is not None:
+            if self.finalists is not None:
+                raise InputError("--candidates names the finalists, so --finalists has nothing to choose; leave it out")
+            return _numbers(self.candidates, "--candidates", lowest=0)
+        front = RunView.read(*locate(self.run)).front
+        if not front:
+            raise InputError(f"{self.run} has no front yet, so it has no finalists; --candidates names some")
+        return [record.id for record in front[: self.finalists or FINALISTS]]
+
+
+def compare_models(asked: ModelsAsked, seeds: int, out: Path | None, device: str, as_json: bool) -> None:
+    """Train, measure, print and write the comparison."""
+    from star_search.data.store import prepare
+    from star_search.evolution.workers import devices
+    from star_search.finalists import comparison as module
+
+    sources, lengths = asked.sources(), asked.cache_lengths()
+    folder = out or RUNS / f"finalists-{locate(asked.run)[0].path.resolve().name}"
+    comparison = module.Comparison(sources, seeds, folder, devices(device)[0], lengths)
+    comparison.check()
+    with preparation_bar(as_json) as report:
+        prepare(sources[0].config.data, report=report)
+    try:
+        results = _trained(comparison)
+    except KeyboardInterrupt:
+        errors.print(f"interrupted; finished trainings in {folder} are kept, and the same command goes on", markup=False)
+        raise typer.Exit(INTERRUPTED) from None
+    summaries = comparison.summarise(results)
+    name = _device_name(comparison)
+    found = module.as_json(summaries, comparison, asked.match, name)
+    write_json(folder / "comparison.json", found)
+    write_text(folder / "comparison.md", module.markdown(summaries, comparison, name))
+    print_json(found) if as_json else _print(summaries, comparison, folder)
+
+
+def _trained(comparison: Comparison) -> dict[str, list[dict[str, Any] | str]]:
+    """Return results by label and seed, showing on a terminal which training is at work."""
+    from rich.progress import Progress as Bars
+
+    results: dict[str, list[dict[str, Any] | str]] = {source.label: [] for source in comparison.sources}
+    trainings = list(comparison.trainings())
+    with Bars(console=errors, transient=True, disable=not errors.is_terminal) as bars:
+        whole = bars.add_task("trainings", total=len(trainings))
+        for source, seed in trainings:
+            task = bars.add_task(f"  {source.label}, seed {seed}", total=source.config.training.steps)
+            results[source.label].append(comparison.train(source, seed, _mover(bars, task)))
+            bars.remove_task(task)
+            bars.advance(whole)
+    return results
+
+
+def _mover(bars: Any, task: Any) -> Callable[[Progress], None]:
+    return lambda progress: bars.update(task, completed=progress.step)
+
+
+def _device_name(comparison: Comparison) -> str:
+    from star_search.finalists.running import device_name
+
+    return device_name(comparison.world.device)
+
+
+def _print(summaries: list[Summary], comparison: Comparison, folder: Path) -> None:
+    from rich.table import Table
+
+    from star_search.finalists.comparison import METHOD, cells, headings
+
+    training = comparison.sources[0].config.training
+    title = f"{training.steps * training.batch_tokens:,} training tokens, {comparison.seeds} seeds"
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
+    for heading in headings(comparison):
+        table.add_column(heading, justify="left" if heading in ("model", "bits/byte") else "right")
+    for summary in summaries:
+        table.add_row(*cells(summary))
+    console.print(table)
+    for summary in summaries:
+        for reason in summary.failures:
+            console.print(f"  {reason}", markup=False)
+    console.print(f"{METHOD}\nwrote {folder / 'comparison.json'} and comparison.md", markup=False)
+
+
+def _numbers(text: str, option: str, lowest: int) -> list[int]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() and int(part) >= lowest for part in parts):
+        raise InputError(f"{option} must be whole numbers from {lowest}, joined by commas, got {text}")
+    return list(dict.fromkeys(map(int, parts)))

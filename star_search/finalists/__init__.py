@@ -1,0 +1,1 @@
+"""Longer trainings of chosen architectures, and their comparison."""

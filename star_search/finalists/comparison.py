@@ -1,0 +1,213 @@
+"""Finalists and baselines under one budget over several seeds: what each reached on the test split, and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import torch
+
+from star_search.analysis.student import holm, mean_interval, paired_p_value
+from star_search.errors import InputError, StarSearchError
+from star_search.finalists.decoding import decoding_speed, exported_model
+from star_search.finalists.plan import Plan
+from star_search.finalists.recording import Recorder, Watch
+from star_search.finalists.running import Training
+from star_search.finalists.source import Source
+from star_search.finalists.training_folder import TrainingFolder, is_training
+from star_search.genome.baselines import baseline
+from star_search.genome.catalogue import load_catalogue
+from star_search.genome.matching import Match
+from star_search.training.world import World
+
+SIGNIFICANT = 0.05
+METHOD = (
+    "Perplexity on the test split: mean over seeds and Student's 95 % interval. p: two-sided paired t test of the losses, paired by seed, "
+    "against the first model, corrected by Holm's method for their number; * below 0.05."
+)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One model over all seeds; speeds are of this device, cache bytes by length, bits per byte by subset."""
+
+    label: str
+    genome: str
+    width: int
+    parameters: int
+    perplexities: list[float | None]
+    failures: list[str]
+    perplexity: float | None
+    interval: tuple[float, float] | None
+    bits_per_byte: dict[str, float]
+    cache_bytes: dict[str, int]
+    training_tokens_per_second: float | None
+    decoding_tokens_per_second: float | None
+    p_value: float | None = None
+
+    @property
+    def is_significant(self) -> bool:
+        """Whether it differs from the first model."""
+        return self.p_value is not None and self.p_value < SIGNIFICANT
+
+
+def beside(first: Source, names: Sequence[str], match: Match | None, vocabulary_size: int) -> list[Source]:
+    """Return baselines at a finalist's depth and width, or at the width that matches it, under its training and text."""
+    table = load_catalogue(first.config.space.catalogue)
+    found = [Source(name, baseline(name, first.genome.depth, table), first.config) for name in names]
+    return [source if match is None else source.matching(first, match, vocabulary_size) for source in found]
+
+
+class Comparison:
+    """Trains every source with every seed below a folder; what is finished there is read, what was cut off goes on."""
+
+    def __init__(self, sources: Sequence[Source], seeds: int, folder: Path, device: str, lengths: Sequence[int]) -> None:
+        self.sources, self.seeds, self.folder, self.lengths = sources, seeds, folder, lengths
+        self.world = World(torch.device(device))
+        labels = [source.label for source in sources]
+        twice = next((label for label in labels if labels.count(label) > 1), None)
+        if twice is not None:
+            raise InputError(f"{twice} stands twice among the models to compare")
+
+    def check(self) -> None:
+        """Refuse, before anything is trained, what lies in the folder and is another comparison's.
+
+        Raises:
+            InputError: naming the training that differs.
+        """
+        for source, seed in self.trainings():
+            self._folder(source, seed)
+
+    def trainings(self) -> Iterator[tuple[Source, int]]:
+        """Yield every source with every seed, seed by seed, so that a comparison that was cut off has whole seeds."""
+        yield from ((source, seed) for seed in range(self.seeds) for source in self.sources)
+
+    def _folder(self, source: Source, seed: int) -> TrainingFolder | None:
+        path = self.path(source, seed)
+        if not is_training(path):
+            return None
+        folder = TrainingFolder.open(path)
+        if difference := folder.plan.difference(Plan.of(source, seed, "ddp")):
+            raise InputError(f"{path} holds another training: {difference}; give another --out")
+        return folder
+
+    def path(self, source: Source, seed: int) -> Path:
+        """Return where one training lies."""
+        return self.folder / f"{''.join(letter if letter.isalnum() else '-' for letter in source.label)}-{seed}"
+
+    def train(self, source: Source, seed: int, watch: Watch) -> dict[str, Any] | str:
+        """Return the result of one training, or why it failed.
+
+        Raises:
+            InputError: for a text without a test split.
+        """
+        plan = Plan.of(source, seed, "ddp")
+        folder = self._folder(source, seed) or TrainingFolder.create(self.path(source, seed), plan)
+        with folder.writing():
+            result = folder.result()
+            if result is None:
+                training = Training(folder, plan, self.world)
+                try:
+                    result = training.run(Recorder(folder, plan.search.training, [], watch))
+                except InputError:
+                    raise
+                except StarSearchError as error:
+                    return str(error)
+                for path in folder.checkpoints():
+                    path.unlink()
+        if result["test"] is None:
+            raise InputError(f"data.test_fraction {plan.search.data.test_fraction} leaves no test split of a sequence, which compare needs")
+        return result
+
+    def summarise(self, results: dict[str, list[dict[str, Any] | str]]) -> list[Summary]:
+        """Return a summary of every source, with its p value against the first."""
+        summaries = [self._summary(source, results[source.label]) for source in self.sources]
+        losses = [[each["test"]["loss"] if isinstance(each, dict) else None for each in results[s.label]] for s in self.sources]
+        found = [_paired(losses[0], other) for other in losses[1:]]
+        known = [index for index, value in enumerate(found) if value is not None]
+        corrected = dict(zip(known, holm([value for value in found if value is not None]), strict=True))
+        rest = [replace(summary, p_value=corrected.get(index)) for index, summary in enumerate(summaries[1:])]
+        return [summaries[0], *rest]
+
+    def _summary(self, source: Source, results: list[dict[str, Any] | str]) -> Summary:
+        finished = [each for each in results if isinstance(each, dict)]
+        perplexities = [each["test"]["perplexity"] if isinstance(each, dict) else None for each in results]
+        known = [each for each in perplexities if each is not None]
+        account = source.account
+        subsets = {name for each in finished for name in each["test"]["subsets"]}
+        bits = {name: mean(each["test"]["subsets"][name]["bits_per_byte"] for each in finished) for name in sorted(subsets)}
+        return Summary(
+            source.label,
+            source.genome.format(),
+            account.width,
+            account.parameters,
+            perplexities,
+            [each for each in results if isinstance(each, str)],
+            mean(known) if known else None,
+            mean_interval(known),
+            bits,
+            {str(length): account.cache_bytes(length) for length in self.lengths},
+            mean(each["measured"]["tokens_per_second"] for each in finished) if finished else None,
+            self._decoding(source, results),
+        )
+
+    def _decoding(self, source: Source, results: list[dict[str, Any] | str]) -> float | None:
+        """Return how fast the model of the first finished seed decodes."""
+        for seed, result in enumerate(results):
+            if isinstance(result, dict):
+                export = TrainingFolder.open(self.path(source, seed)).export_path
+                return decoding_speed(exported_model(export, source.config, result, self.world.device))
+        return None
+
+
+def _paired(first: Sequence[float | None], second: Sequence[float | None]) -> float | None:
+    """Return the p value over the seeds that both finished."""
+    pairs = [(a, b) for a, b in zip(first, second, strict=True) if a is not None and b is not None]
+    return paired_p_value([a for a, _ in pairs], [b for _, b in pairs])
+
+
+def as_json(summaries: Sequence[Summary], comparison: Comparison, match: str | None, device: str) -> dict[str, Any]:
+    """Return everything that was found, and under what."""
+    training = comparison.sources[0].config.training
+    setting = {"tokens": training.steps * training.batch_tokens, "seeds": comparison.seeds, "match": match, "split": "test"}
+    models = [asdict(summary) | {"significant": summary.is_significant} for summary in summaries]
+    return {**setting, "device": device, "method": METHOD, "models": models}
+
+
+def headings(comparison: Comparison) -> list[str]:
+    """Return the headings of the table."""
+    caches = [f"cache {length:,}" for length in comparison.lengths]
+    return ["model", "width", "parameters", "perplexity", "95 % interval", "p", "bits/byte", *caches, "train tok/s", "decode tok/s"]
+
+
+def cells(summary: Summary) -> list[str]:
+    """Return one row of the table."""
+    interval = "-" if summary.interval is None else f"{summary.interval[0]:.3f} to {summary.interval[1]:.3f}"
+    p_value = "-" if summary.p_value is None else f"{summary.p_value:.3f}{'*' if summary.is_significant else ''}"
+    bits = ", ".join(f"{name} {value:.3f}" for name, value in summary.bits_per_byte.items()) or "-"
+    speeds = (summary.training_tokens_per_second, summary.decoding_tokens_per_second)
+    return [
+        summary.label,
+        str(summary.width),
+        f"{summary.parameters:,}",
+        "failed" if summary.perplexity is None else f"{summary.perplexity:.3f}",
+        interval,
+        p_value,
+        bits,
+        *(f"{size:,}" for size in summary.cache_bytes.values()),
+        *("-" if speed is None else f"{speed:,.0f}" for speed in speeds),
+    ]
+
+
+def markdown(summaries: Sequence[Summary], comparison: Comparison, device: str) -> str:
+    """Return the table as Markdown, with its genomes and how it was made."""
+    heads = headings(comparison)
+    table = "\n".join(f"| {' | '.join(row)} |" for row in [heads, ["---"] * len(heads), *map(cells, summaries)])
+    training = comparison.sources[0].config.training
+    setting = f"{training.steps * training.batch_tokens:,} training tokens, {comparison.seeds} seeds, {device}. Cache in bytes."
+    genomes = "\n".join(f"* {summary.label}: `{summary.genome}`" for summary in summaries)
+    failures = "\n".join(f"* {summary.label}: {reason}" for summary in summaries for reason in summary.failures)
+    return f"{table}\n\n{setting} {METHOD}\n\n{genomes}\n" + (f"\nFailed:\n\n{failures}\n" if failures else "")

@@ -1,0 +1,179 @@
+"""Which model a user means: a candidate of a run, a genome, a baseline's name, or an exported folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from star_search.analysis.run_view import RunView
+from star_search.config import SearchConfig, load_configuration, parse_configuration
+from star_search.data.tokenizer import load_tokenizer
+from star_search.errors import InputError, check_whole
+from star_search.export.folder import tokenizer_definition
+from star_search.export.selection import find_candidate
+from star_search.genome.accounting import Accounting
+from star_search.genome.baselines import BASELINES, read_genome
+from star_search.genome.catalogue import load_catalogue
+from star_search.genome.encoding import Genome
+from star_search.genome.matching import Match, matched
+from star_search.genome.rules import Rules
+from star_search.genome.scaling import Scale, scaled
+from star_search.runs.directory import is_run
+from star_search.runs.locate import locate
+
+DEFAULT_CONFIGURATION = "quickstart.yaml"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model to train: what it is called, its genome, the configuration with its depth, width and catalogue, and weights to begin with."""
+
+    label: str
+    genome: Genome
+    config: SearchConfig
+    weights: Path | None = None
+
+    @property
+    def account(self) -> Accounting:
+        """Its sizes."""
+        space = self.config.space
+        return Accounting.of(self.genome, space.width, load_catalogue(space.catalogue), self.config.backbone.residual)
+
+    def matching(self, other: Source, by: Match, vocabulary_size: int) -> Source:
+        """Return the source at the width that makes it as large, or as dear, as another."""
+        found = matched(self.account, other.account, by, vocabulary_size, self.config.training.sequence_length)
+        return replace(self, config=_with_space(self.config, width=found.width))
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user asked for beside the model: a configuration, changes to it, a candidate, depth, width and how to scale."""
+
+    config: str | None = None
+    overrides: tuple[str, ...] = ()
+    candidate: int | None = None
+    depth: int | None = None
+    width: int | None = None
+    scale: Scale = "stack"
+    fresh: bool = False
+
+
+def find_source(text: str, wish: Wish) -> Source:
+    """Return what a text means, scaled to the depth and width asked for: by option, else by a configuration that was named.
+
+    Raises:
+        InputError: when it means nothing, or what it means cannot be.
+    """
+    path = Path(text).expanduser()
+    if (path / "config.json").is_file():
+        found = _exported(path, wish)
+    elif is_run(path) or path.exists() or wish.candidate is not None:
+        found = _candidate(path, wish)
+    else:
+        found = _written(text, wish)
+    return _checked(_scaled(found, wish))
+
+
+def _candidate(path: Path, wish: Wish) -> Source:
+    """Return a candidate of a run, or a sentence why there is none."""
+    if path.is_dir() and not is_run(path) and not path.name.startswith("gen"):
+        raise InputError(f"{path} holds neither a run (run.json) nor an exported model (config.json)")
+    view = RunView.read(*locate(path))
+    if wish.candidate is None:
+        raise InputError(f"{path} is a run; --candidate says which of its models, for example --candidate {_example(view)}")
+    record = find_candidate(view, wish.candidate)
+    space = view.config.space
+    stored = view.config.model_dump(mode="json")
+    base = load_configuration(wish.config, list(wish.overrides)) if wish.config else parse_configuration(stored, list(wish.overrides))
+    backbone = view.config.backbone
+    config = _with_space(base, catalogue=view.catalogue.source, **({} if wish.config else {"depth": space.depth, "width": space.width}))
+    label = f"{view.run.path.resolve().name}-{record.id}"
+    return Source(label, Genome.parse(record.canonical), config.model_copy(update={"backbone": backbone}))
+
+
+def _example(view: RunView) -> int:
+    return next(iter([record.id for record in view.front] or [0]))
+
+
+def _written(text: str, wish: Wish) -> Source:
+    """Return a genome as it is written, or a baseline."""
+    config = load_configuration(wish.config or DEFAULT_CONFIGURATION, list(wish.overrides))
+    if "/" in text or text.startswith("."):
+        raise InputError(f"{text} does not exist; give a run, an exported folder, a genome, or one of: {', '.join(BASELINES)}")
+    genome = read_genome(text, wish.depth or config.space.depth, load_catalogue(config.space.catalogue))
+    name = text.strip().lower()
+    label = name if name in BASELINES else "genome"
+    return Source(label, genome, config if wish.config else _with_space(config, depth=genome.depth))
+
+
+def _exported(folder: Path, wish: Wish) -> Source:
+    """Return the model of an exported folder, beginning with its weights unless they are to be fresh."""
+    values = _read_export(folder)
+    catalogue = load_catalogue(values["catalogue"])
+    if catalogue.version != values["catalogue_version"]:
+        raise InputError(
+            f"{folder} was exported with version {values['catalogue_version']} of catalogue {catalogue.name}, and this star-search has "
+            f"version {catalogue.version}"
+        )
+    base = load_configuration(wish.config or DEFAULT_CONFIGURATION, list(wish.overrides))
+    genome, width = Genome.parse(values["genome"]), values["width"]
+    backbone = base.backbone.model_copy(update={"residual": values["residual"], "router_top_k": values.get("router_top_k")})
+    config = _with_space(base.model_copy(update={"backbone": backbone}), catalogue=catalogue.source, depth=genome.depth, width=width)
+    same_size = (wish.depth, wish.width) in ((None, None), (genome.depth, width), (genome.depth, None), (None, width))
+    if wish.fresh or not same_size:
+        return Source(folder.resolve().name, genome, config)
+    _check_tokenizer(folder, config)
+    return Source(folder.resolve().name, genome, config, folder / "model.safetensors")
+
+
+def _read_export(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if values.get("model_type") != "star" or not (folder / "model.safetensors").is_file():
+            raise InputError(f"{folder} holds no model that star-search exported: model_type must be star and model.safetensors be there")
+        check_whole(values["width"], f"{path}: width", 1)
+        check_whole(values["catalogue_version"], f"{path}: catalogue_version", 1)
+        missing = [key for key in ("genome", "catalogue", "residual") if key not in values]
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise InputError(f"{path} is damaged: {error}") from None
+    if missing:
+        raise InputError(f"{path} is damaged: {missing[0]} is missing")
+    return dict(values)
+
+
+def _check_tokenizer(folder: Path, config: SearchConfig) -> None:
+    path, wanted = folder / "tokenizer.json", tokenizer_definition(load_tokenizer(config.data.tokenizer))
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is damaged: {error}") from None
+    if held != json.loads(wanted):
+        raise InputError(
+            f"{folder} was trained with another tokenizer than data.tokenizer {config.data.tokenizer}; set data.tokenizer to its own, "
+            "or --fresh to draw new weights"
+        )
+
+
+def _scaled(source: Source, wish: Wish) -> Source:
+    catalogue = load_catalogue(source.config.space.catalogue)
+    depth, width = wish.depth or source.config.space.depth, wish.width or source.config.space.width
+    for option, value in (("--depth", wish.depth), ("--width", wish.width)):
+        if value is not None:
+            check_whole(value, option, 1)
+    Rules.of(catalogue, source.genome.layout).check(source.genome)
+    genome = source.genome if depth == source.genome.depth else scaled(source.genome, depth, wish.scale, catalogue)
+    return replace(source, genome=genome, config=_with_space(source.config, depth=depth, width=width))
+
+
+def _checked(source: Source) -> Source:
+    _ = source.account.dimensions
+    return source
+
+
+def _with_space(config: SearchConfig, **changes: Any) -> SearchConfig:
+    """Return the configuration with other sizes; which classes a search may draw says nothing about a genome."""
+    space = config.space.model_copy(update={"classes": None, **changes})
+    return config.model_copy(update={"space": space})

@@ -1,0 +1,178 @@
+"""`train`: what it trains, that a kill costs nothing but time, what it writes, and what it refuses."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from safetensors.torch import load_file
+
+from cli.conftest import write_configuration
+from star_search.finalists.training_folder import TrainingFolder
+
+SMALL = ("--device", "cpu", "--quiet")
+
+
+@pytest.fixture
+def small(tmp_path, source):
+    """A training of 64 steps of a model of two LIVs of width 16."""
+    changes = {"data": {"test_fraction": 0.2, "validation_fraction": 0.2}, "training": {"tokens": 4096}}
+    return write_configuration(tmp_path, source, **changes)
+
+
+def weights(folder):
+    return {name: value.tolist() for name, value in load_file(folder / "export" / "model.safetensors").items()}
+
+
+def comparable(folder):
+    result = TrainingFolder.open(folder).result()
+    return {key: value for key, value in result.items() if key != "measured"}
+
+
+class TestSources:
+    def test_a_baseline_is_trained_evaluated_and_exported(self, command, here, small):
+        ended = command("train", "lfm2-like", "--config", small, "--device", "cpu", "--out", "first")
+        assert ended.code == 0, ended
+        assert "genome 71111-91111\n" in ended.out
+        assert "validation: perplexity " in ended.out and "test: perplexity " in ended.out
+        folder = TrainingFolder.open(here / "first")
+        result = folder.result()
+        assert (result["tokens"], result["depth"], result["width"]) == (4096, 2, 16)
+        assert result["curve"][-1][1] < result["curve"][0][1] - 1
+        assert {"perplexity", "bits_per_byte", "subsets"} <= set(result["test"])
+        steps = [event for event in folder.events() if event["event"] == "step"]
+        assert [event["step"] for event in steps] == [10, 20, 30, 40, 50, 60, 64]
+        assert all(event["gradient_norm"] > 0 and event["learning_rate"] > 0 for event in steps)
+        config = json.loads((folder.export_path / "config.json").read_text())
+        assert (config["genome"], config["width"]) == ("71111-91111", 16)
+        again = command("train", "--resume", "--out", "first", "--device", "cpu")
+        assert again.code == 0 and "exported to" in again.out
+
+    def test_a_candidate_of_a_run_keeps_its_text_and_training(self, command, here, finished):
+        front = json.loads(command("inspect", finished.path, "--json").out)
+        record = next(each for each in front["candidates"] if each["id"] == front["front"][0])
+        ended = command("train", finished.path, "--candidate", record["id"], "--json", "--device", "cpu", "--out", "kept")
+        assert ended.code == 0, ended
+        result = json.loads(ended.out)
+        assert (result["genome"], result["label"]) == (record["canonical"], f"{finished.path.name}-{record['id']}")
+        assert result["tokens"] == 2048
+        assert result["validation"]["perplexity"] != record["objectives"]["perplexity"], "another seed than the search's"
+
+    def test_an_export_goes_on_from_its_weights_and_fresh_draws_new_ones(self, command, here, small):
+        assert command("train", "11111-91111", "--config", small, *SMALL, "--out", "first").code == 0
+        arguments = ("train", "first/export", "--config", small, *SMALL, "--tokens", "640")
+        assert command(*arguments, "--out", "on").code == command(*arguments, "--fresh", "--out", "fresh").code == 0
+        first, on, fresh = (TrainingFolder.open(here / name).result()["curve"] for name in ("first", "on", "fresh"))
+        assert on[0][1] < first[-1][1] + 0.5
+        assert fresh[0][1] > on[0][1] + 1
+
+    def test_a_genome_is_made_as_deep_and_wide_as_asked(self, command, here, small):
+        arguments = ("train", "21211-21211", "--config", small, "--depth", "4", "--width", "32", "--scale", "stretch", "--dry-run")
+        ended = command(*arguments)
+        assert ended.code == 0, ended
+        assert "genome       21211-22211-21211-22211\n" in ended.out
+        assert "4 LIVs of width 32" in ended.out
+
+
+def test_a_dry_run_of_the_larger_scale_says_memory_and_speed_of_each_gpu(command):
+    """Twenty bytes of each of 1,214,877,696 weights, the embedding's among them."""
+    arguments = ("train", "transformer++", "--config", "nsga2_1b.yaml", "--set", "data.tokenizer=bytes", "--devices", "4", "--dry-run")
+    ended = command(*arguments)
+    assert ended.code == 0, ended
+    assert "48 LIVs of width 2048: 1,214,351,360 parameters" in ended.out
+    assert "on each of 4 GPUs of 80.0 GB (ddp): 24.3 GB weights, gradients and moments" in ended.out
+    sharded = command(*arguments, "--parallel", "fsdp")
+    assert "(fsdp): 6.1 GB weights, gradients and moments" in sharded.out
+
+
+class TestResuming:
+    def test_a_kill_costs_nothing_but_time(self, command, here, small):
+        arguments = ("train", "51111-91111", "--config", str(small), *SMALL, "--set", "training.dropout=0.1", "--checkpoint-steps", "7")
+        assert command(*arguments, "--out", "whole").code == 0
+        process = subprocess.Popen([sys.executable, "-m", "star_search.cli", *arguments, "--out", "killed"])
+        end = time.monotonic() + 120
+        while not list((here / "killed").glob("checkpoints/step-0000001*")) and time.monotonic() < end:
+            time.sleep(0.005)
+        os.kill(process.pid, signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        assert not (here / "killed" / "result.json").exists()
+        assert command(*arguments, "--out", "killed", "--resume").code == 0
+        assert comparable(here / "killed") == comparable(here / "whole")
+        assert weights(here / "killed") == weights(here / "whole")
+        assert len(TrainingFolder.open(here / "killed").checkpoints()) == 2
+        first = [event["first_step"] for event in TrainingFolder.open(here / "killed").events() if event["event"] == "session"]
+        assert first[0] == 0 and first[1] % 7 == 0 and first[1] > 0
+
+    def test_a_checkpoint_of_another_genome_is_refused(self, command, here, small):
+        for genome, name in (("11111-91111", "one"), ("71111-91111", "other")):
+            assert command("train", genome, "--config", small, *SMALL, "--tokens", "640", "--out", name).code == 0
+        shutil.rmtree(here / "one" / "checkpoints")
+        shutil.copytree(here / "other" / "checkpoints", here / "one" / "checkpoints")
+        (here / "one" / "result.json").unlink()
+        refused = command("train", "--resume", "--out", "one", "--device", "cpu").sentence()
+        assert refused.endswith("belongs to another training: its genome, data or budget is not that of one")
+        refused = command("train", "81111-91111", "--config", small, "--tokens", "640", "--resume", "--out", "one").sentence()
+        assert refused == "one holds another training: genome is 11111-91111 there and 81111-91111 here; give another --out"
+
+
+def test_scalars_go_to_tensorboard(command, here, small):
+    reading = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    ended = command("train", "71111-91111", "--config", small, *SMALL, "--tokens", "1280", "--tensorboard", "--out", "shown")
+    assert ended.code == 0, ended
+    found = reading.EventAccumulator(str(here / "shown" / "tensorboard"))
+    found.Reload()
+    assert [event.step for event in found.Scalars("loss")] == [10, 20]
+    assert {"gradient_norm", "learning_rate", "tokens_per_second", "validation_perplexity"} <= set(found.Tags()["scalars"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "give a run with --candidate, a genome, a baseline or an exported folder; or --resume --out FOLDER"),
+        (["transformer"], "'transformer' is neither a genome nor a baseline; did you mean 'transformer++'?"),
+        (["no/such"], "no/such does not exist; give a run, an exported folder, a genome, or one of: transformer++"),
+        (["RUN"], "RUN is a run; --candidate says which of its models, for example --candidate "),
+        (["RUN", "--candidate", "99"], "RUN has no candidate 99; it has 0 to 11"),
+        (["."], ". holds neither a run (run.json) nor an exported model (config.json)"),
+        (["11111-91111", "--depth", "3"], "the genome has 2 LIVs and is to have 3; a genome is scaled to a multiple of its depth"),
+        (["11111-91111", "--width", "30"], "width 30 must be a multiple of 8"),
+        (["11111-91111", "--scale", "stack-up"], "--scale stack-up is unknown; did you mean 'stack'?"),
+        (["11111-91111", "--parallel", "fdsp"], "--parallel fdsp is unknown; did you mean 'fsdp'?"),
+        (["11111-91111", "--device", "cuda:7"], "workers.device must be auto, cpu, cuda or cuda:N with N below 0"),
+        (
+            ["11111-91111", "--devices", "3"],
+            "--devices 3 is more than the GPUs there are: 0; --device cpu trains with processes on the CPU",
+        ),
+        (["11111-91111", "--resume"], "--resume needs --out, the folder of the training that is to go on"),
+        (["--resume", "--out", "nothing"], "give a run with --candidate, a genome, a baseline or an exported folder"),
+        (["11111-91111", "--out", "full", "--device", "cpu"], "full exists already; nothing is overwritten: give a new or empty folder"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(command, here, finished, arguments, sentence):
+    (here / "full").mkdir()
+    (here / "full" / "mine.txt").touch()
+    given = [str(finished.path) if each == "RUN" else each for each in arguments]
+    assert command("train", *given).sentence().startswith(sentence.replace("RUN", str(finished.path)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"catalogue_version": 2}, "mine was exported with version 2 of catalogue star, and this star-search has version 1"),
+        ({"model_type": "llama"}, "mine holds no model that star-search exported: model_type must be star and model.safetensors be there"),
+        ({"width": "wide"}, "mine/config.json: width must be a whole number of at least 1, got 'wide'"),
+        ({"genome": None}, "mine/config.json is damaged: genome is missing"),
+        ({}, "mine was trained with another tokenizer than data.tokenizer bytes; set data.tokenizer to its own, or --fresh"),
+    ],
+)
+def test_exports_that_are_not_are_one_sentence(command, here, changes, sentence):
+    values = {"model_type": "star", "genome": "11111-91111", "catalogue": "star", "catalogue_version": 1, "width": 16, "residual": "plain"}
+    (here / "mine").mkdir()
+    (here / "mine" / "config.json").write_text(json.dumps({key: each for key, each in (values | changes).items() if each is not None}))
+    (here / "mine" / "model.safetensors").touch()
+    (here / "mine" / "tokenizer.json").write_text("{}")
+    assert command("train", "mine").sentence().startswith(sentence)
