@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import tokenizers
 
 END_OF_TEXT = "<|endoftext|>"
+# UTF-8 holds none of the other thirteen, and tokenizers in wide use (GPT-NeoX's) have no token for them.
+_BYTES_OF_TEXT = {*range(256)} - {0xC0, 0xC1, *range(0xF5, 256)}
 _FILE = "tokenizer.json"
 _HUB_NAME = re.compile(r"(?P<repository>[A-Za-z0-9][\w.-]*/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 TOKENIZER_FOLDER = Path(__file__).parent / "tokenizers"
@@ -163,8 +165,10 @@ def _read_tokenizer(name: str, path: Path) -> FileTokenizer:
         raise InputError(f"data.tokenizer {path} has no token {END_OF_TEXT}, which must end each document")
     if (json.loads(definition).get("decoder") or {}).get("type") != "ByteLevel":
         raise InputError(f"data.tokenizer {path} is not byte-level, so the bytes of its tokens cannot be counted")
-    if missing := set(_byte_alphabet()) - set(backend.get_vocab(with_added_tokens=False)):
-        raise InputError(f"data.tokenizer {path} has no token for {len(missing)} of the 256 bytes: text that holds them would be lost")
+    if missing := {_byte_alphabet()[byte] for byte in _BYTES_OF_TEXT} - set(backend.get_vocab(with_added_tokens=False)):
+        raise InputError(
+            f"data.tokenizer {path} has no token for {len(missing)} of the bytes that UTF-8 is made of: text that holds them would be lost"
+        )
     if not _spells_bytes(definition):
         raise InputError(f"data.tokenizer {path} does not turn text into bytes before it divides it, so that text would be lost")
     size = max(backend.get_vocab(with_added_tokens=True).values()) + 1

@@ -162,11 +162,22 @@ def _lacking(change: Callable[[dict[str, Any]], object], path: Path) -> str:
 
 def test_refuses_a_tokenizer_that_would_lose_text(tmp_path: Path):
     """As a BPE does that was trained without the alphabet of bytes: what it has not seen gives no token at all."""
-    lost = "of the 256 bytes: text that holds them would be lost"
+    lost = "of the bytes that UTF-8 is made of: text that holds them would be lost"
     assert _lacking(lambda each: each["model"]["vocab"].pop("A"), tmp_path / "a.json") == f"has no token for 1 {lost}"
-    assert _lacking(lambda each: each["model"]["vocab"].clear(), tmp_path / "b.json") == f"has no token for 256 {lost}"
+    assert _lacking(lambda each: each["model"]["vocab"].clear(), tmp_path / "b.json") == f"has no token for 243 {lost}"
     expected = "does not turn text into bytes before it divides it, so that text would be lost"
     assert _lacking(lambda each: each.update(pre_tokenizer={"type": "Whitespace"}), tmp_path / "c.json") == expected
+
+
+def test_bytes_that_no_text_holds_need_no_token(tmp_path: Path):
+    """GPT-NeoX's vocabulary has none for thirteen."""
+    definition = json.loads(BYTES.to_json())
+    unused = {0xC0, 0xC1, *range(0xF5, 256)}
+    definition["model"]["vocab"] = {letter: byte for letter, byte in definition["model"]["vocab"].items() if byte not in unused}
+    (tmp_path / "neox.json").write_text(json.dumps(definition), encoding="utf-8")
+    text = "aé日😀\U0010ffff"
+    tokenizer = load_tokenizer(str(tmp_path / "neox.json"))
+    assert tokenizer.decode(tokenizer.encode_batch([text])[0]) == text
 
 
 def test_a_budget_bounds_what_a_tokenizer_is_trained_on(tmp_path: Path):
