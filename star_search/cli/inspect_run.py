@@ -10,8 +10,7 @@ from rich.table import Table
 
 from star_search.analysis.plain_text import printable
 from star_search.analysis.run_view import RunView
-from star_search.analysis.strips import legend_markup
-from star_search.cli.console import candidate_table, console, failure_lines, format_seconds, format_value, shown_objectives
+from star_search.cli.console import candidate_table, console, format_seconds, format_value, print_failures, print_legend, shown_objectives
 from star_search.runs.records import CandidateRecord, Outcome
 
 REASONS_SHOWN = 3
@@ -25,12 +24,12 @@ def print_run(view: RunView, sections: Mapping[str, Sequence[CandidateRecord]]) 
     for title, records in sections.items():
         console.print(candidate_table(title, records, view.names, view.catalogue, console.width))
         console.print()
-    console.print(legend_markup() + "\n")
+    print_legend()
+    console.print()
     console.print(_progress_table(view))
     console.print(_account_table(view))
     console.print(_outcome_table(view.records))
-    for line in failure_lines(view.records):
-        console.print(line)
+    print_failures(view.records)
 
 
 def csv_text(view: RunView, records: Sequence[CandidateRecord]) -> str:

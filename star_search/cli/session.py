@@ -70,8 +70,8 @@ class Session:
 
     def run(self, quiet: bool = False) -> int:
         """Search, and return the exit code."""
-        from star_search.cli.console import console
-        from star_search.cli.progress import build_reporter
+        from star_search.cli.console import print_whole
+        from star_search.cli.live import build_reporter
         from star_search.cli.summary import print_end
         from star_search.evolution.ledger import Budget
         from star_search.evolution.search import Search
@@ -91,7 +91,7 @@ class Session:
                     run.append_event("interrupted")
                     reporter.close()
                     command = self.resume_command(run)
-                    console.print(f"interrupted; candidates in training were discarded. Continue with:\n  {command}", markup=False)
+                    print_whole(f"interrupted; candidates in training were discarded. Continue with:\n  {command}")
                     return INTERRUPTED
             run.append_event("finished" if finished else "stopped", seconds=time.monotonic() - start)
             if not quiet:
