@@ -12,7 +12,7 @@ from rich.text import Text
 from star_search.analysis.strips import strip_markup
 from star_search.cli.console import as_text, console, shown_objectives
 from star_search.cli.live_view import FRONT_MOST, Flight, Shown, draw
-from star_search.cli.progress import PlainReporter, QuietReporter, outcome_line
+from star_search.cli.progress import Heard, PlainReporter, QuietReporter, outcome_line, unheard
 from star_search.config import SearchConfig
 from star_search.evolution.workers import devices, worker_count
 from star_search.genome.catalogue import load_catalogue
@@ -27,8 +27,8 @@ REFRESHES_PER_SECOND = 4
 class LiveReporter(QuietReporter):
     """Draws four times a second what workers tell anyway, and takes the view away at the end; failures and generations stay as lines."""
 
-    def __init__(self, config: SearchConfig, run: RunDirectory, terminal: Console = console) -> None:
-        super().__init__(config, run)
+    def __init__(self, config: SearchConfig, run: RunDirectory, also: Heard = unheard, terminal: Console = console) -> None:
+        super().__init__(config, run, also)
         self.terminal = terminal
         self._catalogue = load_catalogue(config.space.catalogue)
         self._workers: dict[str, Flight | None] = {str(index): None for index in range(_expected_workers(config))}
@@ -118,8 +118,12 @@ def _expected_workers(config: SearchConfig) -> int:
     return worker_count(config, devices(config.workers.device)) or 1
 
 
-def build_reporter(config: SearchConfig, run: RunDirectory, quiet: bool, terminal: Console = console) -> QuietReporter:
+def build_reporter(
+    config: SearchConfig, run: RunDirectory, quiet: bool, also: Heard = unheard, terminal: Console = console
+) -> QuietReporter:
     """Return the reporter that fits: quiet when asked, live on a terminal that can move its cursor, plain lines elsewhere."""
     if quiet:
-        return QuietReporter(config, run)
-    return LiveReporter(config, run, terminal) if terminal.is_terminal and not terminal.is_dumb_terminal else PlainReporter(config, run)
+        return QuietReporter(config, run, also)
+    if terminal.is_terminal and not terminal.is_dumb_terminal:
+        return LiveReporter(config, run, also, terminal)
+    return PlainReporter(config, run, also)

@@ -1,9 +1,10 @@
-"""Progress of a search: live on a terminal, plain lines elsewhere, nothing when quiet."""
+"""Progress of a search: plain lines, or nothing when quiet."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -15,12 +16,18 @@ from star_search.objectives.registry import Criteria
 from star_search.runs.directory import RunDirectory
 from star_search.runs.records import CandidateRecord, GenerationRecord, Outcome
 
+Heard = Callable[[CandidateRecord], None]
+
+
+def unheard(record: CandidateRecord) -> None:
+    """Do nothing about a candidate's outcome."""
+
 
 class QuietReporter:
-    """Keeps count and prints nothing."""
+    """Keeps count and prints nothing; `also` hears of every outcome."""
 
-    def __init__(self, config: SearchConfig, run: RunDirectory) -> None:
-        self.config, self.run = config, run
+    def __init__(self, config: SearchConfig, run: RunDirectory, also: Heard = unheard) -> None:
+        self.config, self.run, self._also = config, run, also
         self.total = config.algorithm.candidates
         self.start = time.monotonic()
         self.generation = self.trained = 0
@@ -51,6 +58,7 @@ class QuietReporter:
 
     def candidate_finished(self, record: CandidateRecord) -> None:
         """Count it, and keep it where it belongs to the front."""
+        self._also(record)
         self.trained += 1
         self.outcomes[record.outcome] += 1
         self.front = self._front([*self.front, record])

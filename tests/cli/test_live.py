@@ -44,7 +44,7 @@ def config():
 def reporter(config, tmp_path):
     """A reporter of a search of thirty, twelve of which have their outcome, one of them an error that holds control characters."""
     run = make_run(tmp_path / "run", config)
-    found = LiveReporter(config, run, terminal())
+    found = LiveReporter(config, run, terminal=terminal())
     search = search_in(run, config, Recorded(config, fate, limit=12), reporter=found)
     with pytest.raises(KeyboardInterrupt):
         search.run()
@@ -115,7 +115,7 @@ class TestContent:
         assert len(reporter.front) == 1
 
     def test_a_resumed_search_shows_what_is_on_record(self, config, reporter):
-        again = LiveReporter(config, reporter.run, terminal())
+        again = LiveReporter(config, reporter.run, terminal=terminal())
         assert [each.id for each in again.front] == [each.id for each in reporter.front]
         assert (again.seen, again.trained, again.outcomes) == (12, 0, reporter.outcomes)
 
@@ -123,7 +123,7 @@ class TestContent:
 class TestShape:
     @pytest.mark.parametrize(("width", "height"), SIZES)
     def test_it_fits_and_does_not_move(self, reporter, width, height):
-        empty = LiveReporter(reporter.config, make_run(reporter.run.path.parent / "new", reporter.config), terminal())
+        empty = LiveReporter(reporter.config, make_run(reporter.run.path.parent / "new", reporter.config), terminal=terminal())
         before, counts = lines_of(empty, width, height), set()
         for step in range(11):
             reporter.candidate_progressed(sign(12, "0", Progress(step, 10, 40.0 - step, 1e6)))
@@ -193,9 +193,9 @@ class TestReporter:
         run = make_run(tmp_path / "run", config)
         pipe = Console(file=io.StringIO(), _environ={})
         dumb = Console(file=io.StringIO(), force_terminal=True, _environ={"TERM": "dumb"})
-        assert [type(build_reporter(config, run, False, each)) for each in (pipe, dumb)] == [PlainReporter, PlainReporter]
-        assert type(build_reporter(config, run, True, terminal())) is QuietReporter
-        assert isinstance(build_reporter(config, run, False, terminal()), LiveReporter)
+        assert [type(build_reporter(config, run, False, terminal=each)) for each in (pipe, dumb)] == [PlainReporter, PlainReporter]
+        assert type(build_reporter(config, run, True, terminal=terminal())) is QuietReporter
+        assert isinstance(build_reporter(config, run, False, terminal=terminal()), LiveReporter)
 
     def test_as_many_workers_as_will_come_have_a_line(self, tmp_path):
         for workers, expected in (({"count": 3}, 3), ({"count": 0}, 1), ({"scheduler": "tcp://nowhere:1"}, 0)):
