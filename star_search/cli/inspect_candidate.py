@@ -81,8 +81,8 @@ def _print_training(record: CandidateRecord) -> None:
 
 
 def _print_lineage(view: RunView, lineage: Lineage) -> None:
-    table = Table(title="\nLineage: parents, who gave which genes, and what was changed since", title_justify="left", title_style="bold")
-    table.box, table.pad_edge, table.header_style = None, False, "dim"
+    console.print("\n[bold]Lineage: parents, who gave which genes, and what was changed since[/]")
+    table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("id", "gen", "LIVs", "from", "changed"):
         table.add_column(heading, justify="right" if heading in ("id", "gen") else "left", overflow="fold")
     for ancestor in lineage.ancestors[:ANCESTORS_SHOWN]:
@@ -119,8 +119,8 @@ def print_comparison(view: RunView, first: CandidateRecord, second: CandidateRec
     found = comparison_json(view, first, second)
     differing, pair = set(found["differing_livs"]), (first, second)
     length = view.config.training.sequence_length
-    table = Table(title=f"LIVs with parameters and cache at {length:,} tokens; * marks those that differ", title_justify="left")
-    table.box, table.pad_edge, table.header_style = None, False, "dim"
+    console.print(f"LIVs with parameters and cache at {length:,} tokens; * marks those that differ")
+    table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("", *(f"candidate {record.id}" for record in pair)):
         table.add_column(heading, justify="left", overflow="fold")
     for name, cells in _comparison_rows(view, pair):

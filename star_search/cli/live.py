@@ -22,6 +22,7 @@ from star_search.runs.directory import RunDirectory
 from star_search.runs.records import CandidateRecord, GenerationRecord, Outcome
 
 REFRESHES_PER_SECOND = 4
+LEAST_PROGRESS = 0.1  # in candidates, before the time that is left is predicted
 
 
 class LiveReporter(QuietReporter):
@@ -33,7 +34,7 @@ class LiveReporter(QuietReporter):
         self._catalogue = load_catalogue(config.space.catalogue)
         self._workers: dict[str, Flight | None] = {str(index): None for index in range(_expected_workers(config))}
         self._strip = lru_cache(maxsize=256)(self._read_strip)
-        self._began: float | None = None
+        self._origin: tuple[float, float] | None = None
         self._live = Live(
             console=terminal, get_renderable=self.draw, transient=True, refresh_per_second=REFRESHES_PER_SECOND, vertical_overflow="crop"
         )
@@ -51,18 +52,19 @@ class LiveReporter(QuietReporter):
     def candidate_progressed(self, sign: Sign) -> None:
         """Show the candidate at its worker."""
         number, now = sign.assignment.id, time.monotonic()
-        self._began = self._began or now
         flight = self._workers.get(sign.worker)
         if flight is None or flight.number != number or sign.progress is None:
             self._land(number)
             flight = self._workers[sign.worker] = Flight(number, self._strip(sign.assignment.canonical), now)
         if sign.progress is not None:
             flight.take(sign.progress)
+            self._moved(now)
 
     def candidate_finished(self, record: CandidateRecord) -> None:
         """Free its worker; leave a line if it failed."""
         super().candidate_finished(record)
         self._land(record.id)
+        self._moved(time.monotonic())
         if record.outcome != Outcome.ok:
             self._print(outcome_line(self.config, record))
 
@@ -79,13 +81,12 @@ class LiveReporter(QuietReporter):
     def _shown(self, now: float) -> Shown:
         # The thread that draws calls this while the search goes on: what it walks through is copied first.
         workers, front = list(self._workers.items()), list(self.front)
-        here = self.trained + sum(flight.share for _, flight in workers if flight is not None)
+        here = self._done_here()
         done = self.seen - self.trained + here
-        left = None if self._began is None or here == 0 else (now - self._began) / here * (self.total - done)
         return Shown(
             now=now,
             elapsed=now - self.start,
-            left=left,
+            left=self._left(now, here, self.total - done),
             seen=self.seen,
             total=self.total,
             done=done,
@@ -97,6 +98,19 @@ class LiveReporter(QuietReporter):
             front=front,
             strips={record.id: self._strip(record.canonical) for record in front[:FRONT_MOST]},
         )
+
+    def _done_here(self) -> float:
+        """Return how many candidates this session has done, those in training by their share."""
+        flights = list(self._workers.values())
+        return self.trained + sum(flight.share for flight in flights if flight is not None)
+
+    def _moved(self, now: float) -> None:
+        """Remember when there was progress first: what came before it is the start of the workers."""
+        self._origin = self._origin or (now, self._done_here())
+
+    def _left(self, now: float, here: float, remaining: float) -> float | None:
+        since, then = self._origin or (now, here)
+        return None if here - then < LEAST_PROGRESS else (now - since) / (here - then) * remaining
 
     def _read_strip(self, canonical: str) -> Text:
         return Text.from_markup(strip_markup(Genome.parse(canonical), self._catalogue))

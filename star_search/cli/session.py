@@ -144,7 +144,7 @@ class Session:
     def _events(self, run: RunDirectory) -> Callable[[CandidateRecord], None]:
         """Return what writes a candidate for TensorBoard, those on record written already; it does nothing where nobody asked for it."""
         from star_search.analysis.tensorboard import CandidateEvents
-        from star_search.cli.console import errors
+        from star_search.cli.console import console, errors
         from star_search.cli.progress import unheard
 
         if not self.tensorboard:
@@ -156,7 +156,9 @@ class Session:
             try:
                 events.write(record)
             except StarSearchError as error:  # What only shows a search must not end it.
-                errors.print(f"star-search: {error}; star-search report --tensorboard writes it later", markup=False)
+                # The live view makes room for what its own console prints, and for nothing else.
+                output = console if console.is_terminal else errors
+                output.print(f"star-search: {error}; star-search report --tensorboard writes it later", markup=False)
 
         return write
 

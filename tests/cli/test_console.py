@@ -4,11 +4,13 @@ import io
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
-from star_search.cli import console
+from star_search.analysis.run_view import RunView
+from star_search.cli import console, inspect_candidate, inspect_run
 from star_search.objectives.assignment import Assignment
 from star_search.runs.records import Outcome
-from stored_run import HOSTILE
+from stored_run import HOSTILE, store_run
 
 SHOWN = r"ValueError: </script><script>alert(1)</script> [red]x[/] \x1b[2J\u202egnp"
 
@@ -16,7 +18,8 @@ SHOWN = r"ValueError: </script><script>alert(1)</script> [red]x[/] \x1b[2J\u202e
 @pytest.fixture(params=[80, 140])
 def terminal(request, monkeypatch):
     made = Console(file=io.StringIO(), width=request.param, height=24, highlight=False, force_terminal=True, no_color=True, _environ={})
-    monkeypatch.setattr(console, "console", made)
+    for module in (console, inspect_run, inspect_candidate):
+        monkeypatch.setattr(module, "console", made)
     return made
 
 
@@ -33,7 +36,7 @@ def failed(number):
 
 
 def lines_of(made):
-    return [line.rstrip() for line in made.file.getvalue().replace("\x1b[0m", "").replace("\x1b[1m", "").split("\n")]
+    return [line.rstrip() for line in Text.from_ansi(made.file.getvalue()).plain.split("\n")]
 
 
 def test_reasons_go_on_below_where_they_began(terminal):
@@ -68,3 +71,16 @@ def test_a_pipe_gets_whole_lines(pipe):
 
 def test_the_console_of_a_pipe_wraps_nothing():
     assert console._console().soft_wrap is not console._console().is_terminal
+
+
+def test_what_inspect_prints_fits(terminal, tmp_path):
+    view = RunView.read(store_run(tmp_path / "run"))
+    inspect_run.print_run(view, {"Front": view.front, "Candidates": view.records})
+    oldest, youngest = view.front[0], max(view.population, key=lambda record: record.id)
+    inspect_candidate.print_candidate(view, youngest)
+    inspect_candidate.print_comparison(view, oldest, youngest)
+    lines = lines_of(terminal)
+    # A path is one word: rich breaks it where it must.
+    assert max(map(len, lines)) <= terminal.width
+    assert sum(line.startswith("Lineage: parents, who gave which genes") for line in lines) == 1
+    assert f"Candidate {youngest.id} of generation {youngest.generation}" in "\n".join(lines)

@@ -82,7 +82,7 @@ class TestContent:
     def test_the_head_counts_and_predicts(self, reporter, monkeypatch):
         now = reporter.start + 100.0
         monkeypatch.setattr(live.time, "monotonic", lambda: now)
-        reporter._began = now - 80.0
+        reporter._origin = (now - 80.0, 0.0)
         reporter.candidate_progressed(sign(12, "0", Progress(8, 10, 2.0, 1.0)))
         head, account = lines_of(reporter)[:2]
         assert head.endswith(" 12 of 30 candidates · generation 2 of 4")
@@ -92,6 +92,15 @@ class TestContent:
         assert counts["crashed"] >= 1
         assert sum(counts.values()) == 12
         assert all(f"{count} {name}" in account for name, count in counts.items())
+
+    def test_the_start_of_the_workers_is_no_part_of_the_prediction(self, config, tmp_path, monkeypatch):
+        reporter = LiveReporter(config, make_run(tmp_path / "run", config), terminal=terminal())
+        for now, step, expected in ((0.0, 0, None), (60.0, 1, None), (62.0, 3, "4 m 57 s")):
+            monkeypatch.setattr(live.time, "monotonic", lambda now=now: reporter.start + now)
+            reporter.candidate_progressed(sign(0, "0", Progress(step, 10, 2.0, 1.0) if step else None))
+            found = re.search("about (.*) left", lines_of(reporter)[1])
+            # Two tenths of a candidate in two seconds: 29.7 candidates are left.
+            assert (found and found[1]) == expected
 
     def test_the_front_moves_with_every_candidate(self, reporter):
         names = reporter.config.objectives
