@@ -45,6 +45,35 @@ class Rivals:
         return cls(tuple(dict.fromkeys(names)), layers, eager)
 
 
+@dataclass(frozen=True)
+class Asked:
+    """Which models are to be measured, as the command line says it."""
+
+    catalogue: str
+    width: int
+    texts: tuple[str, ...]
+    classes: str | None
+    huggingface: tuple[str, ...]
+    times: int
+    layers: int | None
+
+    def genomes(self) -> dict[str, str]:
+        """Return the genomes by name."""
+        from star_search.cli.benchmark import check_positive, class_ids
+
+        check_positive({"--times": self.times})
+        mixers = class_ids(self.catalogue, self.classes, self.width) if self.classes is not None else []
+        return genomes(self.catalogue, self.width, self.texts, mixers, self.times, default=not self.huggingface)
+
+    def rivals(self, eager: bool) -> Rivals:
+        """Return Hugging Face's models."""
+        from star_search.cli.benchmark import check_positive
+
+        layers = self.times if self.layers is None else self.layers
+        check_positive({"--layers": layers})
+        return Rivals.of(self.huggingface, layers, eager)
+
+
 def genomes(catalogue: str, width: int, texts: Sequence[str], mixers: Sequence[int], times: int, default: bool) -> dict[str, str]:
     """Return genomes by name, each repeated in depth: those given, and each class in turn with GMemless; Transformer++ where none is."""
     from star_search.errors import InputError
@@ -95,6 +124,14 @@ def chosen_precision(precision: str | None, device: str) -> str:
     if chosen not in PRECISIONS:
         raise InputError(f"unknown --precision '{chosen}'{did_you_mean(chosen, PRECISIONS)}")
     return chosen
+
+
+def measure(
+    asked: Asked, sizes: Sizes, precision: str | None, device: str, eager: bool, threads: int, out: Path | None, as_json: bool
+) -> None:
+    """Measure the models asked for; a CPU never compiles Hugging Face's."""
+    named, rivals = asked.genomes(), asked.rivals(eager or device == "cpu")
+    run(setting(asked.catalogue, asked.width, sizes, device, precision), named, rivals, threads, out, as_json)
 
 
 def run(setting: ModelSetting, genomes: dict[str, str], rivals: Rivals, threads: int, out: Path | None, as_json: bool) -> None:

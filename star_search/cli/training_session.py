@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from star_search.cli.console import console, errors, format_bytes, format_seconds, print_json
 from star_search.cli.session import INTERRUPTED, RUNS
 from star_search.config import parse_configuration
-from star_search.errors import InputError, StarSearchError, did_you_mean
+from star_search.errors import InputError, StarSearchError, check_word
 from star_search.finalists.plan import Plan
 from star_search.finalists.source import Source, Wish, find_source
 from star_search.finalists.training_folder import TrainingFolder, is_training
@@ -59,8 +59,7 @@ class TrainingSession:
         Raises:
             InputError: for a model that cannot be, another training in the folder, or more devices than there are.
         """
-        if parallel not in PARALLEL:
-            raise InputError(f"--parallel {parallel} is unknown{did_you_mean(parallel, PARALLEL)}")
+        check_word(parallel, PARALLEL, "--parallel")
         device = device if dry_run else _checked_device(device, devices)
         if resume and out is None:
             raise InputError("--resume needs --out, the folder of the training that is to go on")

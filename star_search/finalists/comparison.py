@@ -11,8 +11,9 @@ from typing import Any
 import torch
 
 from star_search.analysis.student import holm, mean_interval, paired_p_value
+from star_search.config_objectives import MeasurementConfig
 from star_search.errors import InputError, StarSearchError
-from star_search.finalists.decoding import decoding_speed, exported_model
+from star_search.export.loading import ExportedModel
 from star_search.finalists.plan import Plan
 from star_search.finalists.recording import Recorder, Watch
 from star_search.finalists.running import Training
@@ -21,9 +22,11 @@ from star_search.finalists.training_folder import TrainingFolder, is_training
 from star_search.genome.baselines import baseline
 from star_search.genome.catalogue import load_catalogue
 from star_search.genome.matching import Match
+from star_search.objectives.measurement import measure
 from star_search.training.world import World
 
 SIGNIFICANT = 0.05
+PROMPT_TOKENS = 64
 METHOD = (
     "Perplexity on the test split: mean over seeds and Student's 95 % interval. p: two-sided paired t test of the losses, paired by seed, "
     "against the first model, corrected by Holm's method for their number; * below 0.05."
@@ -159,7 +162,8 @@ class Comparison:
         for seed, result in enumerate(results):
             if isinstance(result, dict):
                 export = TrainingFolder.open(self.path(source, seed)).export_path
-                return decoding_speed(exported_model(export, source.config, result, self.world.device))
+                model = ExportedModel.read(export).native().to(self.world.device)
+                return measure(model, PROMPT_TOKENS, MeasurementConfig(), with_memory=False).tokens_per_second
         return None
 
 

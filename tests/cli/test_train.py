@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from cli.conftest import write_configuration
 from star_search.finalists.training_folder import TrainingFolder
 
+ABSENT = object()
 SMALL = ("--device", "cpu", "--quiet")
 
 
@@ -163,16 +164,17 @@ def test_what_cannot_be_is_one_sentence(command, here, finished, arguments, sent
     ("changes", "sentence"),
     [
         ({"catalogue_version": 2}, "mine was exported with version 2 of catalogue star, and this star-search has version 1"),
-        ({"model_type": "llama"}, "mine holds no model that star-search exported: model_type must be star and model.safetensors be there"),
+        ({"model_type": "llama"}, "mine holds no model that star-search exported: its model_type is 'llama' and not 'star'"),
         ({"width": "wide"}, "mine/config.json: width must be a whole number of at least 1, got 'wide'"),
-        ({"genome": None}, "mine/config.json is damaged: genome is missing"),
+        ({"genome": ABSENT}, "mine holds no model that star-search exported: its config.json has no genome"),
         ({}, "mine was trained with another tokenizer than data.tokenizer bytes; set data.tokenizer to its own, or --fresh"),
     ],
 )
 def test_exports_that_are_not_are_one_sentence(command, here, changes, sentence):
-    values = {"model_type": "star", "genome": "11111-91111", "catalogue": "star", "catalogue_version": 1, "width": 16, "residual": "plain"}
+    values = {"model_type": "star", "genome": "11111-91111", "catalogue": "star", "catalogue_version": 1, "width": 16, "vocab_size": 257}
+    values |= {"residual": "plain", "router_top_k": None}
     (here / "mine").mkdir()
-    (here / "mine" / "config.json").write_text(json.dumps({key: each for key, each in (values | changes).items() if each is not None}))
+    (here / "mine" / "config.json").write_text(json.dumps({key: each for key, each in (values | changes).items() if each is not ABSENT}))
     (here / "mine" / "model.safetensors").touch()
-    (here / "mine" / "tokenizer.json").write_text("{}")
+    (here / "mine" / "tokenizer.json").write_text('{"model": {}}')
     assert command("train", "mine").sentence().startswith(sentence)
