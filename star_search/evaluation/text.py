@@ -19,7 +19,7 @@ ROWS, LOGITS = 16, 2**28
 
 
 def text_configuration(exported: ExportedModel, name: str | None, overrides: list[str]) -> SearchConfig:
-    """Return the configuration of the text: a file's, or that of the text that the model was trained on, with the overrides.
+    """Return the configuration of the text: a file's, or that of the text and precision that the model was trained in, with overrides.
 
     Raises:
         InputError: for a key or value that is not allowed, or an export that does not say what it was trained on.
@@ -29,7 +29,8 @@ def text_configuration(exported: ExportedModel, name: str | None, overrides: lis
     length, data = exported.config.get("training_sequence_length"), exported.config.get("data")
     if length is None or data is None:
         raise InputError(f"{exported.folder} does not say which text it was trained on: name a configuration with --config")
-    training = {"sequence_length": length, "batch_tokens": length, "tokens": length}
+    precision = exported.config.get("training_precision", "float32")
+    training = {"sequence_length": length, "batch_tokens": length, "tokens": length, "precision": precision}
     return parse_configuration({"data": data, "training": training}, overrides, where=f"the text of {exported.folder}")
 
 

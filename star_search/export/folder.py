@@ -164,6 +164,7 @@ def _config(exported: Exportable, tokenizer: Tokenizer) -> dict[str, Any]:
         **_special_tokens(tokenizer),
         "data": config.data.model_dump(mode="json", exclude_defaults=True),
         "training_sequence_length": config.training.sequence_length,
+        "training_precision": config.training.precision,
         "star_search_version": __version__,
     }
 

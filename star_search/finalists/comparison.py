@@ -14,6 +14,7 @@ from star_search.analysis.student import holm, mean_interval, paired_p_value
 from star_search.config_objectives import MeasurementConfig
 from star_search.errors import InputError, StarSearchError
 from star_search.export.loading import ExportedModel
+from star_search.finalists import mad
 from star_search.finalists.plan import Plan
 from star_search.finalists.recording import Recorder, Watch
 from star_search.finalists.running import Training
@@ -25,6 +26,9 @@ from star_search.genome.matching import Match
 from star_search.objectives.measurement import measure
 from star_search.training.world import World
 
+Results = dict[str, list[dict[str, Any] | str]]
+MADResults = dict[str, list[mad.Accuracies | str]]
+
 SIGNIFICANT = 0.05
 PROMPT_TOKENS = 64
 METHOD = (
@@ -35,7 +39,7 @@ METHOD = (
 
 @dataclass(frozen=True)
 class Summary:
-    """One model over all seeds; speeds are of this device, cache bytes by length, bits per byte by subset."""
+    """One model over all seeds; speeds are of this device, cache bytes by length, bits per byte by subset, mean accuracies by MAD task."""
 
     label: str
     genome: str
@@ -49,6 +53,7 @@ class Summary:
     cache_bytes: dict[str, int]
     training_tokens_per_second: float | None
     decoding_tokens_per_second: float | None
+    mad: dict[str, float]
     p_value: float | None = None
 
     @property
@@ -67,8 +72,10 @@ def beside(first: Source, names: Sequence[str], match: Match | None, vocabulary_
 class Comparison:
     """Trains every source with every seed below a folder; what is finished there is read, what was cut off goes on."""
 
-    def __init__(self, sources: Sequence[Source], seeds: int, folder: Path, device: str, lengths: Sequence[int]) -> None:
-        self.sources, self.seeds, self.folder, self.lengths = sources, seeds, folder, lengths
+    def __init__(
+        self, sources: Sequence[Source], seeds: int, folder: Path, device: str, lengths: Sequence[int], with_mad: bool = False
+    ) -> None:
+        self.sources, self.seeds, self.folder, self.lengths, self.with_mad = sources, seeds, folder, lengths, with_mad
         self.world = World(torch.device(device))
         labels = [source.label for source in sources]
         twice = next((label for label in labels if labels.count(label) > 1), None)
@@ -82,7 +89,9 @@ class Comparison:
             InputError: naming the training that differs.
         """
         for source, seed in self.trainings():
-            self._folder(source, seed)
+            folder = self._folder(source, seed)
+            if folder is not None and self.with_mad:
+                mad.stored(folder, source.config)
 
     def trainings(self) -> Iterator[tuple[Source, int]]:
         """Yield every source with every seed, seed by seed, so that a comparison that was cut off has whole seeds."""
@@ -125,9 +134,15 @@ class Comparison:
             raise InputError(f"data.test_fraction {plan.search.data.test_fraction} leaves no test split of a sequence, which compare needs")
         return result
 
-    def summarise(self, results: dict[str, list[dict[str, Any] | str]]) -> list[Summary]:
+    def mad_accuracies(self, source: Source, seed: int) -> mad.Accuracies | str:
+        """Return the accuracies on the MAD tasks, for which the architecture is trained anew, or why one failed; the training is over."""
+        folder = TrainingFolder.open(self.path(source, seed))
+        with folder.writing():
+            return mad.accuracies(folder, source, seed, self.world.device)
+
+    def summarise(self, results: Results, mad_results: MADResults) -> list[Summary]:
         """Return a summary of every source, with its p value against the first."""
-        summaries = [self._summary(source, results[source.label]) for source in self.sources]
+        summaries = [self._summary(source, results[source.label], mad_results.get(source.label, [])) for source in self.sources]
         losses = [[each["test"]["loss"] if isinstance(each, dict) else None for each in results[s.label]] for s in self.sources]
         found = [_paired(losses[0], other) for other in losses[1:]]
         known = [index for index, value in enumerate(found) if value is not None]
@@ -135,7 +150,7 @@ class Comparison:
         rest = [replace(summary, p_value=corrected.get(index)) for index, summary in enumerate(summaries[1:])]
         return [summaries[0], *rest]
 
-    def _summary(self, source: Source, results: list[dict[str, Any] | str]) -> Summary:
+    def _summary(self, source: Source, results: list[dict[str, Any] | str], scores: list[mad.Accuracies | str]) -> Summary:
         finished = [each for each in results if isinstance(each, dict)]
         perplexities = [each["test"]["perplexity"] if isinstance(each, dict) else None for each in results]
         known = [each for each in perplexities if each is not None]
@@ -148,13 +163,14 @@ class Comparison:
             account.width,
             account.parameters,
             perplexities,
-            [each for each in results if isinstance(each, str)],
+            [each for each in [*results, *scores] if isinstance(each, str)],
             mean(known) if known else None,
             mean_interval(known),
             bits,
             {str(length): account.cache_bytes(length) for length in self.lengths},
             mean(each["measured"]["tokens_per_second"] for each in finished) if finished else None,
             self._decoding(source, results),
+            _means([each for each in scores if isinstance(each, dict)]),
         )
 
     def _decoding(self, source: Source, results: list[dict[str, Any] | str]) -> float | None:
@@ -167,6 +183,11 @@ class Comparison:
         return None
 
 
+def _means(scores: Sequence[mad.Accuracies]) -> dict[str, float]:
+    """Return the mean accuracy by task over the seeds in which all tasks were learnt from."""
+    return {task: mean(each[task] for each in scores) for task in scores[0]} if scores else {}
+
+
 def _paired(first: Sequence[float | None], second: Sequence[float | None]) -> float | None:
     """Return the p value over the seeds that both finished."""
     pairs = [(a, b) for a, b in zip(first, second, strict=True) if a is not None and b is not None]
@@ -176,18 +197,31 @@ def _paired(first: Sequence[float | None], second: Sequence[float | None]) -> fl
 def as_json(summaries: Sequence[Summary], comparison: Comparison, match: str | None, device: str) -> dict[str, Any]:
     """Return everything that was found, and under what."""
     training = comparison.sources[0].config.training
-    setting = {"tokens": training.steps * training.batch_tokens, "seeds": comparison.seeds, "match": match, "split": "test"}
+    setting: dict[str, Any] = {"tokens": training.steps * training.batch_tokens, "seeds": comparison.seeds, "match": match, "split": "test"}
+    setting |= {"mad": comparison.sources[0].config.mad.model_dump(mode="json")} if comparison.with_mad else {}
     models = [asdict(summary) | {"significant": summary.is_significant} for summary in summaries]
-    return {**setting, "device": device, "method": METHOD, "models": models}
+    return {**setting, "device": device, "method": method(comparison), "models": models}
 
 
 def headings(comparison: Comparison) -> list[str]:
     """Return the headings of the table."""
     caches = [f"cache {length:,}" for length in comparison.lengths]
-    return ["model", "width", "parameters", "perplexity", "95 % interval", "p", "bits/byte", *caches, "train tok/s", "decode tok/s"]
+    measured = ["train tok/s", "decode tok/s", *(["MAD"] if comparison.with_mad else [])]
+    return ["model", "width", "parameters", "perplexity", "95 % interval", "p", "bits/byte", *caches, *measured]
 
 
-def cells(summary: Summary) -> list[str]:
+def method(comparison: Comparison) -> str:
+    """Return what the columns mean."""
+    if not comparison.with_mad:
+        return METHOD
+    chosen = comparison.sources[0].config.mad
+    return (
+        f"{METHOD} MAD: mean accuracy over tasks ({', '.join(chosen.tasks)}) and seeds, at the model's width, after {chosen.steps:,} steps "
+        f"of {chosen.batch} examples out of {chosen.train_examples:,}, learning rate {chosen.learning_rate:g}."
+    )
+
+
+def cells(summary: Summary, comparison: Comparison) -> list[str]:
     """Return one row of the table."""
     interval = "-" if summary.interval is None else f"{summary.interval[0]:.3f} to {summary.interval[1]:.3f}"
     p_value = "-" if summary.p_value is None else f"{summary.p_value:.3f}{'*' if summary.is_significant else ''}"
@@ -203,15 +237,16 @@ def cells(summary: Summary) -> list[str]:
         bits,
         *(f"{size:,}" for size in summary.cache_bytes.values()),
         *("-" if speed is None else f"{speed:,.0f}" for speed in speeds),
+        *([f"{mean(summary.mad.values()):.1%}" if summary.mad else "failed"] if comparison.with_mad else []),
     ]
 
 
 def markdown(summaries: Sequence[Summary], comparison: Comparison, device: str) -> str:
     """Return the table as Markdown, with its genomes and how it was made."""
     heads = headings(comparison)
-    table = "\n".join(f"| {' | '.join(row)} |" for row in [heads, ["---"] * len(heads), *map(cells, summaries)])
+    table = "\n".join(f"| {' | '.join(row)} |" for row in [heads, ["---"] * len(heads), *(cells(each, comparison) for each in summaries)])
     training = comparison.sources[0].config.training
     setting = f"{training.steps * training.batch_tokens:,} training tokens, {comparison.seeds} seeds, {device}. Cache in bytes."
     genomes = "\n".join(f"* {summary.label}: `{summary.genome}`" for summary in summaries)
     failures = "\n".join(f"* {summary.label}: {reason}" for summary in summaries for reason in summary.failures)
-    return f"{table}\n\n{setting} {METHOD}\n\n{genomes}\n" + (f"\nFailed:\n\n{failures}\n" if failures else "")
+    return f"{table}\n\n{setting} {method(comparison)}\n\n{genomes}\n" + (f"\nFailed:\n\n{failures}\n" if failures else "")
