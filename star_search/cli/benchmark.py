@@ -95,7 +95,7 @@ def _where(kinds: int, device: str, width: int, threads: int | None, repeats: in
         raise InputError("benchmark measures one of three things: give --operators, --decoding or --models")
     threads = threads if threads is not None else os.cpu_count() or 1
     check_positive({"--width": width, "--threads": threads, "--repeats": repeats})
-    return devices(device)[0], threads
+    return devices(device, "--device")[0], threads
 
 
 def check_positive(values: dict[str, int]) -> None:

@@ -86,7 +86,7 @@ def compare_models(asked: ModelsAsked, seeds: int, out: Path | None, device: str
 
     sources, lengths = asked.sources(), asked.cache_lengths()
     folder = out or RUNS / f"finalists-{locate(asked.run)[0].path.resolve().name}"
-    comparison = module.Comparison(sources, seeds, folder, devices(device)[0], lengths, asked.mad is not None)
+    comparison = module.Comparison(sources, seeds, folder, devices(device, "--device")[0], lengths, asked.mad is not None)
     comparison.check()
     with preparation_bar(as_json) as report:
         prepare(sources[0].config.data, report=report)

@@ -200,7 +200,7 @@ def _checked_device(device: str, devices: int) -> str:
     """Return the device of this process, or the kind of device of several."""
     from star_search.evolution.workers import devices as available
 
-    found = available(device)
+    found = available(device, "--device")
     if devices > 1 and found[0] != "cpu" and devices > len(found):
         raise InputError(f"--devices {devices} is more than the GPUs there are: {len(found)}")
     if devices > 1 and device == "auto" and found[0] == "cpu":

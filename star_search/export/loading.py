@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from star_search.data.tokenizer import load_tokenizer
 from star_search.errors import InputError, check_whole
 from star_search.genome.catalogue import Catalogue, load_catalogue
+from star_search.genome.catalogue_rows import check_text
 
 if TYPE_CHECKING:
     from star_search.model.language_model import LanguageModel
@@ -95,7 +97,7 @@ class ExportedModel:
 def _read_config(folder: Path) -> dict[str, Any]:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{folder} holds no model: it has no config.json; star-search export-best writes one") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{folder / 'config.json'} cannot be read: {getattr(error, 'strerror', None) or 'it is not JSON'}") from None
@@ -105,6 +107,14 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if kind != "star" or missing:
         found = f"its config.json has no {missing[0]}" if missing else f"its model_type is {kind!r} and not 'star'"
         raise InputError(f"{folder} holds no model that star-search exported: {found}")
-    for key in ("width", "vocab_size", "catalogue_version"):
-        check_whole(config.get(key, 1), f"{folder / 'config.json'}: {key}", 1)
+    _check_values(config, f"{folder / 'config.json'}: ")
     return dict(config)
+
+
+def _check_values(config: dict[str, Any], where: str) -> None:
+    """Refuse what a genome, a catalogue or a size cannot be."""
+    check_text(config["genome"], f"{where}genome")
+    if not isinstance(catalogue := config.get("catalogue", "star"), Mapping):
+        check_text(catalogue, f"{where}catalogue")
+    for key in ("width", "vocab_size", "catalogue_version"):
+        check_whole(config.get(key, 1), f"{where}{key}", 1)

@@ -83,11 +83,10 @@ def _candidate(path: Path, wish: Wish) -> Source:
     if wish.candidate is None:
         raise InputError(f"{path} is a run; --candidate says which of its models, for example --candidate {_example(view)}")
     record = find_candidate(view, wish.candidate)
-    space = view.config.space
     stored = view.config.model_dump(mode="json")
     base = load_configuration(wish.config, list(wish.overrides)) if wish.config else parse_configuration(stored, list(wish.overrides))
-    backbone = view.config.backbone
-    config = _with_space(base, catalogue=view.catalogue.source, **({} if wish.config else {"depth": space.depth, "width": space.width}))
+    backbone = view.config.backbone if wish.config else base.backbone
+    config = _with_space(base, catalogue=view.catalogue.source)
     label = f"{view.run.path.resolve().name}-{record.id}"
     return Source(label, Genome.parse(record.canonical), config.model_copy(update={"backbone": backbone}))
 
@@ -111,6 +110,9 @@ def _exported(folder: Path, wish: Wish) -> Source:
     """Return the model of an exported folder, beginning with its weights unless they are to be fresh."""
     exported = ExportedModel.read(folder)
     values = exported.config
+    for key in ("depth", "width"):
+        if any(change.partition("=")[0].strip() == f"space.{key}" for change in wish.overrides):
+            raise InputError(f"--set space.{key} does not change the model of {folder}; --{key} does")
     base = load_configuration(wish.config or DEFAULT_CONFIGURATION, list(wish.overrides))
     genome, width = Genome.parse(values["genome"]), values["width"]
     backbone = base.backbone.model_copy(update={"residual": values["residual"], "router_top_k": values["router_top_k"]})
