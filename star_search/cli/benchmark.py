@@ -24,7 +24,7 @@ Lengths = Annotated[
     str | None, typer.Option(help="Operators, decoding: lengths, joined by commas; from 512 to 4096 and to 32768 by default.")
 ]
 Batch = Annotated[int, typer.Option(help="Operators, decoding: sequences at a time.")]
-Genomes = Annotated[list[str] | None, typer.Option(metavar="[NAME=]GENOME", help="Decoding, models: a genome; repeatable.")]
+Genomes = Annotated[list[str] | None, typer.Option(metavar="[NAME=]GENOME", help="Decoding, models: a genome or a baseline; repeatable.")]
 Searched = Annotated[Path | None, typer.Option("--run", help="Decoding: the front of this run, at its width and vocabulary.")]
 Times = Annotated[int, typer.Option(help="Models: how often each genome is repeated in depth.")]
 HuggingFace = Annotated[list[str] | None, typer.Option(help="Models: llama, mamba2 or lfm2 of transformers; repeatable.")]

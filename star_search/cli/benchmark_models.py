@@ -75,9 +75,11 @@ class Asked:
 
 
 def genomes(catalogue: str, width: int, texts: Sequence[str], mixers: Sequence[int], times: int, default: bool) -> dict[str, str]:
-    """Return genomes by name, each repeated in depth: those given, and each class in turn with GMemless; Transformer++ where none is."""
+    """Return genomes by name, each repeated in depth: those given, baselines of 24 LIVs among them, and each class in turn with GMemless;
+    Transformer++ where none is."""
     from star_search.errors import InputError
     from star_search.genome.accounting import Accounting
+    from star_search.genome.baselines import BASELINE_DEPTH, BASELINES, read_genome
     from star_search.genome.catalogue import load_catalogue
     from star_search.genome.encoding import Genome, LIVGenes
     from star_search.genome.rules import Rules
@@ -89,7 +91,8 @@ def genomes(catalogue: str, width: int, texts: Sequence[str], mixers: Sequence[i
     for name, text in [*named, *pairs.items()]:
         if name in found:
             raise InputError(f"--genome {name} is given twice; name each genome as NAME=GENOME")
-        parsed = Genome.parse("-".join([text] * times))
+        written = text if text.strip().lower() in BASELINES else "-".join([text] * times)
+        parsed = read_genome(written, BASELINE_DEPTH * times, table)
         Rules.of(table, parsed.layout).check(parsed)
         _ = Accounting.of(parsed, width, table).dimensions
         found[name] = parsed.format()
