@@ -83,6 +83,7 @@ def compare_models(asked: ModelsAsked, seeds: int, out: Path | None, device: str
     from star_search.data.store import prepare
     from star_search.evolution.workers import devices
     from star_search.finalists import comparison as module
+    from star_search.finalists import table
 
     sources, lengths = asked.sources(), asked.cache_lengths()
     folder = out or RUNS / f"finalists-{locate(asked.run)[0].path.resolve().name}"
@@ -98,9 +99,9 @@ def compare_models(asked: ModelsAsked, seeds: int, out: Path | None, device: str
         raise typer.Exit(INTERRUPTED) from None
     summaries = comparison.summarise(results, mad_results)
     name = _device_name(comparison)
-    found = module.as_json(summaries, comparison, asked.match, name)
+    found = table.as_json(summaries, comparison, asked.match, name)
     write_json(folder / "comparison.json", found)
-    write_text(folder / "comparison.md", module.markdown(summaries, comparison, name))
+    write_text(folder / "comparison.md", table.markdown(summaries, comparison, name))
     print_json(found) if as_json else _print(summaries, comparison, folder)
 
 
@@ -144,7 +145,7 @@ def _device_name(comparison: Comparison) -> str:
 def _print(summaries: list[Summary], comparison: Comparison, folder: Path) -> None:
     from rich.table import Table
 
-    from star_search.finalists.comparison import cells, headings, method
+    from star_search.finalists.table import cells, headings, method
 
     training = comparison.sources[0].config.training
     title = f"{training.steps * training.batch_tokens:,} training tokens, {comparison.seeds} seeds"
