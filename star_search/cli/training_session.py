@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from star_search.cli.console import console, errors, format_bytes, format_seconds, print_json
+from star_search.cli.preparing import preparation_bar
 from star_search.cli.session import INTERRUPTED, RUNS
 from star_search.config import parse_configuration
 from star_search.errors import InputError, StarSearchError, check_word
@@ -85,7 +86,7 @@ class TrainingSession:
             return self._launch()
         try:
             with joined(self.device, cast("Parallel", self.training.parallel)) as world:
-                folder = self._opened(world)
+                folder = self._opened(world, quiet or as_json)
                 training = Training(folder, self.training, world, every)
                 if not world.is_first:
                     training.run(None)
@@ -102,9 +103,13 @@ class TrainingSession:
         print_json(result) if as_json else self._print_end(result, quiet)
         return 0
 
-    def _opened(self, world: World) -> TrainingFolder:
-        """Return the folder, which the first process makes where there is none."""
+    def _opened(self, world: World, quiet: bool) -> TrainingFolder:
+        """Return the folder, which the first process makes where there is none, once the text is at hand."""
         if world.is_first and not self.existing:
+            from star_search.data.store import prepare
+
+            with preparation_bar(quiet) as report:
+                prepare(self.training.search.data, report=report)
             TrainingFolder.create(self.folder, self.training)
         world.wait()
         return TrainingFolder.open(self.folder)

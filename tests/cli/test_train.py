@@ -173,6 +173,10 @@ def test_scalars_go_to_tensorboard(command, here, small):
             "--devices 3 is more than the GPUs there are: 0; --device cpu trains with processes on the CPU",
         ),
         (["11111-91111", "--resume"], "--resume needs --out, the folder of the training that is to go on"),
+        (
+            ["11111-91111", "--set", "data.source=/nowhere.txt", "--out", "new", "--device", "cpu"],
+            "data.source /nowhere.txt does not exist",
+        ),
         (["--resume", "--out", "nothing"], "give a run with --candidate, a genome, a baseline or an exported folder"),
         (["11111-91111", "--out", "full", "--device", "cpu"], "full exists already; nothing is overwritten: give a new or empty folder"),
     ],
@@ -182,6 +186,7 @@ def test_what_cannot_be_is_one_sentence(command, here, finished, arguments, sent
     (here / "full" / "mine.txt").touch()
     given = [str(finished.path) if each == "RUN" else each for each in arguments]
     assert command("train", *given).sentence().startswith(sentence.replace("RUN", str(finished.path)))
+    assert [path.name for path in here.iterdir()] == ["full"]
 
 
 @pytest.mark.parametrize(
