@@ -2,6 +2,10 @@
 // What all parts of the page use: the run's data, the state, small helpers. Text enters the page by textContent alone.
 const data = JSON.parse(document.getElementById("data").textContent);
 const byId = new Map(data.candidates.map((each) => [each.id, each]));
+// A line per candidate, in their order: read when somebody looks at one, for there are thousands.
+const detailLines = document.getElementById("details").textContent.split("\n");
+const placeOf = new Map(data.candidates.map((each, place) => [each.id, place]));
+const detailsOf = (candidate) => JSON.parse(detailLines[placeOf.get(candidate.id)]);
 const lastGeneration = data.generations.length ? data.generations[data.generations.length - 1] : { generation: 0, front: [] };
 const state = { generation: lastGeneration.generation, chosen: null, printing: false, isComplete: false };
 const GENERATION_TICKS = { tick0: 0, dtick: Math.max(1, Math.ceil(lastGeneration.generation / 8)) };
@@ -35,9 +39,12 @@ function labelOf(name) {
   return (UNITS[kind] || kind) + (length ? ` at ${Number(length).toLocaleString("en")} tokens` : "");
 }
 
+// Made once: toLocaleString makes one for every number.
+const NUMBERS = new Intl.NumberFormat("en", { maximumFractionDigits: 3 });
+
 function formatted(value) {
   if (value === null || value === undefined) return "-";
-  return Number.isInteger(value) ? value.toLocaleString("en") : value.toLocaleString("en", { maximumFractionDigits: 3 });
+  return NUMBERS.format(value);
 }
 
 function valueOf(candidate, name) {
@@ -76,7 +83,7 @@ function baseLayout(changes) {
 
 // The LIVs of a candidate with their names and families; none where the genome is illegal.
 const CLASSES = data.classes.map(([name, family]) => ({ name, familyName: family, family: data.families[family] }));
-const livsOf = (candidate) => (candidate.livs || []).map((number) => CLASSES[number]);
+const livsOf = (candidate) => candidate.livs.map((number) => CLASSES[number]);
 
 function chip(family, title) {
   const made = element("span", { textContent: family.letter, title });

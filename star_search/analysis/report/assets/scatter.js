@@ -26,7 +26,6 @@ function scatterTraces() {
   const done = points(known.filter((each) => each.outcome === "ok")),
     failed = points(known.filter((each) => each.outcome !== "ok"));
   const front = points(frontAt(state.generation).sort((a, b) => valueOf(a, find("across").value) - valueOf(b, find("across").value)));
-  const chosen = points(state.chosen === null ? [] : [byId.get(state.chosen)]);
   const bar = { title: { text: "generation", side: "right" }, thickness: 12, ...GENERATION_TICKS };
   // Over any other pair of axes a line through the front's members would mean nothing.
   const axes = new Set([find("across").value, find("up").value]);
@@ -53,14 +52,20 @@ function scatterTraces() {
       line: { color: ink, width: 1.2 },
       marker: { symbol: "circle-open", size: 11, color: ink, line: { width: 1.6 } },
     },
-    {
-      ...chosen,
-      name: "chosen",
-      hoverinfo: "skip",
-      hovertemplate: null,
-      marker: { symbol: "square-open", size: 17, color: "#d55e00", line: { width: 2.5 } },
-    },
   ];
+}
+
+// A frame around the candidate chosen: a shape, since the points need not be drawn again for it.
+function chosenFrame() {
+  const candidate = byId.get(state.chosen),
+    [x, y] = ["across", "up"].map((id) => valueOf(candidate, find(id).value));
+  if (x == null || y == null) return [];
+  const around = { x0: -9, x1: 9, y0: -9, y1: 9, xanchor: x, yanchor: y, xsizemode: "pixel", ysizemode: "pixel" };
+  return [{ type: "rect", ...around, line: { color: "#d55e00", width: 2.5 }, name: `chosen ${candidate.id}` }];
+}
+
+function drawChosen() {
+  if (hasPlots()) Plotly.relayout("scatter", { shapes: chosenFrame() });
 }
 
 function drawScatter() {
@@ -70,7 +75,7 @@ function drawScatter() {
   Plotly.react(
     "scatter",
     scatterTraces(),
-    baseLayout({ xaxis: axis("across"), yaxis: axis("up"), uirevision: find("across").value + find("up").value }),
+    baseLayout({ shapes: chosenFrame(), xaxis: axis("across"), yaxis: axis("up"), uirevision: find("across").value + find("up").value }),
     CONFIG,
   );
 }

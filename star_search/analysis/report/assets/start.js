@@ -2,7 +2,7 @@
 function drawAll() {
   if (!hasPlots()) return;
   drawScatter();
-  if (state.chosen !== null) drawCandidate();
+  drawCandidate();
   drawProgress();
 }
 

@@ -2,6 +2,13 @@
 const PAGE = 100;
 const table = { sort: data.objectives[0], descending: false, rows: PAGE };
 
+function searched(candidate) {
+  candidate.words ??= [candidate.id, candidate.outcome, candidate.reason, candidate.canonical, ...livsOf(candidate).map(({ name }) => name)]
+    .join(" ")
+    .toLowerCase();
+  return candidate.words;
+}
+
 function conditions(text) {
   return text
     .trim()
@@ -16,7 +23,7 @@ function conditions(text) {
         };
       }
       const word = term.toLowerCase();
-      return (each) => each.searched.includes(word);
+      return (each) => searched(each).includes(word);
     });
 }
 
@@ -79,10 +86,6 @@ function headingOf(name) {
 }
 
 function startTable() {
-  for (const each of data.candidates)
-    each.searched = [each.id, each.outcome, each.reason, each.canonical, each.genome, ...livsOf(each).map(({ name }) => name)]
-      .join(" ")
-      .toLowerCase();
   const names = ["id", "generation", "outcome", ...data.columns];
   const fixed = ["LIVs", "canonical genome"].map((text) => element("th", { textContent: text, scope: "col" }));
   find("candidates").tHead.append(element("tr", {}, ...names.map(headingOf), ...fixed));
