@@ -53,14 +53,14 @@ def test_drawings_curves_and_lineages_have_what_they_need(view, page):
     third, third_details = data["candidates"][3], details(page)[3]
     assert [data["classes"][number] for number in third["livs"]] == [["SA-1", "attention"]] * 2 + [["SA-2", "linear attention"]] * 2
     assert (third_details["links"], third_details["blocks"]) == ([["features", 2, 3, "v"]], [])
-    assert (third["parents"], third_details["origin"]) == ([], "")
+    assert (third["parents"], third_details["origin"]) == ([], [])
     number, losses = third_details["curve"]
     assert data["steps"][number] == list(range(1, 11))
     assert losses[-1] == round(view.by_id[3].details["curve"][-1][1], 4)
-    origin = details(page)[25]["origin"]
+    origin = [data["phrases"][number] for number in details(page)[25]["origin"]]
     assert data["candidates"][25]["parents"] == [7, 16]
-    assert origin.startswith("genes of 7, 16 from LIV 1 featurizer group, 7 from LIV 2 featurizer group; ")
-    assert origin.endswith("LIV 4 feature strategy 3 to 1 (repair)")
+    assert origin[0] == "genes of 7, 16 from LIV 1 featurizer group, 7 from LIV 2 featurizer group"
+    assert origin[-1] == "LIV 4 feature strategy 3 to 1 (repair)"
     assert data["motifs"][0]["corrected"] <= data["motifs"][-1]["corrected"]
 
 

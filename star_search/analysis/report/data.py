@@ -36,11 +36,11 @@ def report_data(view: RunView) -> ReportData:
     """Return the run for the page: facts, objectives, candidates, generations, motif statistics; details in the candidates' order."""
     recorded = dict.fromkeys(name for record in view.records for name in record.objectives)
     columns = [*view.names, *(name for name in recorded if name not in view.names)]
-    classes, curves = _Numbers(), _Numbers()
+    classes, curves, phrases = _Numbers(), _Numbers(), _Numbers()
     candidates, details = [], []
     for record in view.records:
         ancestor = explain(view.by_id, record)
-        found = _details(record, ancestor, curves)
+        found = _details(record, ancestor, curves, phrases)
         livs: list[int] = []
         if view.account(record) is not None:
             genome = Genome.parse(record.canonical)
@@ -60,6 +60,7 @@ def report_data(view: RunView) -> ReportData:
         },
         "classes": [list(pair) for pair in classes],
         "steps": [list(steps) for steps in curves],
+        "phrases": [phrase for (phrase,) in phrases],
         "candidates": candidates,
         "generations": _generations(view),
         "motifs": _motifs(view),
@@ -114,8 +115,9 @@ def _candidate(record: CandidateRecord, ancestor: Ancestor, columns: list[str], 
     }
 
 
-def _details(record: CandidateRecord, ancestor: Ancestor, curves: _Numbers) -> dict[str, Any]:
-    return {"genome": printable(record.genome), "origin": _origin(ancestor), "curve": _thinned(loss_curve(record), curves)}
+def _details(record: CandidateRecord, ancestor: Ancestor, curves: _Numbers, phrases: _Numbers) -> dict[str, Any]:
+    origin = [phrases.of((phrase,)) for phrase in _origin(ancestor)]
+    return {"genome": printable(record.genome), "origin": origin, "curve": _thinned(loss_curve(record), curves)}
 
 
 def _livs(view: RunView, genome: Genome, classes: _Numbers) -> list[int]:
@@ -131,12 +133,12 @@ def _architecture(view: RunView, genome: Genome) -> dict[str, Any]:
     }
 
 
-def _origin(ancestor: Ancestor) -> str:
-    """Return in words which genes came from whom and what changed since; empty for a genome that was drawn."""
+def _origin(ancestor: Ancestor) -> list[str]:
+    """Return in words which genes came from whom and what changed since, phrase by phrase; none for a genome that was drawn."""
     turns = [f"{each.parent} from {place_sentence(ancestor.record, each.start)}" for each in ancestor.segments[1:]]
     changes = [f"{place_sentence(ancestor.record, each.index)} {each.before} to {each.after} ({each.cause})" for each in ancestor.changes]
     first = [f"genes of {ancestor.segments[0].parent}"] if ancestor.segments else []
-    return "; ".join([", ".join([*first, *turns]), *changes]) if ancestor.parents else ""
+    return [", ".join([*first, *turns]), *changes] if ancestor.parents else []
 
 
 def _thinned(curve: list[tuple[float, float]], curves: _Numbers) -> list[Any]:

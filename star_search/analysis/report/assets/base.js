@@ -18,8 +18,9 @@ const UNITS = {
 };
 const CONFIG = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
 
-// Without its ends, which vanish on white or on black.
-const VIRIDIS = ["#46327e", "#365c8d", "#21918c", "#4ac16d", "#a0da39"];
+// Each without the end that vanishes on its paper.
+const VIRIDIS = { light: ["#4ac16d", "#21918c", "#365c8d", "#46327e"], dark: ["#4f7db8", "#21918c", "#4ac16d", "#a0da39"] };
+const scaleOf = (theme) => VIRIDIS[theme].map((colour, place, all) => [place / (all.length - 1), colour]);
 
 const find = (id) => document.getElementById(id);
 const hasPlots = () => "Plotly" in window;
@@ -54,14 +55,8 @@ function valueOf(candidate, name) {
 
 function colours() {
   return isDark()
-    ? { ink: "#e8eaed", grid: "#3a414b", pale: "#6b7683", blue: "#56b4e9", scale: VIRIDIS.map((colour, place) => [place / 4, colour]) }
-    : {
-        ink: "#1b1f24",
-        grid: "#d5d9df",
-        pale: "#a3abb5",
-        blue: "#0072b2",
-        scale: [...VIRIDIS].reverse().map((colour, place) => [place / 4, colour]),
-      };
+    ? { ink: "#e8eaed", grid: "#3a414b", pale: "#6b7683", blue: "#56b4e9", scale: scaleOf("dark") }
+    : { ink: "#1b1f24", grid: "#d5d9df", pale: "#a3abb5", blue: "#0072b2", scale: scaleOf("light") };
 }
 
 function baseLayout(changes) {
@@ -74,7 +69,7 @@ function baseLayout(changes) {
     font: { color: ink, family: "system-ui, sans-serif", size: 12 },
     margin: { l: 60, r: 10, t: 10, b: 45 },
     hovermode: "closest",
-    legend: { orientation: "h", y: 1.02, yanchor: "bottom" },
+    legend: { orientation: "h", y: 1.02, yanchor: "bottom", traceorder: "normal" },
     xaxis: { ...axis, ...xaxis },
     yaxis: { ...axis, ...yaxis },
     ...others,

@@ -24,6 +24,20 @@ function ancestorsOf(id) {
   return [...seen].sort((a, b) => b - a).map((each) => byId.get(each));
 }
 
+const originOf = (candidate) =>
+  detailsOf(candidate)
+    .origin.map((number) => data.phrases[number])
+    .join("; ") || "drawn";
+
+function sharedBy(links) {
+  const found = new Map();
+  for (const [kind, first, second, groups] of links) {
+    const shared = `${kind} ${groups}`;
+    found.set(shared, [...(found.get(shared) || []), `${first + 1} and ${second + 1}`]);
+  }
+  return found;
+}
+
 function showRecord(candidate) {
   const details = detailsOf(candidate);
   const rows = [
@@ -31,8 +45,7 @@ function showRecord(candidate) {
     ...data.columns.map((name) => [labelOf(name), formatted(valueOf(candidate, name))]),
   ];
   rows.push(["tokens", formatted(candidate.tokens)], ["genome", details.genome], ["canonical", candidate.canonical]);
-  for (const [kind, first, second, groups] of details.links || [])
-    rows.push(["shared", `${kind} ${groups} of LIVs ${first + 1} and ${second + 1}`]);
+  for (const [shared, pairs] of sharedBy(details.links || [])) rows.push([`shared ${shared}`, `LIVs ${pairs.join(", ")}`]);
   const list = element(
     "dl",
     {},
@@ -57,7 +70,7 @@ function showLineage(candidate) {
         element("td", {}, idButton(each.id)),
         element("td", { textContent: String(each.generation) }),
         element("td", {}, strip(each)),
-        element("td", { className: "text", textContent: detailsOf(each).origin || "drawn" }),
+        element("td", { className: "text", textContent: originOf(each) }),
       ),
     );
   if (ancestors.length > ANCESTORS_SHOWN)

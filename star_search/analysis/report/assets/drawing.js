@@ -1,6 +1,7 @@
 // The drawing of a backbone: blocks in depth order, feature sharing in arcs above, featurizer sharing dashed below.
 const BLOCK = 1.9,
-  ARC = 0.62;
+  ARC = 0.62,
+  UNIT_PIXELS = 45;
 
 function arcShape([kind, first, second]) {
   const above = kind === "features",
@@ -44,7 +45,8 @@ function drawingShapes(candidate, details) {
 
 function drawingTexts(candidate, details) {
   const room = find("drawing").clientWidth / (candidate.livs.length + 1),
-    size = Math.min(12, room / 1.6);
+    longest = Math.max(...livsOf(candidate).map(({ name }) => name.length)),
+    size = Math.min(12, room / 1.6, (BLOCK * UNIT_PIXELS) / (0.62 * longest));
   const names = livsOf(candidate).map(({ name, family }, place) => {
     const short = size < 8;
     return {
@@ -86,6 +88,7 @@ function drawBackbone(candidate) {
         )
         .join(""),
   );
+  const range = [-reach("weights") - 0.25, BLOCK + reach("features") + 0.5];
   const trace = {
     x: candidate.livs.map((_, place) => place + 0.5),
     y: candidate.livs.map(() => BLOCK / 2),
@@ -97,7 +100,8 @@ function drawBackbone(candidate) {
   };
   const layout = baseLayout({
     xaxis: { visible: false, range: [-0.4, candidate.livs.length + 0.4], fixedrange: true },
-    yaxis: { visible: false, range: [-reach("weights") - 0.25, BLOCK + reach("features") + 0.5], fixedrange: true },
+    yaxis: { visible: false, range, fixedrange: true },
+    height: (range[1] - range[0]) * UNIT_PIXELS + 10,
     margin: { l: 5, r: 5, t: 5, b: 5 },
     shapes: drawingShapes(candidate, details),
     annotations: drawingTexts(candidate, details),
