@@ -3,10 +3,10 @@
     pip install playwright
     python scripts/check_report.py --quickstart runs/quickstart --out /tmp/report --screens docs/screens
 
-The quickstart is a real run, made by `star-search evolve` where none is given; of 304 and of 5,000 candidates the perplexities are computed. Each
-report is written, opened in Chromium without a head (`--browser`; no GPU is needed), read from disk, in a fresh page each time. It must ask for
-nothing but itself, print nothing on the console, react to click, sorting, filter and slider, and fit a narrow window. Prints a Markdown
-table of opening times (medians, with the range); ends with 1 where something does not hold, or where 5,000 candidates take 2 s or longer.
+The quickstart is a real run, made by `star-search evolve` where none is given; of 304 and of 5,000 candidates the perplexities are computed.
+Each report is written, opened in Chromium without a head (`--browser`; no GPU is needed), read from disk, in a fresh page each time. It must
+ask for nothing but itself, print nothing on the console, react to click, sorting, filter and slider, and fit a narrow window. Prints a
+Markdown table of opening times (medians, with the range); ends with 1 where something does not hold, or where one takes 2 s or longer.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from measure_overhead import Computes, Watch
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page, sync_playwright
 
 from star_search.analysis.report import write_report
 from star_search.analysis.run_view import RunView
@@ -101,17 +101,22 @@ class Report:
         if not holds:
             self.problems.append(f"{self.name}: {sentence}")
 
-    def open(self, width: int = 1280, scheme: str = "light") -> Page:
+    def open(self, width: int = 1280, scheme: Literal["light", "dark"] = "light") -> Page:
         """Open it in a page of its own that notes every message, error, dialog and request."""
         page = self.browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
         page.on("console", lambda message: self.check(False, f"console: {message.text}"))
         page.on("pageerror", lambda error: self.check(False, f"error: {error}"))
-        page.on("dialog", lambda dialog: (self.check(False, f"dialog: {dialog.message}"), dialog.dismiss()))
+        page.on("dialog", self.refuse)
         page.on("request", lambda request: self.check(request.url in (self.path.as_uri(), "about:blank"), f"request: {request.url[:200]}"))
         page.add_init_script(MARKS)
         page.goto(self.path.as_uri())
         page.wait_for_selector("html[data-ready=all]", state="attached")
         return page
+
+    def refuse(self, dialog: Dialog) -> None:
+        """Note a dialog, which only text that was obeyed could open."""
+        self.check(False, f"dialog: {dialog.message}")
+        dialog.dismiss()
 
     def keep(self, page: Page, screen: str, element: str | None = None) -> None:
         """Keep a screen in few colours, which takes a third of the bytes."""
