@@ -3,9 +3,9 @@
     pip install playwright
     python scripts/check_report.py --quickstart runs/quickstart --out /tmp/report --screens docs/screens
 
-The quickstart is a real run, made by `star-search evolve` where none is given; of 304 and of 5,000 candidates the perplexities are computed.
-Each report is written, opened in Chromium without a head (`--browser`; no GPU is needed), read from disk, in a fresh page each time. It must
-ask for nothing but itself, print nothing on the console, react to click, sorting, filter and slider, and fit a narrow window. Prints a
+The quickstart is a real run, made by `star-search evolve` where none is given; of 304 and of 5,000 candidates perplexities are computed.
+Each report is written, opened in Chromium without a head (`--browser`; no GPU is needed) and read from disk, in a fresh page each time. It
+must ask for nothing but itself, print nothing on the console, react to click, sorting, filter and slider, and fit a narrow window. Prints a
 Markdown table of opening times (medians, with the range); ends with 1 where something does not hold, or where one takes 2 s or longer.
 """
 
