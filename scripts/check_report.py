@@ -5,29 +5,36 @@
 
 The quickstart is a real run, made by `star-search evolve` where none is given; of 304 and of 5,000 candidates perplexities are computed.
 Each report is written, opened in Chromium without a head (`--browser`; no GPU is needed) and read from disk, in a fresh page each time. It
-must ask for nothing but itself, print nothing on the console, react to click, sorting, filter and slider, and fit a narrow window. Prints a
-Markdown table of opening times (medians, with the range); ends with 1 where something does not hold, or where one takes 2 s or longer.
+must ask for nothing but itself, print nothing on the console, react to click, sorting, filter and slider, and fit a narrow window. Served
+while the run grows, it must keep what was chosen. Prints a Markdown table of opening times (medians, with the range); ends with 1 where
+something does not hold, or where one takes 2 s or longer.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import re
+import shutil
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from measure_overhead import Computes, Watch
 from PIL import Image
-from playwright.sync_api import Browser, Dialog, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, sync_playwright
 
 from star_search.analysis.report import write_report
+from star_search.analysis.report.server import LiveReport, ReportServer
 from star_search.analysis.run_view import RunView
+from star_search.cli.dashboard import listen, url_of
 from star_search.config import parse_configuration
 from star_search.evolution.ledger import Budget
 from star_search.evolution.search import Search
@@ -36,6 +43,7 @@ from star_search.runs.directory import RunDirectory
 from star_search.runs.records import Outcome
 
 LIMIT_MILLISECONDS = 2000
+BUSY = 0.1
 HOSTILE = "ValueError: </script><script>alert(1)</script> <img src=x onerror=alert(2)> \x1b[2J\u202egnp"
 # When the front stands and when all stands is what the page says of itself.
 MARKS = """
@@ -51,6 +59,10 @@ TIMES = """() => new Promise((done) => requestAnimationFrame(() => requestIdleCa
   ...window.marks,
   idle: performance.now(),
 }))))"""
+KEPT = """() => ({
+  across: find("across").value, chosen: state.chosen, filter: find("filter").value,
+  generation: state.generation, candidates: data.candidates.length,
+})"""
 COLUMNS = {"paint": "first paint", "front": "front and drawing", "load": "load event", "all": "everything", "idle": "idle after it"}
 
 
@@ -91,7 +103,7 @@ class Report:
     """A report in a browser, and what is wrong with it."""
 
     name: str
-    path: Path
+    addresses: tuple[str, ...]
     browser: Browser
     screens: Path
     problems: list[str] = field(default_factory=list)
@@ -104,14 +116,18 @@ class Report:
     def open(self, width: int = 1280, scheme: Literal["light", "dark"] = "light") -> Page:
         """Open it in a page of its own that notes every message, error, dialog and request."""
         page = self.browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        page.on("console", lambda message: self.check(False, f"console: {message.text}"))
+        page.on("console", self.hear)
         page.on("pageerror", lambda error: self.check(False, f"error: {error}"))
         page.on("dialog", self.refuse)
-        page.on("request", lambda request: self.check(request.url in (self.path.as_uri(), "about:blank"), f"request: {request.url[:200]}"))
+        page.on("request", lambda request: self.check(request.url in self.addresses, f"request: {request.url[:200]}"))
         page.add_init_script(MARKS)
-        page.goto(self.path.as_uri())
+        page.goto(self.addresses[0])
         page.wait_for_selector("html[data-ready=all]", state="attached")
         return page
+
+    def hear(self, message: ConsoleMessage) -> None:
+        """Note what the page prints."""
+        self.check(False, f"console: {message.text}")
 
     def refuse(self, dialog: Dialog) -> None:
         """Note a dialog, which only text that was obeyed could open."""
@@ -124,10 +140,11 @@ class Report:
         image = Image.open(io.BytesIO(shot)).convert("RGB").quantize(128, dither=Image.Dither.NONE)
         image.save(self.screens / f"report-{self.name}-{screen}.png", optimize=True)
 
-    def opening(self, repeats: int) -> dict[str, list[float]]:
-        """Return the milliseconds from navigation to each point, and the main thread's CPU milliseconds."""
-        found: dict[str, list[float]] = {name: [] for name in [*COLUMNS, "processor"]}
+    def opening(self, repeats: int, patience: float) -> dict[str, list[float]]:
+        """Return the milliseconds from navigation to each point, the main thread's CPU milliseconds, the machine's use before."""
+        found: dict[str, list[float]] = {name: [] for name in [*COLUMNS, "processor", "busy"]}
         for _ in range(repeats):
+            found["busy"].append(100 * quiet(patience))
             page = self.open()
             for name, value in page.evaluate(TIMES).items():
                 found[name].append(value)
@@ -140,11 +157,29 @@ class Report:
         page = self.browser.new_page(viewport={"width": 1280, "height": 900})
         session = page.context.new_cdp_session(page)
         session.send("Performance.enable", {"timeDomain": "threadTicks"})
-        page.goto(self.path.as_uri())
+        page.goto(self.addresses[0])
         page.wait_for_selector("html[data-ready=all]", state="attached")
         metrics = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
         page.close()
         return float(metrics["TaskDuration"] * 1000)
+
+
+def quiet(patience: float) -> float:
+    """Wait until others leave the processors alone for a second, or patience ends; return the share in use in the last second."""
+    end = time.monotonic() + patience
+    while True:
+        before = processor_times()
+        time.sleep(1.0)
+        idle, total = (after - earlier for after, earlier in zip(processor_times(), before, strict=True))
+        busy = 1 - idle / total
+        if busy < BUSY or time.monotonic() > end:
+            return busy
+
+
+def processor_times() -> tuple[int, int]:
+    """Return the ticks of all processors since the start: idle, and all."""
+    ticks = [int(each) for each in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    return ticks[3] + ticks[4], sum(ticks)
 
 
 def click_a_point(report: Report, page: Page) -> None:
@@ -211,10 +246,39 @@ def look(report: Report) -> None:
     narrow.close()
 
 
-def row(report: Report, times: dict[str, list[float]]) -> str:
+def look_live(run: RunDirectory, browser: Browser, screens: Path) -> list[str]:
+    """Serve half a run, choose this and that, bring the rest: the page must grow and keep what was chosen, and say when nobody answers."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "live"
+        shutil.copytree(run.path, path, ignore=lambda _, names: [name for name in names if re.match(r"gen1|001[6-9]|00[23]", name)])
+        listener = listen("--port", 0)
+        url = url_of(listener)
+        report = Report("live", (url, f"{url}data"), browser, screens)
+        with ReportServer(listener, LiveReport(RunDirectory.open(path))) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            page = report.open()
+            click_a_point(report, page)
+            page.select_option("#across", "parameters")
+            page.fill("#filter", "GConv-1")
+            kept = page.evaluate(KEPT)
+            report.check(kept["candidates"] == 160, f"half a run has {kept['candidates']} candidates")
+            shutil.copytree(run.path, path, dirs_exist_ok=True)
+            page.wait_for_selector("#count:has-text('of 304')", timeout=30_000)
+            grown = page.evaluate(KEPT)
+            report.check(grown == kept | {"candidates": 304, "generation": 18}, f"{kept} became {grown}")
+            page.evaluate("scrollTo(0, 0)")
+            report.keep(page, "grown")
+            server.shutdown()
+        page.remove_listener("console", report.hear)
+        page.wait_for_selector("#live:has-text('no answer')", timeout=10_000)
+        page.close()
+    return report.problems
+
+
+def row(report: Report, times: dict[str, list[float]], size: int) -> str:
     """Return a line of the table: the median, and the range behind it."""
     cells = [f"{statistics.median(values):,.0f} ({min(values):,.0f} to {max(values):,.0f})" for values in times.values()]
-    return f"| {report.name}, {report.path.stat().st_size / 1e6:.1f} MB | {' | '.join(cells)} |"
+    return f"| {report.name}, {size / 1e6:.1f} MB | {' | '.join(cells)} |"
 
 
 def main() -> int:
@@ -225,6 +289,7 @@ def main() -> int:
     parser.add_argument("--screens", type=Path, help="folder of the screens; the one of --out by default")
     parser.add_argument("--browser", type=Path, default=Path("/usr/bin/chromium"))
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--patience", type=float, default=20, help="seconds to wait before each opening until other work rests")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     runs = {"quickstart": quickstart_run(arguments.quickstart or arguments.out / "quickstart")}
@@ -237,20 +302,22 @@ def main() -> int:
 def check(runs: dict[str, RunDirectory], arguments: argparse.Namespace) -> int:
     """Write, open and look at each; return 1 where something does not hold."""
     problems: list[str] = []
-    print(f"| report | {' | '.join([*COLUMNS.values(), 'main thread, CPU'])} |\n|{'---|' * (len(COLUMNS) + 2)}")
+    screens = arguments.screens or arguments.out
+    print(f"| report | {' | '.join([*COLUMNS.values(), 'main thread, CPU', 'machine in use before, %'])} |\n|{'---|' * (len(COLUMNS) + 3)}")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=arguments.browser)
         for name, run in runs.items():
             path = (arguments.out / f"report-{name}-{time.time_ns()}.html").resolve()
             write_report(RunView.read(run), path)
-            report = Report(name, path, browser, arguments.screens or arguments.out)
-            times = report.opening(arguments.repeats)
-            print(row(report, times), flush=True)
+            report = Report(name, (path.as_uri(),), browser, screens)
+            times = report.opening(arguments.repeats, arguments.patience)
+            print(row(report, times, path.stat().st_size), flush=True)
             look(report)
             slow = max(statistics.median(times["idle"]), statistics.median(times["load"])) >= LIMIT_MILLISECONDS
             report.check(not slow, f"takes {LIMIT_MILLISECONDS / 1000:g} s or longer to open")
             problems += report.problems
         print(f"\nmilliseconds from navigation, {arguments.repeats} times each; Chromium {browser.version}")
+        problems += look_live(runs["300"], browser, screens)
         browser.close()
     for problem in problems:
         print(problem, file=sys.stderr)

@@ -1,14 +1,22 @@
 "use strict";
 // What all parts of the page use: the run's data, the state, small helpers. Text enters the page by textContent alone.
-const data = JSON.parse(document.getElementById("data").textContent);
-const byId = new Map(data.candidates.map((each) => [each.id, each]));
-// A line per candidate, in their order: read when somebody looks at one, for there are thousands.
-const detailLines = document.getElementById("details").textContent.split("\n");
-const placeOf = new Map(data.candidates.map((each, place) => [each.id, place]));
+let data, byId, placeOf, detailLines, livClasses, lastGeneration;
+
+// Makes this the run that is shown. Details are a line per candidate, in their order, read when somebody looks at one: there are thousands.
+function take(opening, lines) {
+  data = opening;
+  detailLines = lines;
+  byId = new Map(data.candidates.map((each) => [each.id, each]));
+  placeOf = new Map(data.candidates.map((each, place) => [each.id, place]));
+  livClasses = data.classes.map(([name, family]) => ({ name, familyName: family, family: data.families[family] }));
+  lastGeneration = data.generations.length ? data.generations[data.generations.length - 1] : { generation: 0, front: [] };
+}
+
+const find = (id) => document.getElementById(id);
+take(JSON.parse(find("data").textContent), find("details").textContent.split("\n"));
 const detailsOf = (candidate) => JSON.parse(detailLines[placeOf.get(candidate.id)]);
-const lastGeneration = data.generations.length ? data.generations[data.generations.length - 1] : { generation: 0, front: [] };
-const state = { generation: lastGeneration.generation, chosen: null, printing: false, isComplete: false };
-const GENERATION_TICKS = { tick0: 0, dtick: Math.max(1, Math.ceil(lastGeneration.generation / 8)) };
+const state = { generation: lastGeneration.generation, chosen: null, isPicked: false, printing: false, isComplete: false };
+const generationTicks = () => ({ tick0: 0, dtick: Math.max(1, Math.ceil(lastGeneration.generation / 8)) });
 const UNITS = {
   cache_bytes: "cache (bytes)",
   bits_per_byte: "bits per byte",
@@ -22,7 +30,6 @@ const CONFIG = { responsive: true, displaylogo: false, modeBarButtonsToRemove: [
 const VIRIDIS = { light: ["#4ac16d", "#21918c", "#365c8d", "#46327e"], dark: ["#4f7db8", "#21918c", "#4ac16d", "#a0da39"] };
 const scaleOf = (theme) => VIRIDIS[theme].map((colour, place, all) => [place / (all.length - 1), colour]);
 
-const find = (id) => document.getElementById(id);
 const hasPlots = () => "Plotly" in window;
 const isDark = () => document.documentElement.dataset.theme === "dark" && !state.printing;
 
@@ -77,8 +84,7 @@ function baseLayout(changes) {
 }
 
 // The LIVs of a candidate with their names and families; none where the genome is illegal.
-const CLASSES = data.classes.map(([name, family]) => ({ name, familyName: family, family: data.families[family] }));
-const livsOf = (candidate) => candidate.livs.map((number) => CLASSES[number]);
+const livsOf = (candidate) => candidate.livs.map((number) => livClasses[number]);
 
 function chip(family, title) {
   const made = element("span", { textContent: family.letter, title });
@@ -97,6 +103,6 @@ function strip(candidate) {
 
 function idButton(id) {
   const button = element("button", { type: "button", className: "link", textContent: String(id), disabled: !byId.has(id) });
-  button.addEventListener("click", () => choose(id));
+  button.addEventListener("click", () => pick(id));
   return button;
 }

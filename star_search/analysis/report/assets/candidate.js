@@ -117,6 +117,11 @@ function choose(id) {
   drawChosen();
 }
 
+function pick(id) {
+  state.isPicked = true;
+  choose(id);
+}
+
 function showCandidate() {
   const candidate = byId.get(state.chosen),
     id = candidate.id;

@@ -50,7 +50,7 @@ function drawProgress() {
   ];
   const axis = { gridcolor: colours().grid, zeroline: false, automargin: true };
   const layout = baseLayout({
-    xaxis: { title: { text: "generation" }, anchor: "y2", ...GENERATION_TICKS },
+    xaxis: { title: { text: "generation" }, anchor: "y2", ...generationTicks() },
     yaxis: { title: { text: plain(labelOf(name)) }, domain: [0.42, 1] },
   });
   layout.yaxis2 = { ...axis, title: { text: "hypervolume" }, domain: [0, 0.34], anchor: "x" };

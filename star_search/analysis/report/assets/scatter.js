@@ -26,7 +26,7 @@ function scatterTraces() {
   const done = points(known.filter((each) => each.outcome === "ok")),
     failed = points(known.filter((each) => each.outcome !== "ok"));
   const front = points(frontAt(state.generation).sort((a, b) => valueOf(a, find("across").value) - valueOf(b, find("across").value)));
-  const bar = { title: { text: "generation", side: "right" }, thickness: 12, ...GENERATION_TICKS };
+  const bar = { title: { text: "generation", side: "right" }, thickness: 12, ...generationTicks() };
   // Over any other pair of axes a line through the front's members would mean nothing.
   const axes = new Set([find("across").value, find("up").value]);
   const isBorder = data.objectives.length === 2 && data.objectives.every((name) => axes.has(name));
@@ -80,20 +80,25 @@ function drawScatter() {
   );
 }
 
-function startAxes() {
+// Also for a run that has grown: what was chosen stays.
+function showAxes() {
   const names = [...data.columns, "generation", "tokens", "id"];
   for (const [id, name] of [
     ["across", data.objectives[1] || "parameters"],
     ["up", data.objectives[0]],
   ]) {
-    find(id).append(...names.map((each) => element("option", { value: each, textContent: labelOf(each) })));
-    find(id).value = name;
-    find(id).addEventListener("change", drawScatter);
-    find(`${id}-log`).addEventListener("change", drawScatter);
+    const kept = find(id).value || name;
+    find(id).replaceChildren(...names.map((each) => element("option", { value: each, textContent: labelOf(each) })));
+    find(id).value = kept;
   }
+  find("generation").max = lastGeneration.generation;
+  find("generation").value = state.generation;
+}
+
+function startAxes() {
+  showAxes();
+  for (const id of ["across", "up", "across-log", "up-log"]) find(id).addEventListener("change", drawScatter);
   const slider = find("generation");
-  slider.max = lastGeneration.generation;
-  slider.value = state.generation;
   let waiting = false;
   slider.addEventListener("input", () => {
     state.generation = Number(slider.value);

@@ -85,15 +85,23 @@ function headingOf(name) {
   return heading;
 }
 
-function startTable() {
+// Also for a run that has grown: order, filter and outcome stay.
+function showTable() {
   const names = ["id", "generation", "outcome", ...data.columns];
   const fixed = ["LIVs", "canonical genome"].map((text) => element("th", { textContent: text, scope: "col" }));
-  find("candidates").tHead.append(element("tr", {}, ...names.map(headingOf), ...fixed));
+  find("candidates").tHead.replaceChildren(element("tr", {}, ...names.map(headingOf), ...fixed));
   const outcomes = [...new Set(data.candidates.map((each) => each.outcome))];
-  find("outcome").append(
+  const kept = find("outcome").value;
+  find("outcome").replaceChildren(
     element("option", { value: "", textContent: "all" }),
     ...outcomes.map((each) => element("option", { value: each, textContent: each })),
   );
+  find("outcome").value = kept;
+  fillTable();
+}
+
+function startTable() {
+  showTable();
   for (const id of ["filter", "outcome", "front-only"])
     find(id).addEventListener("input", () => {
       table.rows = PAGE;
@@ -104,5 +112,4 @@ function startTable() {
     table.rows += PAGE;
     fillTable();
   });
-  fillTable();
 }
