@@ -54,7 +54,7 @@ class Dashboard:
 
     def show(self, run: RunDirectory) -> None:
         """Begin to serve a run, and say where."""
-        from star_search.cli.console import console
+        from star_search.cli.console import print_whole
         from star_search.processes import interrupts_ignored
 
         context = get_context("spawn")
@@ -63,7 +63,7 @@ class Dashboard:
         with interrupts_ignored():
             self._process.start()
         if not self._quiet:
-            console.print(f"dashboard {url_of(self._listener)}", markup=False)
+            print_whole(f"dashboard {url_of(self._listener)}")
         there.close()
         self._listener.close()
 

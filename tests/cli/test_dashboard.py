@@ -53,7 +53,8 @@ def test_ports_and_files_that_cannot_be_are_refused(command, finished):
         command("report", finished.path, "--serve", "--port", 70_000).sentence() == "--port must be 0, for a free port, to 65535, got 70000"
     )
     sentence = command("report", finished.path, "--serve", "--out", "x.html").sentence()
-    assert sentence == "--serve writes no file, so --out x.html cannot be kept; give one of the two"
+    assert sentence == "--serve writes no file, so it cannot be combined with --out"
+    assert "combined with --serve" in command("report", finished.path, "--port", 0, "--tensorboard").sentence()
 
 
 def test_a_search_is_shown_while_it_runs_and_its_archive_is_that_of_any_other(command, configuration, finished, here, free):
