@@ -154,7 +154,7 @@ class Report:
     def keep(self, page: Page, screen: str, element: str | None = None) -> None:
         """Keep a screen in few colours, which takes a third of the bytes."""
         shot = page.locator(element).screenshot() if element else page.screenshot()
-        image = Image.open(io.BytesIO(shot)).convert("RGB").quantize(128, dither=Image.Dither.NONE)
+        image = Image.open(io.BytesIO(shot)).convert("RGB").quantize(256, dither=Image.Dither.NONE)
         image.save(self.screens / f"report-{self.name}-{screen}.png", optimize=True)
 
     def opening(self, repeats: int, is_first: bool) -> dict[str, list[float]]:

@@ -18,7 +18,7 @@ from star_search.analysis.run_view import RunView
 from star_search.errors import StarSearchError
 from star_search.runs.directory import RunDirectory
 
-# Made anew for one part of the time, then not for twenty: a run of thousands takes seconds, and the search needs the processor.
+# After it was made for a second of processor time it is not made for twenty: a run of thousands takes seconds, and the search goes first.
 REST = 20
 # An open page asks every three seconds; one that has not asked for so long is closed.
 WATCHED_SECONDS = 8.0
@@ -70,9 +70,9 @@ class LiveReport:
             version = self.version()
             due = self._is_last or time.monotonic() >= self._rest_until
             if self._made is None or (due and self._made.version != version):
-                start = time.monotonic()
+                start = time.thread_time()
                 self._made = self._make(version)
-                self._rest_until = time.monotonic() + REST * (time.monotonic() - start)
+                self._rest_until = time.monotonic() + REST * (time.thread_time() - start)
             return self._made
 
     def _make(self, version: str) -> Made:
