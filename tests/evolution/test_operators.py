@@ -403,9 +403,3 @@ def assert_all_legal(count: int, method: str) -> None:
 @pytest.mark.parametrize("method", ["resample", "reinitialise"])
 def test_ten_thousand_genomes_sampled_mated_and_repaired_are_legal(method):
     assert_all_legal(10_000, method)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("method", ["resample", "reinitialise"])
-def test_a_hundred_thousand_genomes_sampled_mated_and_repaired_are_legal(method):
-    assert_all_legal(100_000, method)
