@@ -39,7 +39,9 @@ def test_every_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert len(list(Path("export").iterdir())) == 1
     (code,) = blocks(TUTORIAL, "python")
     environment = os.environ | {"HF_HOME": str(tmp_path / "hub")}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("The history of")
     assert len(done.stdout.encode()) > len("The history of") + 1

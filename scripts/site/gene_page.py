@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -60,7 +61,9 @@ def _sizes(row: dict[str, Any], catalogue: Catalogue) -> tuple[object, ...]:
 
 def _groups(row: dict[str, Any]) -> tuple[object, ...]:
     listed = (", ".join(f"{name} `{genes}`" for name, genes in row[kind].items()) or "none" for kind in ("context", "readout"))
-    return row["id"], row["name"], *listed, "; ".join(f"`{value}` {shared}" for value, shared in row["feature_strategies"].items())
+    strategies = "; ".join(f"`{value}` {shared}" for value, shared in row["feature_strategies"].items())
+    # What stands with a name or a number is not parted from it at the end of a line.
+    return row["id"], row["name"], *(re.sub(r"(?<=\w) (?=`)|(?<=`) ", "&nbsp;", text) for text in (*listed, strategies))
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
