@@ -20,12 +20,11 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
 from torch.nn import functional
 from transformers import AutoModelForCausalLM
 
 from star_search.analysis.run_view import RunView
-from star_search.export.folder import Exported, write_folder
+from star_search.export.folder import exported_candidate, write_folder
 from star_search.export.huggingface import StarConfig, StarForCausalLM
 from star_search.genome.catalogue import load_catalogue
 from star_search.genome.encoding import format_digit
@@ -55,7 +54,7 @@ def compare(name: str, native: LanguageModel, exported: Any, count: int) -> Comp
     """Hold an exported model against the native one of the same weights."""
     size = native.vocabulary_size
     prompts = [torch.randint(0, size, (length,), generator=torch.Generator().manual_seed(length)) for length in LENGTHS]
-    expected = [decoded(native, prompt, count) for prompt in prompts]
+    expected = [native.greedy(prompt, count).tolist() for prompt in prompts]
     padded = [functional.pad(torch.stack((each, torch.ones_like(each))), (max(LENGTHS) - len(each), 0)) for each in prompts]
     ids, mask = torch.stack(padded, 1)
     options = {"max_new_tokens": count, "min_new_tokens": count, "do_sample": False, "pad_token_id": 0, "eos_token_id": None}
@@ -63,17 +62,6 @@ def compare(name: str, native: LanguageModel, exported: Any, count: int) -> Comp
     alone = exported.generate(prompts[0][None], attention_mask=torch.ones(1, LENGTHS[0]), **options)[0, LENGTHS[0] :].tolist()
     difference = (exported(prompts[0][None]).logits - native(prompts[0][None])).abs().max()
     return Comparison(name, float(difference), alone == expected[0], together == expected)
-
-
-@torch.no_grad()
-def decoded(native: LanguageModel, prompt_T: Tensor, count: int) -> list[int]:
-    """Return the tokens that native greedy decoding adds to a prompt."""
-    logits, cache = native.prefill(prompt_T[None], native.init_cache(1, len(prompt_T) + count))
-    found, last = [], logits[:, -1]
-    for _ in range(count):
-        found.append(int(last.argmax()))
-        last, cache = native.step(torch.tensor(found[-1:]), cache)
-    return found
 
 
 def classes(catalogue_name: str, count: int) -> Iterator[Comparison]:
@@ -98,7 +86,7 @@ def front(run: Path, count: int) -> Iterator[Comparison]:
         weights = view.run.weights_path(record.id)
         with TemporaryDirectory() as temporary:
             folder = Path(temporary) / "model"
-            write_folder(Exported(view, record, weights), folder)
+            write_folder(exported_candidate(view, record, weights), folder)
             exported = AutoModelForCausalLM.from_pretrained(folder)
         native = LanguageModel.from_genome(
             record.canonical, view.config.space.width, exported.config.vocab_size, view.catalogue, view.config.backbone.residual

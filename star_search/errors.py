@@ -1,9 +1,11 @@
 """The errors that a user sees, the suggestion that goes with a misspelt name, and checks of single values."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypeVar
+
+Word = TypeVar("Word", bound=str)
 
 
 class StarSearchError(Exception):
@@ -19,6 +21,14 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     names = list(allowed)
     near = get_close_matches(name, names, n=1, cutoff=0.6)
     return f"; did you mean '{near[0]}'?" if near else f"; allowed: {', '.join(names)}"
+
+
+def check_word(text: str, allowed: Sequence[Word], where: str) -> Word:
+    """Return the allowed word that a text is; any other is an InputError that names `where`."""
+    for word in allowed:
+        if text == word:
+            return word
+    raise InputError(f"{where} {text} is unknown{did_you_mean(text, allowed)}")
 
 
 def _is_bool(value: object) -> bool:

@@ -45,10 +45,41 @@ class Rivals:
         return cls(tuple(dict.fromkeys(names)), layers, eager)
 
 
+@dataclass(frozen=True)
+class Asked:
+    """Which models are to be measured, as the command line says it."""
+
+    catalogue: str
+    width: int
+    texts: tuple[str, ...]
+    classes: str | None
+    huggingface: tuple[str, ...]
+    times: int
+    layers: int | None
+
+    def genomes(self) -> dict[str, str]:
+        """Return the genomes by name."""
+        from star_search.cli.benchmark import check_positive, class_ids
+
+        check_positive({"--times": self.times})
+        mixers = class_ids(self.catalogue, self.classes, self.width) if self.classes is not None else []
+        return genomes(self.catalogue, self.width, self.texts, mixers, self.times, default=not self.huggingface)
+
+    def rivals(self, eager: bool) -> Rivals:
+        """Return Hugging Face's models."""
+        from star_search.cli.benchmark import check_positive
+
+        layers = self.times if self.layers is None else self.layers
+        check_positive({"--layers": layers})
+        return Rivals.of(self.huggingface, layers, eager)
+
+
 def genomes(catalogue: str, width: int, texts: Sequence[str], mixers: Sequence[int], times: int, default: bool) -> dict[str, str]:
-    """Return genomes by name, each repeated in depth: those given, and each class in turn with GMemless; Transformer++ where none is."""
+    """Return genomes by name, each repeated in depth: those given, baselines of 24 LIVs among them, and each class in turn with GMemless;
+    Transformer++ where none is."""
     from star_search.errors import InputError
     from star_search.genome.accounting import Accounting
+    from star_search.genome.baselines import BASELINE_DEPTH, BASELINES, read_genome
     from star_search.genome.catalogue import load_catalogue
     from star_search.genome.encoding import Genome, LIVGenes
     from star_search.genome.rules import Rules
@@ -60,7 +91,8 @@ def genomes(catalogue: str, width: int, texts: Sequence[str], mixers: Sequence[i
     for name, text in [*named, *pairs.items()]:
         if name in found:
             raise InputError(f"--genome {name} is given twice; name each genome as NAME=GENOME")
-        parsed = Genome.parse("-".join([text] * times))
+        written = text if text.strip().lower() in BASELINES else "-".join([text] * times)
+        parsed = read_genome(written, BASELINE_DEPTH * times, table)
         Rules.of(table, parsed.layout).check(parsed)
         _ = Accounting.of(parsed, width, table).dimensions
         found[name] = parsed.format()
@@ -95,6 +127,14 @@ def chosen_precision(precision: str | None, device: str) -> str:
     if chosen not in PRECISIONS:
         raise InputError(f"unknown --precision '{chosen}'{did_you_mean(chosen, PRECISIONS)}")
     return chosen
+
+
+def measure(
+    asked: Asked, sizes: Sizes, precision: str | None, device: str, eager: bool, threads: int, out: Path | None, as_json: bool
+) -> None:
+    """Measure the models asked for; a CPU never compiles Hugging Face's."""
+    named, rivals = asked.genomes(), asked.rivals(eager or device == "cpu")
+    run(setting(asked.catalogue, asked.width, sizes, device, precision), named, rivals, threads, out, as_json)
 
 
 def run(setting: ModelSetting, genomes: dict[str, str], rivals: Rivals, threads: int, out: Path | None, as_json: bool) -> None:

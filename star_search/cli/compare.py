@@ -38,6 +38,9 @@ Lengths = Annotated[str | None, typer.Option(help="Models: tokens after which ca
 Out = Annotated[
     Path | None, typer.Option(help="Models: folder of trainings, JSON and Markdown; what is finished there is read, the rest goes on.")
 ]
+MAD = Annotated[
+    str | None, typer.Option("--mad", metavar="TASKS", help="Models: train on MAD tasks too: all, or names joined by commas; keys mad.*.")
+]
 Device = Annotated[str | None, typer.Option(help="Models: auto, cpu, cuda or cuda:N.")]
 
 
@@ -58,6 +61,7 @@ def compare(
     match: MatchBy = None,
     lengths: Lengths = None,
     out: Out = None,
+    mad: MAD = None,
     device: Device = None,
 ) -> None:
     """Hold finalists against baselines, or searches against random search, under one budget over several seeds.
@@ -66,7 +70,7 @@ def compare(
     With --searches: hypervolumes of searches and of random search, intervals and a test.
     """
     of_models: dict[str, object] = {"baselines": baselines, "candidates": candidates, "finalists": finalists, "tokens": tokens}
-    of_models |= {"match": match, "lengths": lengths, "out": out, "device": device}
+    of_models |= {"match": match, "lengths": lengths, "mad": mad, "out": out, "device": device}
     of_searches: dict[str, object] = {"searches": searches, "runs": runs, "max-tokens": max_tokens, "workers": workers}
     _check_alternatives(run, searches, of_models if run is None else of_searches)
     if run is None:
@@ -74,7 +78,7 @@ def compare(
     else:
         from star_search.cli.compare_models import ModelsAsked, compare_models
 
-        asked = ModelsAsked(run, config, tuple(set_ or ()), tokens, candidates, finalists, baselines, match, lengths)
+        asked = ModelsAsked(run, config, tuple(set_ or ()), tokens, candidates, finalists, baselines, match, lengths, mad)
         compare_models(asked, seeds, out, device or "auto", json_)
 
 

@@ -22,7 +22,7 @@ from star_search.runs.atomic import write_json, write_text
 from star_search.runs.locate import locate
 
 if TYPE_CHECKING:
-    from star_search.finalists.comparison import Comparison, Summary
+    from star_search.finalists.comparison import Comparison, MADResults, Results, Summary
     from star_search.training.progress import Progress
 
 LENGTHS = "512,4096,32768"
@@ -42,6 +42,7 @@ class ModelsAsked:
     baselines: str | None
     match: str | None
     lengths: str | None
+    mad: str | None
 
     def sources(self) -> list[Source]:
         """Return the finalists, best first, then the baselines at their size.
@@ -51,7 +52,7 @@ class ModelsAsked:
         """
         from star_search.finalists.comparison import beside
 
-        overrides = (*self.overrides, *([f"training.tokens={self.tokens}"] if self.tokens is not None else []))
+        overrides = (*self.overrides, *([f"training.tokens={self.tokens}"] if self.tokens is not None else []), *self._mad_tasks())
         found = [find_source(str(self.run), Wish(self.config, overrides, number)) for number in self._ids()]
         match, names = None if self.match is None else read_match(self.match), split_names(self.baselines or "")
         vocabulary = load_tokenizer(found[0].config.data.tokenizer).vocabulary_size
@@ -60,6 +61,11 @@ class ModelsAsked:
     def cache_lengths(self) -> list[int]:
         """Return the lengths at which caches are counted."""
         return _numbers(self.lengths or LENGTHS, "--lengths", lowest=1)
+
+    def _mad_tasks(self) -> list[str]:
+        from star_search.finalists.mad import read_tasks
+
+        return [] if self.mad is None else [f"mad.tasks=[{', '.join(read_tasks(self.mad))}]"]
 
     def _ids(self) -> list[int]:
         if self.candidates is not None:
@@ -77,31 +83,33 @@ def compare_models(asked: ModelsAsked, seeds: int, out: Path | None, device: str
     from star_search.data.store import prepare
     from star_search.evolution.workers import devices
     from star_search.finalists import comparison as module
+    from star_search.finalists import table
 
     sources, lengths = asked.sources(), asked.cache_lengths()
     folder = out or RUNS / f"finalists-{locate(asked.run)[0].path.resolve().name}"
-    comparison = module.Comparison(sources, seeds, folder, devices(device)[0], lengths)
+    comparison = module.Comparison(sources, seeds, folder, devices(device, "--device")[0], lengths, asked.mad is not None)
     comparison.check()
     with preparation_bar(as_json) as report:
         prepare(sources[0].config.data, report=report)
     try:
         results = _trained(comparison)
+        mad_results = _scored_by_mad(comparison) if comparison.with_mad else {}
     except KeyboardInterrupt:
         errors.print(f"interrupted; finished trainings in {folder} are kept, and the same command goes on", markup=False)
         raise typer.Exit(INTERRUPTED) from None
-    summaries = comparison.summarise(results)
+    summaries = comparison.summarise(results, mad_results)
     name = _device_name(comparison)
-    found = module.as_json(summaries, comparison, asked.match, name)
+    found = table.as_json(summaries, comparison, asked.match, name)
     write_json(folder / "comparison.json", found)
-    write_text(folder / "comparison.md", module.markdown(summaries, comparison, name))
+    write_text(folder / "comparison.md", table.markdown(summaries, comparison, name))
     print_json(found) if as_json else _print(summaries, comparison, folder)
 
 
-def _trained(comparison: Comparison) -> dict[str, list[dict[str, Any] | str]]:
+def _trained(comparison: Comparison) -> Results:
     """Return results by label and seed, showing on a terminal which training is at work."""
     from rich.progress import Progress as Bars
 
-    results: dict[str, list[dict[str, Any] | str]] = {source.label: [] for source in comparison.sources}
+    results: Results = {source.label: [] for source in comparison.sources}
     trainings = list(comparison.trainings())
     with Bars(console=errors, transient=True, disable=not errors.is_terminal) as bars:
         whole = bars.add_task("trainings", total=len(trainings))
@@ -110,6 +118,17 @@ def _trained(comparison: Comparison) -> dict[str, list[dict[str, Any] | str]]:
             results[source.label].append(comparison.train(source, seed, _mover(bars, task)))
             bars.remove_task(task)
             bars.advance(whole)
+    return results
+
+
+def _scored_by_mad(comparison: Comparison) -> MADResults:
+    """Return accuracies by label and seed."""
+    from rich.progress import track
+
+    results: MADResults = {source.label: [] for source in comparison.sources}
+    trainings = list(comparison.trainings())
+    for source, seed in track(trainings, "MAD tasks", console=errors, transient=True, disable=not errors.is_terminal):
+        results[source.label].append(comparison.mad_accuracies(source, seed))
     return results
 
 
@@ -126,7 +145,7 @@ def _device_name(comparison: Comparison) -> str:
 def _print(summaries: list[Summary], comparison: Comparison, folder: Path) -> None:
     from rich.table import Table
 
-    from star_search.finalists.comparison import METHOD, cells, headings
+    from star_search.finalists.table import cells, headings, method
 
     training = comparison.sources[0].config.training
     title = f"{training.steps * training.batch_tokens:,} training tokens, {comparison.seeds} seeds"
@@ -134,12 +153,12 @@ def _print(summaries: list[Summary], comparison: Comparison, folder: Path) -> No
     for heading in headings(comparison):
         table.add_column(heading, justify="left" if heading in ("model", "bits/byte") else "right")
     for summary in summaries:
-        table.add_row(*cells(summary))
+        table.add_row(*cells(summary, comparison))
     console.print(table)
     for summary in summaries:
         for reason in summary.failures:
             console.print(f"  {reason}", markup=False)
-    console.print(f"{METHOD}\nwrote {folder / 'comparison.json'} and comparison.md", markup=False)
+    console.print(f"{method(comparison)}\nwrote {folder / 'comparison.json'} and comparison.md", markup=False)
 
 
 def _numbers(text: str, option: str, lowest: int) -> list[int]:

@@ -48,7 +48,7 @@ def evaluate(
     on_text = perplexity or config is not None or bool(set_)
     if not names and not on_text:
         raise InputError("nothing to evaluate: give --downstream, --task NAME or --perplexity")
-    exported, place = ExportedModel.read(folder), devices(device)[0]
+    exported, place = ExportedModel.read(folder), devices(device, "--device")[0]
     with redirect_stdout(sys.stderr):  # what the harness prints is no part of the result
         scores = _scores(folder, names, task_data, keep_tasks, Settings(limit, few_shot, batch_size, place)) if names else []
         text = _on_text(exported, config, set_ or [], place, json_) if on_text else None

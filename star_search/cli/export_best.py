@@ -28,7 +28,7 @@ def export_best(
     """
     from star_search.analysis.run_view import RunView
     from star_search.cli.console import console, format_value, print_damaged, print_json
-    from star_search.export.folder import Exported, check_target, write_folder
+    from star_search.export.folder import check_target, exported_candidate, write_folder
     from star_search.export.selection import check_model
     from star_search.runs.locate import locate, newest_run
 
@@ -42,9 +42,9 @@ def export_best(
     with TemporaryDirectory(prefix="star-search-") as temporary:
         if retrained:
             record, weights, note = _retrain(view, record, Path(temporary))
-            write_folder(Exported(view, record, weights, note, standalone), folder)
+            write_folder(exported_candidate(view, record, weights, note, standalone), folder)
         else:
-            write_folder(Exported(view, record, kept, standalone=standalone), folder)
+            write_folder(exported_candidate(view, record, kept, standalone=standalone), folder)
     values = ", ".join(f"{name} {format_value(name, record.objectives.get(name))}" for name in view.names)
     if json_:
         found = {"candidate": record.id, "genome": record.canonical, "objectives": record.objectives}

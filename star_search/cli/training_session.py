@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from star_search.cli.console import console, errors, format_bytes, format_seconds, print_json, print_whole
+from star_search.cli.preparing import preparation_bar
 from star_search.cli.session import INTERRUPTED, RUNS
 from star_search.config import parse_configuration
-from star_search.errors import InputError, StarSearchError, did_you_mean
+from star_search.errors import InputError, StarSearchError, check_word
 from star_search.finalists.plan import Plan
 from star_search.finalists.source import Source, Wish, find_source
 from star_search.finalists.training_folder import TrainingFolder, is_training
@@ -59,8 +60,7 @@ class TrainingSession:
         Raises:
             InputError: for a model that cannot be, another training in the folder, or more devices than there are.
         """
-        if parallel not in PARALLEL:
-            raise InputError(f"--parallel {parallel} is unknown{did_you_mean(parallel, PARALLEL)}")
+        check_word(parallel, PARALLEL, "--parallel")
         device = device if dry_run else _checked_device(device, devices)
         if resume and out is None:
             raise InputError("--resume needs --out, the folder of the training that is to go on")
@@ -86,7 +86,7 @@ class TrainingSession:
             return self._launch()
         try:
             with joined(self.device, cast("Parallel", self.training.parallel)) as world:
-                folder = self._opened(world)
+                folder = self._opened(world, quiet or as_json)
                 training = Training(folder, self.training, world, every)
                 if not world.is_first:
                     training.run(None)
@@ -106,9 +106,13 @@ class TrainingSession:
         print_json(result) if as_json else self._print_end(result, quiet)
         return 0
 
-    def _opened(self, world: World) -> TrainingFolder:
-        """Return the folder, which the first process makes where there is none."""
+    def _opened(self, world: World, quiet: bool) -> TrainingFolder:
+        """Return the folder, which the first process makes where there is none, once the text is at hand."""
         if world.is_first and not self.existing:
+            from star_search.data.store import prepare
+
+            with preparation_bar(quiet) as report:
+                prepare(self.training.search.data, report=report)
             TrainingFolder.create(self.folder, self.training)
         world.wait()
         return TrainingFolder.open(self.folder)
@@ -207,7 +211,7 @@ def _checked_device(device: str, devices: int) -> str:
     """Return the device of this process, or the kind of device of several."""
     from star_search.evolution.workers import devices as available
 
-    found = available(device)
+    found = available(device, "--device")
     if devices > 1 and found[0] != "cpu" and devices > len(found):
         raise InputError(f"--devices {devices} is more than the GPUs there are: {len(found)}")
     if devices > 1 and device == "auto" and found[0] == "cpu":

@@ -271,8 +271,8 @@ def worker_count(config: SearchConfig, available: list[str]) -> int:
     return max(1, min(cores // config.workers.threads, config.algorithm.population))
 
 
-def devices(name: str) -> list[str]:
-    """Return the devices that a name means: `auto`, `cpu`, `cuda` (all of them) or `cuda:N`.
+def devices(name: str, where: str = "workers.device") -> list[str]:
+    """Return the devices that a name means: `auto`, `cpu`, `cuda` (all of them) or `cuda:N`; `where` is the key or option that has it.
 
     Raises:
         InputError: for another name, or a GPU that is not there.
@@ -286,7 +286,8 @@ def devices(name: str) -> list[str]:
         return [f"cuda:{index}" for index in range(count)] or ["cpu"]
     if name.startswith("cuda:") and name[5:].isdigit() and int(name[5:]) < count:
         return [name]
-    raise InputError(f"workers.device must be auto, cpu, cuda or cuda:N with N below {count}, the number of GPUs here, got '{name}'")
+    allowed = f", cpu, cuda or cuda:N with N below {count}, the number of GPUs here" if count else " or cpu, as there is no GPU here"
+    raise InputError(f"{where} must be auto{allowed}, got '{name}'")
 
 
 def _serve(pipe: Connection, parent: int, config: SearchConfig, device: str) -> None:

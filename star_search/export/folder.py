@@ -6,7 +6,7 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from star_search import __version__
@@ -49,57 +49,20 @@ IMPORTING_FILES = {"configuration_star.py": CONFIGURATION_FILE, "modeling_star.p
 
 
 @dataclass(frozen=True)
-class Exported:
-    """A candidate to export: its run, its record, its weights, how they were had again where they were not kept, and whether the folder
-    brings the code that it needs."""
+class Exportable:
+    """What a folder is made of: a genome, the configuration it was trained with, its weights as safetensors, the text of its model card,
+    and whether the folder brings the code that it needs."""
 
-    view: RunView
-    record: CandidateRecord
+    genome: str
+    config: SearchConfig
     weights: Path
-    retrained: str = ""
+    card: str
     standalone: bool = False
 
-    @property
-    def config(self) -> SearchConfig:
-        """The configuration that it was trained with."""
-        return self.view.config
 
-    @property
-    def genome(self) -> str:
-        """Its canonical genome."""
-        return self.record.canonical
-
-    def card(self) -> str:
-        """Return the model card."""
-        return model_card(self.view, self.record, self.retrained, self.standalone)
-
-
-class Exportable(Protocol):
-    """What a folder is made of: a genome, the configuration it was trained with, its weights in a file, and a model card."""
-
-    @property
-    def config(self) -> SearchConfig:
-        """The configuration."""
-        ...
-
-    @property
-    def genome(self) -> str:
-        """The genome."""
-        ...
-
-    @property
-    def weights(self) -> Path:
-        """The weights, as safetensors."""
-        ...
-
-    @property
-    def standalone(self) -> bool:
-        """Whether the folder brings its code along."""
-        ...
-
-    def card(self) -> str:
-        """Return the model card."""
-        ...
+def exported_candidate(view: RunView, record: CandidateRecord, weights: Path, retrained: str = "", standalone: bool = False) -> Exportable:
+    """Return a candidate of a run to be exported; `retrained` says how its weights were had again where the run had not kept them."""
+    return Exportable(record.canonical, view.config, weights, model_card(view, record, retrained, standalone), standalone)
 
 
 def check_target(folder: Path) -> None:
@@ -148,7 +111,7 @@ def _write_files(exported: Exportable, folder: Path) -> None:
     write_json(folder / "tokenizer_config.json", _tokenizer_config())
     for name, text in (standalone_files() if exported.standalone else IMPORTING_FILES).items():
         write_text(folder / name, text)
-    write_text(folder / "README.md", exported.card())
+    write_text(folder / "README.md", exported.card)
 
 
 def _weights(exported: Exportable, tokenizer: Tokenizer) -> dict[str, Tensor]:
@@ -201,6 +164,7 @@ def _config(exported: Exportable, tokenizer: Tokenizer) -> dict[str, Any]:
         **_special_tokens(tokenizer),
         "data": config.data.model_dump(mode="json", exclude_defaults=True),
         "training_sequence_length": config.training.sequence_length,
+        "training_precision": config.training.precision,
         "star_search_version": __version__,
     }
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from star_search.errors import InputError, StarSearchError
+from star_search.data.tokenizer import load_tokenizer
+from star_search.errors import InputError, check_whole
 from star_search.genome.catalogue import Catalogue, load_catalogue
+from star_search.genome.catalogue_rows import check_text
 
 if TYPE_CHECKING:
     from star_search.model.language_model import LanguageModel
@@ -47,33 +50,54 @@ class ExportedModel:
         """The catalogue of its genome."""
         return load_catalogue(self.config.get("catalogue", "star"))
 
+    def has_tokenizer(self, name: str) -> bool:
+        """Return whether token ids mean the same to a tokenizer and to the model: both are one model over one vocabulary, however their
+        files are laid out.
+
+        Raises:
+            InputError: when the folder has no tokenizer that can be read.
+        """
+        try:
+            own = json.loads((self.folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]
+        except (OSError, ValueError, KeyError, TypeError):
+            raise InputError(f"{self.folder} has no tokenizer.json that can be read") from None
+        return bool(json.loads(load_tokenizer(name).to_json())["model"] == own)
+
     def native(self) -> LanguageModel:
         """Return the model, on the CPU in the dtype of its weights.
 
         Raises:
-            StarSearchError: when the weights cannot be read, or are not those of its genome.
+            InputError: when the weights cannot be read, or are not those of its genome.
         """
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
         from star_search.model.language_model import LanguageModel
 
         config = self.config
         model = LanguageModel.from_genome(
             config["genome"], config["width"], config["vocab_size"], self.catalogue, config["residual"], router_top_k=config["router_top_k"]
         )
+        self.load_into(model, assign=True)
+        return model.eval()
+
+    def load_into(self, model: LanguageModel, assign: bool = False) -> None:
+        """Give a model of the same genome and width these weights, in its own dtype or, with `assign`, in theirs.
+
+        Raises:
+            InputError: when the weights cannot be read, or are another model's.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
         try:
             state = {name: tensor for path in sorted(self.folder.glob(WEIGHTS)) for name, tensor in load_file(path).items()}
-            model.load_state_dict({name.removeprefix(PREFIX): tensor for name, tensor in state.items()}, assign=True)
+            model.load_state_dict({name.removeprefix(PREFIX): tensor for name, tensor in state.items()}, assign=assign)
         except (SafetensorError, OSError, RuntimeError) as error:
-            raise StarSearchError(f"the weights of {self.folder} cannot be loaded: {str(error).splitlines()[0]}") from error
-        return model.eval()
+            raise InputError(f"the weights of {self.folder} cannot be loaded: {str(error).splitlines()[-1].strip()}") from error
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{folder} holds no model: it has no config.json; star-search export-best writes one") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{folder / 'config.json'} cannot be read: {getattr(error, 'strerror', None) or 'it is not JSON'}") from None
@@ -83,4 +107,14 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if kind != "star" or missing:
         found = f"its config.json has no {missing[0]}" if missing else f"its model_type is {kind!r} and not 'star'"
         raise InputError(f"{folder} holds no model that star-search exported: {found}")
+    _check_values(config, f"{folder / 'config.json'}: ")
     return dict(config)
+
+
+def _check_values(config: dict[str, Any], where: str) -> None:
+    """Refuse what a genome, a catalogue or a size cannot be."""
+    check_text(config["genome"], f"{where}genome")
+    if not isinstance(catalogue := config.get("catalogue", "star"), Mapping):
+        check_text(catalogue, f"{where}catalogue")
+    for key in ("width", "vocab_size", "catalogue_version"):
+        check_whole(config.get(key, 1), f"{where}{key}", 1)

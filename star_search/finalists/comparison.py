@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -11,8 +11,10 @@ from typing import Any
 import torch
 
 from star_search.analysis.student import holm, mean_interval, paired_p_value
+from star_search.config_objectives import MeasurementConfig
 from star_search.errors import InputError, StarSearchError
-from star_search.finalists.decoding import decoding_speed, exported_model
+from star_search.export.loading import ExportedModel
+from star_search.finalists import mad
 from star_search.finalists.plan import Plan
 from star_search.finalists.recording import Recorder, Watch
 from star_search.finalists.running import Training
@@ -21,18 +23,19 @@ from star_search.finalists.training_folder import TrainingFolder, is_training
 from star_search.genome.baselines import baseline
 from star_search.genome.catalogue import load_catalogue
 from star_search.genome.matching import Match
+from star_search.objectives.measurement import measure
 from star_search.training.world import World
 
+Results = dict[str, list[dict[str, Any] | str]]
+MADResults = dict[str, list[mad.Accuracies | str]]
+
 SIGNIFICANT = 0.05
-METHOD = (
-    "Perplexity on the test split: mean over seeds and Student's 95 % interval. p: two-sided paired t test of the losses, paired by seed, "
-    "against the first model, corrected by Holm's method for their number; * below 0.05."
-)
+PROMPT_TOKENS = 64
 
 
 @dataclass(frozen=True)
 class Summary:
-    """One model over all seeds; speeds are of this device, cache bytes by length, bits per byte by subset."""
+    """One model over all seeds; speeds are of this device, cache bytes by length, bits per byte by subset, mean accuracies by MAD task."""
 
     label: str
     genome: str
@@ -46,6 +49,7 @@ class Summary:
     cache_bytes: dict[str, int]
     training_tokens_per_second: float | None
     decoding_tokens_per_second: float | None
+    mad: dict[str, float]
     p_value: float | None = None
 
     @property
@@ -64,8 +68,10 @@ def beside(first: Source, names: Sequence[str], match: Match | None, vocabulary_
 class Comparison:
     """Trains every source with every seed below a folder; what is finished there is read, what was cut off goes on."""
 
-    def __init__(self, sources: Sequence[Source], seeds: int, folder: Path, device: str, lengths: Sequence[int]) -> None:
-        self.sources, self.seeds, self.folder, self.lengths = sources, seeds, folder, lengths
+    def __init__(
+        self, sources: Sequence[Source], seeds: int, folder: Path, device: str, lengths: Sequence[int], with_mad: bool = False
+    ) -> None:
+        self.sources, self.seeds, self.folder, self.lengths, self.with_mad = sources, seeds, folder, lengths, with_mad
         self.world = World(torch.device(device))
         labels = [source.label for source in sources]
         twice = next((label for label in labels if labels.count(label) > 1), None)
@@ -79,7 +85,9 @@ class Comparison:
             InputError: naming the training that differs.
         """
         for source, seed in self.trainings():
-            self._folder(source, seed)
+            folder = self._folder(source, seed)
+            if folder is not None and self.with_mad:
+                mad.stored(folder, source.config)
 
     def trainings(self) -> Iterator[tuple[Source, int]]:
         """Yield every source with every seed, seed by seed, so that a comparison that was cut off has whole seeds."""
@@ -122,9 +130,15 @@ class Comparison:
             raise InputError(f"data.test_fraction {plan.search.data.test_fraction} leaves no test split of a sequence, which compare needs")
         return result
 
-    def summarise(self, results: dict[str, list[dict[str, Any] | str]]) -> list[Summary]:
+    def mad_accuracies(self, source: Source, seed: int) -> mad.Accuracies | str:
+        """Return the accuracies on the MAD tasks, for which the architecture is trained anew, or why one failed; the training is over."""
+        folder = TrainingFolder.open(self.path(source, seed))
+        with folder.writing():
+            return mad.accuracies(folder, source, seed, self.world.device)
+
+    def summarise(self, results: Results, mad_results: MADResults) -> list[Summary]:
         """Return a summary of every source, with its p value against the first."""
-        summaries = [self._summary(source, results[source.label]) for source in self.sources]
+        summaries = [self._summary(source, results[source.label], mad_results.get(source.label, [])) for source in self.sources]
         losses = [[each["test"]["loss"] if isinstance(each, dict) else None for each in results[s.label]] for s in self.sources]
         found = [_paired(losses[0], other) for other in losses[1:]]
         known = [index for index, value in enumerate(found) if value is not None]
@@ -132,7 +146,7 @@ class Comparison:
         rest = [replace(summary, p_value=corrected.get(index)) for index, summary in enumerate(summaries[1:])]
         return [summaries[0], *rest]
 
-    def _summary(self, source: Source, results: list[dict[str, Any] | str]) -> Summary:
+    def _summary(self, source: Source, results: list[dict[str, Any] | str], scores: list[mad.Accuracies | str]) -> Summary:
         finished = [each for each in results if isinstance(each, dict)]
         perplexities = [each["test"]["perplexity"] if isinstance(each, dict) else None for each in results]
         known = [each for each in perplexities if each is not None]
@@ -145,13 +159,14 @@ class Comparison:
             account.width,
             account.parameters,
             perplexities,
-            [each for each in results if isinstance(each, str)],
+            [each for each in [*results, *scores] if isinstance(each, str)],
             mean(known) if known else None,
             mean_interval(known),
             bits,
             {str(length): account.cache_bytes(length) for length in self.lengths},
             mean(each["measured"]["tokens_per_second"] for each in finished) if finished else None,
             self._decoding(source, results),
+            _means([each for each in scores if isinstance(each, dict)]),
         )
 
     def _decoding(self, source: Source, results: list[dict[str, Any] | str]) -> float | None:
@@ -159,55 +174,17 @@ class Comparison:
         for seed, result in enumerate(results):
             if isinstance(result, dict):
                 export = TrainingFolder.open(self.path(source, seed)).export_path
-                return decoding_speed(exported_model(export, source.config, result, self.world.device))
+                model = ExportedModel.read(export).native().to(self.world.device)
+                return measure(model, PROMPT_TOKENS, MeasurementConfig(), with_memory=False).tokens_per_second
         return None
+
+
+def _means(scores: Sequence[mad.Accuracies]) -> dict[str, float]:
+    """Return the mean accuracy by task over the seeds in which all tasks were learnt from."""
+    return {task: mean(each[task] for each in scores) for task in scores[0]} if scores else {}
 
 
 def _paired(first: Sequence[float | None], second: Sequence[float | None]) -> float | None:
     """Return the p value over the seeds that both finished."""
     pairs = [(a, b) for a, b in zip(first, second, strict=True) if a is not None and b is not None]
     return paired_p_value([a for a, _ in pairs], [b for _, b in pairs])
-
-
-def as_json(summaries: Sequence[Summary], comparison: Comparison, match: str | None, device: str) -> dict[str, Any]:
-    """Return everything that was found, and under what."""
-    training = comparison.sources[0].config.training
-    setting = {"tokens": training.steps * training.batch_tokens, "seeds": comparison.seeds, "match": match, "split": "test"}
-    models = [asdict(summary) | {"significant": summary.is_significant} for summary in summaries]
-    return {**setting, "device": device, "method": METHOD, "models": models}
-
-
-def headings(comparison: Comparison) -> list[str]:
-    """Return the headings of the table."""
-    caches = [f"cache {length:,}" for length in comparison.lengths]
-    return ["model", "width", "parameters", "perplexity", "95 % interval", "p", "bits/byte", *caches, "train tok/s", "decode tok/s"]
-
-
-def cells(summary: Summary) -> list[str]:
-    """Return one row of the table."""
-    interval = "-" if summary.interval is None else f"{summary.interval[0]:.3f} to {summary.interval[1]:.3f}"
-    p_value = "-" if summary.p_value is None else f"{summary.p_value:.3f}{'*' if summary.is_significant else ''}"
-    bits = ", ".join(f"{name} {value:.3f}" for name, value in summary.bits_per_byte.items()) or "-"
-    speeds = (summary.training_tokens_per_second, summary.decoding_tokens_per_second)
-    return [
-        summary.label,
-        str(summary.width),
-        f"{summary.parameters:,}",
-        "failed" if summary.perplexity is None else f"{summary.perplexity:.3f}",
-        interval,
-        p_value,
-        bits,
-        *(f"{size:,}" for size in summary.cache_bytes.values()),
-        *("-" if speed is None else f"{speed:,.0f}" for speed in speeds),
-    ]
-
-
-def markdown(summaries: Sequence[Summary], comparison: Comparison, device: str) -> str:
-    """Return the table as Markdown, with its genomes and how it was made."""
-    heads = headings(comparison)
-    table = "\n".join(f"| {' | '.join(row)} |" for row in [heads, ["---"] * len(heads), *map(cells, summaries)])
-    training = comparison.sources[0].config.training
-    setting = f"{training.steps * training.batch_tokens:,} training tokens, {comparison.seeds} seeds, {device}. Cache in bytes."
-    genomes = "\n".join(f"* {summary.label}: `{summary.genome}`" for summary in summaries)
-    failures = "\n".join(f"* {summary.label}: {reason}" for summary in summaries for reason in summary.failures)
-    return f"{table}\n\n{setting} {METHOD}\n\n{genomes}\n" + (f"\nFailed:\n\n{failures}\n" if failures else "")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from star_search.config import SearchConfig, TrainingConfig
@@ -18,49 +17,25 @@ from star_search.data.store import TokenStore, prepare
 from star_search.data.stream import EvaluationBatches, TokenStream
 from star_search.data.unigram import unigram_loss
 from star_search.errors import InputError, StarSearchError
-from star_search.export.folder import write_folder
+from star_search.evaluation.text import evaluation_batches, figures
+from star_search.export.folder import Exportable, write_folder
+from star_search.export.loading import ExportedModel
 from star_search.finalists.card import training_card
 from star_search.finalists.plan import Plan
 from star_search.finalists.recording import Recorder, speed
 from star_search.finalists.training_folder import TrainingFolder
-from star_search.genome.catalogue import load_catalogue
 from star_search.model.language_model import LanguageModel
+from star_search.objectives.candidate_model import candidate_model
 from star_search.training import checkpoint
 from star_search.training.batch_size import is_out_of_memory
 from star_search.training.checkpoint import Position
 from star_search.training.stability import HealthMonitor, Unhealthy
 from star_search.training.steps import Steps
-from star_search.training.trainer import TrainingResult, ValidationResult, evaluate, train
+from star_search.training.trainer import TrainingResult, evaluate, train
 from star_search.training.world import World
 
-EVALUATION_ROWS = 16
-EVALUATED_LOGITS = 2**28
 # A kill costs a twentieth of a short training, and no more than so many steps of a long one.
 CHECKPOINTS, FEWEST_STEPS, MOST_STEPS_LOST = 20, 10, 500
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A model that was trained, to be exported."""
-
-    plan: Plan
-    result: dict[str, Any]
-    weights: Path
-    standalone: bool = False
-
-    @property
-    def config(self) -> SearchConfig:
-        """The configuration it was trained with."""
-        return self.plan.search
-
-    @property
-    def genome(self) -> str:
-        """Its genome."""
-        return self.plan.genome
-
-    def card(self) -> str:
-        """Return the model card."""
-        return training_card(self.plan, self.result)
 
 
 class Checkpoints:
@@ -156,7 +131,7 @@ class Training:
         store = _prepared(self.config, self.world)
         training = self.checkpoints.fitted(self.config.training)
         stream = TokenStream(store, training.sequence_length, training.rows, self.config.data.seed + self.plan.seed)
-        validation = _batches(stream.validation_batches, self.config, store)
+        validation = evaluation_batches(stream.validation_batches, self.config, store.vocabulary_size)
         torch.manual_seed(self.plan.seed + self.world.rank)
         model = self._model(store.vocabulary_size)
         if self.world.device.type == "cuda":
@@ -176,22 +151,11 @@ class Training:
     def _model(self, vocabulary_size: int) -> LanguageModel:
         model = self._built(vocabulary_size)
         if self.plan.weights is not None and not self.first_step:
-            _load(model, Path(self.plan.weights))
+            ExportedModel.read(Path(self.plan.weights)).load_into(model)
         return model.to(self.world.device)
 
     def _built(self, vocabulary_size: int) -> LanguageModel:
-        space, backbone = self.config.space, self.config.backbone
-        return LanguageModel.from_genome(
-            self.plan.genome,
-            space.width,
-            vocabulary_size,
-            load_catalogue(space.catalogue),
-            backbone.residual,
-            self.config.training.dropout,
-            backbone.initialisation,
-            self.plan.seed,
-            backbone.router_top_k,
-        )
+        return candidate_model(self.config, self.plan.genome, vocabulary_size, self.plan.seed)
 
     def _whole(self, weights: dict[str, Tensor], vocabulary_size: int) -> LanguageModel:
         """Return the model that the processes held in parts."""
@@ -220,7 +184,7 @@ class Training:
             "tokens": trained.tokens,
             "curve": trained.curve,
             "fingerprint": store.fingerprint,
-            "validation": _figures(evaluate(model, validation, precision)),
+            "validation": figures(evaluate(model, validation, precision)),
             "test": _test_figures(model, stream, self.config, store),
             "measured": {
                 "seconds": trained.seconds,
@@ -237,7 +201,8 @@ class Training:
         if not self.folder.export_path.is_dir():
             path = self.folder.path / "weights.safetensors"
             save_file({name: tensor.contiguous() for name, tensor in weights.items()}, path)
-            write_folder(Trained(self.plan, result, path), self.folder.export_path)
+            card = training_card(self.plan, result)
+            write_folder(Exportable(self.plan.genome, self.config, path, card), self.folder.export_path)
             path.unlink()
         self.folder.write_result(result)
         self.folder.log("finished", perplexity=result["validation"]["perplexity"], seconds=result["measured"]["seconds"])
@@ -253,39 +218,12 @@ def _prepared(config: SearchConfig, world: World) -> TokenStore:
     return prepare(config.data)
 
 
-def _batches(cut: Callable[[int, int], EvaluationBatches], config: SearchConfig, store: TokenStore) -> EvaluationBatches:
-    """Return evaluation batches whose logits take about a gigabyte at most."""
-    rows = EVALUATED_LOGITS // (config.training.sequence_length * store.vocabulary_size)
-    return cut(config.data.validation_tokens, max(1, min(EVALUATION_ROWS, rows)))
-
-
 def _test_figures(model: LanguageModel, stream: TokenStream, config: SearchConfig, store: TokenStore) -> dict[str, Any] | None:
     """Return the figures on the test split, nothing where it is shorter than a sequence."""
     if len(store.test) <= config.training.sequence_length:
         return None
-    return _figures(evaluate(model, _batches(stream.test_batches, config, store), config.training.precision))
-
-
-def _figures(found: ValidationResult) -> dict[str, Any]:
-    subsets = {
-        name: {"perplexity": each.perplexity, "bits_per_byte": each.bits_per_byte, "tokens": each.tokens}
-        for name, each in found.subsets.items()
-    }
-    whole = {"loss": found.loss, "perplexity": found.perplexity, "bits_per_byte": found.bits_per_byte, "tokens": found.tokens}
-    return {**whole, "subsets": subsets}
-
-
-def _load(model: LanguageModel, path: Path) -> None:
-    """Put the weights of an exported folder into a model.
-
-    Raises:
-        InputError: when they are another model's.
-    """
-    state = {name.removeprefix("model."): tensor for name, tensor in load_file(path).items()}
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        raise InputError(f"{path} does not hold the weights of its genome: {str(error).splitlines()[-1].strip()}") from None
+    batches = evaluation_batches(stream.test_batches, config, store.vocabulary_size)
+    return figures(evaluate(model, batches, config.training.precision))
 
 
 def _peak_bytes(device: torch.device) -> int:

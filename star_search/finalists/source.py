@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from star_search.analysis.run_view import RunView
 from star_search.config import SearchConfig, load_configuration, parse_configuration
-from star_search.data.tokenizer import load_tokenizer
 from star_search.errors import InputError, check_whole
-from star_search.export.folder import tokenizer_definition
+from star_search.export.loading import ExportedModel
 from star_search.export.selection import find_candidate
 from star_search.genome.accounting import Accounting
 from star_search.genome.baselines import BASELINES, read_genome
@@ -28,7 +26,8 @@ DEFAULT_CONFIGURATION = "quickstart.yaml"
 
 @dataclass(frozen=True)
 class Source:
-    """A model to train: what it is called, its genome, the configuration with its depth, width and catalogue, and weights to begin with."""
+    """A model to train: what it is called, its genome, the configuration with its depth, width and catalogue, and an exported
+    folder whose weights it begins with."""
 
     label: str
     genome: Genome
@@ -84,11 +83,10 @@ def _candidate(path: Path, wish: Wish) -> Source:
     if wish.candidate is None:
         raise InputError(f"{path} is a run; --candidate says which of its models, for example --candidate {_example(view)}")
     record = find_candidate(view, wish.candidate)
-    space = view.config.space
     stored = view.config.model_dump(mode="json")
     base = load_configuration(wish.config, list(wish.overrides)) if wish.config else parse_configuration(stored, list(wish.overrides))
-    backbone = view.config.backbone
-    config = _with_space(base, catalogue=view.catalogue.source, **({} if wish.config else {"depth": space.depth, "width": space.width}))
+    backbone = view.config.backbone if wish.config else base.backbone
+    config = _with_space(base, catalogue=view.catalogue.source)
     label = f"{view.run.path.resolve().name}-{record.id}"
     return Source(label, Genome.parse(record.canonical), config.model_copy(update={"backbone": backbone}))
 
@@ -110,51 +108,25 @@ def _written(text: str, wish: Wish) -> Source:
 
 def _exported(folder: Path, wish: Wish) -> Source:
     """Return the model of an exported folder, beginning with its weights unless they are to be fresh."""
-    values = _read_export(folder)
-    catalogue = load_catalogue(values["catalogue"])
-    if catalogue.version != values["catalogue_version"]:
-        raise InputError(
-            f"{folder} was exported with version {values['catalogue_version']} of catalogue {catalogue.name}, and this star-search has "
-            f"version {catalogue.version}"
-        )
+    exported = ExportedModel.read(folder)
+    values = exported.config
+    for key in ("depth", "width"):
+        if any(change.partition("=")[0].strip() == f"space.{key}" for change in wish.overrides):
+            raise InputError(f"--set space.{key} does not change the model of {folder}; --{key} does")
     base = load_configuration(wish.config or DEFAULT_CONFIGURATION, list(wish.overrides))
     genome, width = Genome.parse(values["genome"]), values["width"]
-    backbone = base.backbone.model_copy(update={"residual": values["residual"], "router_top_k": values.get("router_top_k")})
-    config = _with_space(base.model_copy(update={"backbone": backbone}), catalogue=catalogue.source, depth=genome.depth, width=width)
+    backbone = base.backbone.model_copy(update={"residual": values["residual"], "router_top_k": values["router_top_k"]})
+    own = base.model_copy(update={"backbone": backbone})
+    config = _with_space(own, catalogue=exported.catalogue.source, depth=genome.depth, width=width)
     same_size = (wish.depth, wish.width) in ((None, None), (genome.depth, width), (genome.depth, None), (None, width))
     if wish.fresh or not same_size:
         return Source(folder.resolve().name, genome, config)
-    _check_tokenizer(folder, config)
-    return Source(folder.resolve().name, genome, config, folder / "model.safetensors")
-
-
-def _read_export(folder: Path) -> dict[str, Any]:
-    path = folder / "config.json"
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        if values.get("model_type") != "star" or not (folder / "model.safetensors").is_file():
-            raise InputError(f"{folder} holds no model that star-search exported: model_type must be star and model.safetensors be there")
-        check_whole(values["width"], f"{path}: width", 1)
-        check_whole(values["catalogue_version"], f"{path}: catalogue_version", 1)
-        missing = [key for key in ("genome", "catalogue", "residual") if key not in values]
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise InputError(f"{path} is damaged: {error}") from None
-    if missing:
-        raise InputError(f"{path} is damaged: {missing[0]} is missing")
-    return dict(values)
-
-
-def _check_tokenizer(folder: Path, config: SearchConfig) -> None:
-    path, wanted = folder / "tokenizer.json", tokenizer_definition(load_tokenizer(config.data.tokenizer))
-    try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is damaged: {error}") from None
-    if held != json.loads(wanted):
+    if not exported.has_tokenizer(config.data.tokenizer):
         raise InputError(
             f"{folder} was trained with another tokenizer than data.tokenizer {config.data.tokenizer}; set data.tokenizer to its own, "
             "or --fresh to draw new weights"
         )
+    return Source(folder.resolve().name, genome, config, folder)
 
 
 def _scaled(source: Source, wish: Wish) -> Source:

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import Literal, get_args
 
-from star_search.errors import InputError, did_you_mean
+from star_search.errors import InputError, check_word
 from star_search.genome.accounting import Accounting
 from star_search.genome.flops import flops_per_token
 
@@ -22,10 +22,8 @@ def read_match(text: str) -> Match:
     Raises:
         InputError: for another word.
     """
-    for name in get_args(Match):
-        if text == name:
-            return name
-    raise InputError(f"--match {text} is unknown{did_you_mean(text, get_args(Match))}")
+    found: Match = check_word(text, get_args(Match), "--match")
+    return found
 
 
 def cost(account: Accounting, by: Match, vocabulary_size: int, length: int) -> float:

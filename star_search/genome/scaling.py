@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal, get_args
 
-from star_search.errors import InputError, did_you_mean
+from star_search.errors import InputError, check_word
 from star_search.genome.catalogue import Catalogue, as_catalogue
 from star_search.genome.composition import blocks
 from star_search.genome.encoding import Genome, LIVGenes
@@ -20,10 +20,8 @@ def read_scale(text: str) -> Scale:
     Raises:
         InputError: for another word.
     """
-    for name in get_args(Scale):
-        if text == name:
-            return name
-    raise InputError(f"--scale {text} is unknown{did_you_mean(text, get_args(Scale))}")
+    found: Scale = check_word(text, get_args(Scale), "--scale")
+    return found
 
 
 def scaled(genome: Genome, depth: int, scale: Scale, catalogue: Catalogue | str = "star") -> Genome:

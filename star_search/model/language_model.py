@@ -94,6 +94,20 @@ class LanguageModel(nn.Module):
         """Read one token of every sequence and return the logits [B, V] of the next and the cache, advanced in place."""
         return self.logits(self.backbone.step(self.embed(tokens_B), cache)), cache
 
+    @torch.no_grad()
+    def greedy(self, prompt_T: Tensor, count: int) -> Tensor:
+        """Return the `count` tokens [count] that greedy decoding adds to a prompt.
+
+        Raises:
+            InputError: for a count below 1.
+        """
+        check_whole(count, "count", 1)
+        logits_B1V, cache = self.prefill(prompt_T[None], self.init_cache(1, len(prompt_T) + count), last_only=True)
+        found_B = [logits_B1V[:, 0].argmax(-1)]
+        while len(found_B) < count:
+            found_B.append(self.step(found_B[-1], cache)[0].argmax(-1))
+        return torch.cat(found_B)
+
     def parameter_count(self) -> int:
         """Return every parameter but embedding and head, shared ones once; counted, not declared."""
         return sum(parameter.numel() for parameter in self.backbone.parameters())

@@ -59,8 +59,7 @@ def measure(model: LanguageModel, length: int, config: MeasurementConfig, with_m
         StarSearchError: when the cache held after the prompt is not the declared one.
     """
     model.eval()
-    shape, device = (config.batch, length), model.embedding.device
-    prompt_BT = torch.randint(model.vocabulary_size, shape, generator=torch.Generator().manual_seed(0)).to(device)
+    prompt_BT, device = _prompt(model, config.batch, length), model.embedding.device
     readings = [_timed(lambda: _read(model, prompt_BT, length), device) for _ in range(config.warmup + config.repeats)]
     held = check_cache(model, readings[-1][1][1], config.batch)
     decoding = _decode(model, prompt_BT, config)
@@ -80,12 +79,27 @@ def check_cache(model: LanguageModel, cache: DecodingCache, batch: int) -> int:
     Raises:
         StarSearchError: when they are not those declared.
     """
-    storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in cache.tensors()}
-    held = sum(storages.values()) * DECLARED_ELEMENT_BYTES // model.embedding.element_size() // batch
-    declared = model.cache_bytes(cache.max_length)
+    held, declared = _held_bytes(model, cache, batch), model.cache_bytes(cache.max_length)
     if held != declared:
         raise StarSearchError(f"the decoding cache holds {held:,} bytes after {cache.max_length:,} tokens, {declared:,} are declared")
     return held
+
+
+def held_cache_bytes(model: LanguageModel, length: int) -> int:
+    """Return the bytes that decoding one sequence holds once a prompt of `length` tokens is read, counted as `check_cache` does."""
+    model.eval()
+    return _held_bytes(model, _read(model, _prompt(model, 1, length), length)[1], 1)
+
+
+def _held_bytes(model: LanguageModel, cache: DecodingCache, batch: int) -> int:
+    storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in cache.tensors()}
+    return sum(storages.values()) * DECLARED_ELEMENT_BYTES // model.embedding.element_size() // batch
+
+
+def _prompt(model: LanguageModel, batch: int, length: int) -> Tensor:
+    """Return random tokens [B, T], always the same."""
+    tokens_BT = torch.randint(model.vocabulary_size, (batch, length), generator=torch.Generator().manual_seed(0))
+    return tokens_BT.to(model.embedding.device)
 
 
 @torch.no_grad()

@@ -87,8 +87,8 @@ def test_a_search_that_cannot_be(refused, change, sentence):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--device", "tpu"], "workers.device must be auto, cpu, cuda or cuda:N with N below "),
-        (["--device", "cuda:99"], "workers.device must be auto, cpu, cuda or cuda:N with N below "),
+        (["--device", "tpu"], "workers.device must be auto"),
+        (["--device", "cuda:99"], "workers.device must be auto"),
         (["--max-hours", "0"], "--max-hours must be above 0, got 0"),
         (["--max-hours", "-1.5"], "--max-hours must be above 0, got -1.5"),
         (["--max-hours", "nan"], "--max-hours must be above 0, got nan"),

@@ -88,7 +88,7 @@ def test_a_model_whose_outputs_are_wrong_is_in_no_table(command, monkeypatch):
         (["--operators", "--classes", "SA-9"], "catalogue star has no LIV class 'SA-9'"),
         (["--operators", "--repeats", "0"], "--repeats must be at least 1, got 0"),
         (["--operators", "--catalogue", "stars"], "unknown catalogue 'stars'; did you mean 'star'?"),
-        (["--operators", "--device", "tpu"], "workers.device must be"),
+        (["--operators", "--device", "tpu"], "--device must be auto"),
     ],
 )
 def test_what_cannot_be_measured_is_one_sentence(command, here, arguments, sentence):

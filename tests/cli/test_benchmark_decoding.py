@@ -40,6 +40,14 @@ def test_genomes_on_the_terminal(command):
     assert [(row[1], row[2], row[3]) for row in rows] == [("16", "64", "64"), ("40", "64", "64"), ("16", "0", "0"), ("40", "0", "0")]
 
 
+def test_a_baseline_by_its_name_is_24_livs(command):
+    ended = command("benchmark", "--decoding", "--lengths", 8, *SMALL[3:], "--width", 16, "--genome", "transformer++", "--json")
+    (row,) = json.loads(ended.out)["rows"]
+    assert (row["name"], row["genome"]) == ("transformer++", "-".join(["11111-91111"] * 12))
+    # Twelve times k and v of width 16, 2 bytes an element, of eight tokens.
+    assert row["held_cache_bytes"] == 12 * 2 * 16 * 2 * 8
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -34,6 +34,8 @@ def test_finalists_and_baselines_stand_in_one_table(command, here, tested):
         "--tokens",
         "1280",
     )
+    arguments = (*arguments, "--mad", "compression", "--set", "mad.steps=2", "--set", "mad.batch=8", "--set", "mad.train_examples=8")
+    arguments = (*arguments, "--set", "mad.test_examples=8")
     arguments = (*arguments, "--match", "parameters", "--lengths", "64,256", "--out", "table", "--device", "cpu")
     ended = command(*arguments, "--json")
     assert ended.code == 0, ended
@@ -53,12 +55,21 @@ def test_finalists_and_baselines_stand_in_one_table(command, here, tested):
         assert set(model["cache_bytes"]) == {"64", "256"}
         assert model["training_tokens_per_second"] > 0 and model["decoding_tokens_per_second"] > 0
         assert model["bits_per_byte"]
+        scores = [json.loads((folder.path / "mad.json").read_text())["accuracies"]["compression"] for folder in folders]
+        assert model["mad"] == {"compression": pytest.approx(mean(scores))}
     text = (here / "table" / "comparison.md").read_text()
     assert text.startswith("| model | width | parameters | perplexity | 95 % interval | p | bits/byte | cache 64 | cache 256 |")
     assert f"* transformer++: `{transformer['genome']}`" in text
-    before = {path: path.stat().st_mtime_ns for path in (here / "table").glob("*/result.json")}
+    assert text.splitlines()[0].endswith("| MAD |") and "MAD: mean accuracy over tasks (compression) and seeds" in text
+    # What evaluate makes of an export is what compare says of it: the same text, batches and weights.
+    scored = json.loads(command("evaluate", folders[1].export_path, "--perplexity", "--device", "cpu", "--json").out)["text"]
+    assert scored["perplexity"] == pytest.approx(model["perplexities"][1], rel=1e-6)
+    assert scored["subsets"].keys() == model["bits_per_byte"].keys()
+    before = {path: path.stat().st_mtime_ns for name in ("result", "mad") for path in (here / "table").glob(f"*/{name}.json")}
     again = json.loads(command(*arguments, "--json").out)
-    assert {path: path.stat().st_mtime_ns for path in (here / "table").glob("*/result.json")} == before
+    assert len(before) == 12 and {path: path.stat().st_mtime_ns for path in before} == before
+    other = command(*arguments, "--set", "mad.steps=3").sentence()
+    assert other.endswith("mad.json was had with another mad.steps than 3; give another --out")
     assert [each["perplexities"] for each in again["models"]] == [each["perplexities"] for each in found["models"]]
     shutil.rmtree(next((here / "table").glob("transformer---1")))
     more = command(*arguments[:-4], "--out", "table", "--device", "cpu", "--set", "training.learning_rate=0.01").sentence()
@@ -77,6 +88,7 @@ def test_finalists_and_baselines_stand_in_one_table(command, here, tested):
         (["RUN", "--candidates", "99"], "RUN has no candidate 99; it has 0 to 7"),
         (["RUN", "--candidates", "1", "--finalists", "2"], "--candidates names the finalists, so --finalists has nothing to choose"),
         (["RUN", "--match", "size"], "--match size is unknown; allowed: parameters, flops"),
+        (["RUN", "--mad", "memorization,compresion"], "--mad compresion is unknown; did you mean 'compression'?"),
         (["RUN", "--lengths", "0"], "--lengths must be whole numbers from 1, joined by commas, got 0"),
         (["nothing", "--baselines", "transformer++"], "nothing does not exist"),
     ],

@@ -7,13 +7,15 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from cli.conftest import write_configuration
 from star_search.finalists.training_folder import TrainingFolder
 
+ABSENT = object()
 SMALL = ("--device", "cpu", "--quiet")
 
 
@@ -62,6 +64,10 @@ class TestSources:
         assert result["tokens"] == 2048
         assert result["validation"]["perplexity"] != record["objectives"]["perplexity"], "another seed than the search's"
 
+    def test_a_candidate_is_made_as_wide_as_set(self, command, here, finished):
+        ended = command("train", finished.path, "--candidate", "0", "--set", "space.width=32", "--dry-run", "--device", "cpu")
+        assert ended.code == 0 and "2 LIVs of width 32: " in ended.out, ended
+
     def test_an_export_goes_on_from_its_weights_and_fresh_draws_new_ones(self, command, here, small):
         assert command("train", "11111-91111", "--config", small, *SMALL, "--out", "first").code == 0
         arguments = ("train", "first/export", "--config", small, *SMALL, "--tokens", "640")
@@ -69,6 +75,25 @@ class TestSources:
         first, on, fresh = (TrainingFolder.open(here / name).result()["curve"] for name in ("first", "on", "fresh"))
         assert on[0][1] < first[-1][1] + 0.5
         assert fresh[0][1] > on[0][1] + 1
+
+    def test_an_export_in_several_files_goes_on_as_one_in_one_file(self, command, here, small):
+        arguments = ("train", "71111-91111", "--config", small, *SMALL, "--tokens", "64", "--out", "first")
+        assert command(*arguments).code == 0
+        shutil.copytree(here / "first" / "export", here / "shards")
+        whole = load_file(here / "shards" / "model.safetensors")
+        (here / "shards" / "model.safetensors").unlink()
+        for number, names in enumerate((sorted(whole)[::2], sorted(whole)[1::2])):
+            save_file({name: whole[name] for name in names}, here / "shards" / f"model-0000{number + 1}-of-00002.safetensors")
+        for folder in ("first/export", "shards"):
+            on = ("train", folder, "--config", small, *SMALL, "--tokens", "64", "--out", f"on-{Path(folder).name}")
+            assert command(*on).code == 0
+        assert weights(here / "on-shards") == weights(here / "on-export")
+        (here / "shards" / "model-00002-of-00002.safetensors").unlink()
+        refused = command("train", "shards", "--config", small, *SMALL, "--out", "without").sentence()
+        assert refused.startswith("the weights of ") and "cannot be loaded: Missing key(s)" in refused
+
+        refused = command("train", "first/export", "--set", "space.width=32").sentence()
+        assert refused == "--set space.width does not change the model of first/export; --width does"
 
     def test_a_genome_is_made_as_deep_and_wide_as_asked(self, command, here, small):
         arguments = ("train", "21211-21211", "--config", small, "--depth", "4", "--width", "32", "--scale", "stretch", "--dry-run")
@@ -142,12 +167,16 @@ def test_scalars_go_to_tensorboard(command, here, small):
         (["11111-91111", "--width", "30"], "width 30 must be a multiple of 8"),
         (["11111-91111", "--scale", "stack-up"], "--scale stack-up is unknown; did you mean 'stack'?"),
         (["11111-91111", "--parallel", "fdsp"], "--parallel fdsp is unknown; did you mean 'fsdp'?"),
-        (["11111-91111", "--device", "cuda:7"], "workers.device must be auto, cpu, cuda or cuda:N with N below 0"),
+        (["11111-91111", "--device", "cuda:7"], "--device must be auto or cpu, as there is no GPU here, got 'cuda:7'"),
         (
             ["11111-91111", "--devices", "3"],
             "--devices 3 is more than the GPUs there are: 0; --device cpu trains with processes on the CPU",
         ),
         (["11111-91111", "--resume"], "--resume needs --out, the folder of the training that is to go on"),
+        (
+            ["11111-91111", "--set", "data.source=/nowhere.txt", "--out", "new", "--device", "cpu"],
+            "data.source /nowhere.txt does not exist",
+        ),
         (["--resume", "--out", "nothing"], "give a run with --candidate, a genome, a baseline or an exported folder"),
         (["11111-91111", "--out", "full", "--device", "cpu"], "full exists already; nothing is overwritten: give a new or empty folder"),
     ],
@@ -157,22 +186,27 @@ def test_what_cannot_be_is_one_sentence(command, here, finished, arguments, sent
     (here / "full" / "mine.txt").touch()
     given = [str(finished.path) if each == "RUN" else each for each in arguments]
     assert command("train", *given).sentence().startswith(sentence.replace("RUN", str(finished.path)))
+    assert [path.name for path in here.iterdir()] == ["full"]
 
 
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
         ({"catalogue_version": 2}, "mine was exported with version 2 of catalogue star, and this star-search has version 1"),
-        ({"model_type": "llama"}, "mine holds no model that star-search exported: model_type must be star and model.safetensors be there"),
+        ({"model_type": "llama"}, "mine holds no model that star-search exported: its model_type is 'llama' and not 'star'"),
         ({"width": "wide"}, "mine/config.json: width must be a whole number of at least 1, got 'wide'"),
-        ({"genome": None}, "mine/config.json is damaged: genome is missing"),
+        ({"genome": 5}, "mine/config.json: genome must be text, got 5"),
+        ({"catalogue": 7}, "mine/config.json: catalogue must be text, got 7"),
+        ({"catalogue_version": True}, "mine/config.json: catalogue_version must be a whole number of at least 1, got True"),
+        ({"genome": ABSENT}, "mine holds no model that star-search exported: its config.json has no genome"),
         ({}, "mine was trained with another tokenizer than data.tokenizer bytes; set data.tokenizer to its own, or --fresh"),
     ],
 )
 def test_exports_that_are_not_are_one_sentence(command, here, changes, sentence):
-    values = {"model_type": "star", "genome": "11111-91111", "catalogue": "star", "catalogue_version": 1, "width": 16, "residual": "plain"}
+    values = {"model_type": "star", "genome": "11111-91111", "catalogue": "star", "catalogue_version": 1, "width": 16, "vocab_size": 257}
+    values |= {"residual": "plain", "router_top_k": None}
     (here / "mine").mkdir()
-    (here / "mine" / "config.json").write_text(json.dumps({key: each for key, each in (values | changes).items() if each is not None}))
+    (here / "mine" / "config.json").write_text(json.dumps({key: each for key, each in (values | changes).items() if each is not ABSENT}))
     (here / "mine" / "model.safetensors").touch()
-    (here / "mine" / "tokenizer.json").write_text("{}")
+    (here / "mine" / "tokenizer.json").write_text('{"model": {}}')
     assert command("train", "mine").sentence().startswith(sentence)

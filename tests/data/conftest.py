@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from star_search.config import DataConfig
+from star_search.data.preparation import Preparation
 from star_search.data.store import TokenStore, prepare
 
 
@@ -37,6 +38,22 @@ def make_store(tmp_path: Path) -> Callable[[str], TokenStore]:
         return prepare(DataConfig(source=str(path), validation_fraction=0.25, test_fraction=0.1))
 
     return make
+
+
+@pytest.fixture
+def config(corpus: Path) -> DataConfig:
+    return DataConfig(source=str(corpus), validation_fraction=0.25, test_fraction=0.1)
+
+
+def count_builds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that grows by one with every preparation."""
+    builds: list[int] = []
+    monkeypatch.setattr("star_search.data.building.Preparation", lambda *arguments: builds.append(1) or Preparation(*arguments))
+    return builds
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-4])
 
 
 def write_lines(path: Path, records: list[object]) -> None:

@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.conftest import write_lines
+from data.conftest import count_builds, truncate, write_lines
 from star_search.config import DataConfig
 from star_search.data.fingerprint import content_identity
-from star_search.data.preparation import Preparation
 from star_search.data.sources import local_files
 from star_search.data.split import SPLITS
 from star_search.data.store import default_cache_folder, find, prepare
@@ -21,11 +20,6 @@ from star_search.data.tokenizer import load_tokenizer
 from star_search.errors import InputError, StarSearchError
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def config(corpus):
-    return DataConfig(source=str(corpus), validation_fraction=0.25, test_fraction=0.1)
 
 
 def _documents(store, split):
@@ -146,24 +140,14 @@ def test_the_fingerprint_ignores_where_the_source_lies_and_what_is_not_data(conf
     assert prepare(moved).fingerprint == before
 
 
-def _count_builds(monkeypatch):
-    builds = []
-    monkeypatch.setattr("star_search.data.building.Preparation", lambda *arguments: builds.append(1) or Preparation(*arguments))
-    return builds
-
-
 def test_a_corpus_is_tokenised_once(config, cache_folder, monkeypatch):
-    builds = _count_builds(monkeypatch)
+    builds = count_builds(monkeypatch)
     first, second = prepare(config), prepare(config)
     assert builds == [1]
     assert np.array_equal(first.train, second.train)
     assert [path.name for path in cache_folder.iterdir()] == [first.fingerprint]
     expected = ["index.json", *(f"{split}-{part}.npy" for split in sorted(SPLITS) for part in ("00000", "documents"))]
     assert sorted(path.name for path in (cache_folder / first.fingerprint).iterdir()) == expected
-
-
-def _truncate(path):
-    path.write_bytes(path.read_bytes()[:-4])
 
 
 @pytest.mark.parametrize(
@@ -173,12 +157,12 @@ def _truncate(path):
         ("index.json", lambda path: path.write_text("{")),
         ("index.json", lambda path: path.write_text("[]")),
         ("train-00000.npy", Path.unlink),
-        ("train-00000.npy", _truncate),
+        ("train-00000.npy", truncate),
         ("train-00000.npy", lambda path: path.write_bytes(b"")),
         ("validation-00000.npy", lambda path: np.save(path, np.zeros(3, np.uint16))),
         ("validation-00000.npy", lambda path: path.write_bytes(b"\0" * 500)),
         ("validation-documents.npy", Path.unlink),
-        ("train-documents.npy", _truncate),
+        ("train-documents.npy", truncate),
         ("index.json", lambda path: path.write_text(path.read_text().replace('"skipped"', '"left out"'))),
     ],
 )
@@ -187,7 +171,7 @@ def test_a_damaged_store_is_rebuilt(config, cache_folder, monkeypatch, name, dam
     train, validation = np.array(store.train), np.array(store.validation)
     assert len(train) and len(validation)
     damage(cache_folder / store.fingerprint / name)
-    builds = _count_builds(monkeypatch)
+    builds = count_builds(monkeypatch)
     for _ in range(2):
         again = prepare(config)
         assert np.array_equal(again.train, train) and np.array_equal(again.validation, validation)
@@ -328,89 +312,6 @@ def test_names_of_any_bytes_in_a_cache_that_cannot_be_written_are_hashed(corpus,
     config, (file,) = DataConfig(source=str(path)), local_files(str(path))
     prepared = prepare(config)
     assert prepared.index["determines"]["files"][0][1] == content_identity(file, cache_folder / prepared.fingerprint / "index.json")
-
-
-class TestChosenFolder:
-    """`data.store`: a store that is carried about, and opened where its source is not."""
-
-    @pytest.fixture
-    def chosen(self, config, tmp_path):
-        return config.model_copy(update={"store": str(tmp_path / "store")})
-
-    def test_it_is_built_there_and_opened_without_its_source(self, config, chosen, corpus, cache_folder):
-        store = prepare(chosen)
-        assert (store.folder, store.fingerprint) == (Path(chosen.store), prepare(config).fingerprint)
-        corpus.rename(corpus.with_name("gone"))
-        assert prepare(chosen).fingerprint == store.fingerprint
-        with pytest.raises(InputError, match="does not exist"):
-            prepare(config)
-
-    def test_it_is_refused_when_the_configuration_or_the_source_is_another(self, chosen, corpus):
-        store = prepare(chosen)
-        shown = rf"has the fingerprint {store.fingerprint[:16]}, and this configuration and its source come to \w{{16}}; what differs: "
-        with pytest.raises(InputError, match=shown + "tokenizer$"):
-            prepare(chosen.model_copy(update={"tokenizer": "embedded-bpe-4096"}))
-        with (corpus / "z.jsonl").open("a") as stream:
-            stream.write('{"text": "new"}\n')
-        with pytest.raises(InputError, match=shown + "files$"):
-            prepare(chosen)
-
-    def test_what_is_put_there_meanwhile_is_left_alone_and_nothing_is_done_twice(self, chosen, monkeypatch):
-        folder = Path(chosen.store)
-
-        def fill(done: float, tokens: int) -> None:
-            folder.mkdir(exist_ok=True)
-            (folder / "mine").write_text("mine")
-
-        with pytest.raises(InputError) as caught:
-            prepare(chosen, report=fill)
-        expected = f"data.store {folder} was filled while the text was prepared; once it is empty, the same command goes on"
-        assert str(caught.value) == expected and (folder / "mine").read_text() == "mine"
-        (folder / "mine").unlink()
-        builds = _count_builds(monkeypatch)
-        assert len(prepare(chosen).train) and builds == []
-
-    def test_a_folder_of_something_else_is_left_alone(self, chosen):
-        folder = Path(chosen.store)
-        folder.mkdir()
-        (folder / "mine").write_text("mine")
-        with pytest.raises(InputError) as caught:
-            prepare(chosen)
-        assert str(caught.value) == f"data.store {folder} exists and is no token store"
-        assert [path.name for path in folder.iterdir()] == ["mine"]
-
-    @pytest.mark.parametrize("changed", ["tokenizer", "source", "test_fraction"])
-    def test_what_an_interrupted_build_of_another_text_left_is_not_used(self, chosen, tmp_path, monkeypatch, changed):
-        def interrupt(self):
-            raise KeyboardInterrupt
-
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr("star_search.data.building.Layout.write", interrupt)
-            prepare(chosen)
-        building = tmp_path / ".store.building"
-        assert list(building.glob("parts/*/*.tokens"))
-        (building / "train-00007.npy").write_text("left over")
-        write_lines(tmp_path / "other.jsonl", [{"text": f"other {number}"} for number in range(40)])
-        other = {"tokenizer": "embedded-bpe-4096", "source": str(tmp_path / "other.jsonl"), "test_fraction": 0.3}[changed]
-        config = chosen.model_copy(update={changed: other})
-        store, undisturbed = prepare(config), prepare(config.model_copy(update={"store": None}))
-        assert store.fingerprint == undisturbed.fingerprint
-        for split in SPLITS:
-            assert store.split(split)[:].tobytes() == undisturbed.split(split)[:].tobytes()
-        names = {path.name for path in store.folder.iterdir()}
-        assert names == {path.name for path in undisturbed.folder.iterdir()} and not building.exists()
-
-    def test_a_damaged_test_split_is_one_sentence(self, chosen):
-        store = prepare(chosen)
-        (store.folder / "test-00000.npy").unlink()
-        with pytest.raises(InputError, match=r"store is damaged \(.*test-00000.npy.*\); once it is deleted, it is made again"):
-            prepare(chosen).split("test")
-
-    def test_a_damaged_one_is_refused(self, chosen):
-        prepare(chosen)
-        _truncate(Path(chosen.store) / "train-00000.npy")
-        with pytest.raises(InputError, match=r"store is damaged \(.*\); once it is deleted, it is made again"):
-            prepare(chosen)
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from safetensors.torch import save
 
 from export.hand_made import configuration, lively_model, provenance, record_of
 from star_search.analysis.run_view import RunView
-from star_search.export.folder import Exported, write_folder
+from star_search.export.folder import exported_candidate, write_folder
 from star_search.runs.atomic import write_bytes
 from star_search.runs.directory import RunDirectory
 from star_search.runs.records import GenerationRecord
@@ -30,7 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     run.write_candidate(record)
     write_bytes(run.weights_path(0), save(lively_model(GENOME, config).state_dict()))
     run.write_generation(GenerationRecord(0, [0], [0], [0], {}, {}, 0, {}))
-    write_folder(Exported(RunView.read(run), record, run.weights_path(0)), Path("model"))
+    write_folder(exported_candidate(RunView.read(run), record, run.weights_path(0)), Path("model"))
     return Path("model")
 
 

@@ -39,7 +39,7 @@ def test_a_folder_of_something_else(command, change):
 def test_weights_that_are_not_there_or_not_the_genome_s(command, change):
     change(genome="11111-91111-31111")
     code, _, err = command("model", "--perplexity", "--device", "cpu")
-    assert code == 1 and err.startswith("star-search: the weights of model cannot be loaded: ") and err.count("\n") == 1
+    assert code == 2 and err.startswith("star-search: the weights of model cannot be loaded: ") and err.count("\n") == 1
     Path("model/model.safetensors").unlink()
     assert command("model", "--perplexity")[::2] == (2, "star-search: model holds no weights: it has no model.safetensors\n")
 

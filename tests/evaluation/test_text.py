@@ -26,6 +26,18 @@ def test_the_figures_are_those_of_the_trainer_s_evaluation(command):
     assert found["text"]["text"] == prepare(config.data).fingerprint
 
 
+def test_a_model_is_scored_in_the_precision_that_it_was_trained_in(command, change):
+    config = configuration(3, data={"validation_tokens": 64})
+    batches = TokenStream(prepare(config.data), 16, 1, 0).test_batches(64, 4)
+    found = {}
+    for precision in ("float32", "bfloat16"):
+        change(training_precision=precision)
+        out = command("model", "--set", "data.validation_tokens=64", "--device", "cpu", "--json")[1]
+        found[precision] = json.loads(out)["text"]["loss"]
+        assert found[precision] == pytest.approx(evaluate(lively_model(GENOME, config), batches, precision).loss, rel=1e-6)
+    assert found["float32"] != found["bfloat16"]
+
+
 def test_keys_of_the_text_can_be_set(command):
     code, out, _ = command("model", "--set", "data.validation_tokens=64", "--device", "cpu")
     assert code == 0 and out.startswith("test split: perplexity ") and "64 tokens" in out.splitlines()[0]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from hashlib import sha256
 from itertools import islice
@@ -176,3 +177,20 @@ def rewrite_candidate(run: RunDirectory, number: int, **changes: Any) -> None:
     """Change what a candidate's record says."""
     (record,) = [each for each in run.read_candidates()[0] if each.id == number]
     run.write_candidate(replace(record, **changes))
+
+
+def fails_at(share: float) -> Callable[[str], Outcome | None]:
+    """Return a rule by which a share of all architectures fails, in turn with every outcome that a failure has."""
+    outcomes = [each for each in Outcome if each not in (Outcome.ok, Outcome.rejected)]
+    return lambda canonical: outcomes[int(chance(canonical) * 1e6) % len(outcomes)] if chance(canonical) < share else None
+
+
+def truncated(run: RunDirectory, path: Path, candidates: Iterable[int], generations: int) -> RunDirectory:
+    """Copy a run with these candidates and the first so many generations."""
+    shutil.copytree(run.path, path, ignore=shutil.ignore_patterns("weights"))
+    copy = RunDirectory.open(path)
+    for number in set(range(30)) - set(candidates):
+        copy.candidate_path(number).unlink()
+    for number in range(generations, 5):
+        shutil.rmtree(copy.generation_path(number).parent)
+    return copy

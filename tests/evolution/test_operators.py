@@ -1,56 +1,26 @@
-"""The genome operators: what crossover, mutation, repair, sampling and selection do, and that all chance is handed to them."""
+"""The genome operators: what crossover, mutation and repair do, and that all chance is handed to them."""
 
 import random
 from collections import Counter
 
 import numpy as np
 import pytest
-from pymoo.core.individual import Individual
 from pymoo.core.population import Population
 
+from evolution.populations import GENES, PROBLEM, SPACE, evaluated, generator, population, sampled
 from helpers import whole_space
-from star_search.config import AlgorithmConfig, SpaceConfig
-from star_search.errors import InputError
+from star_search.config import AlgorithmConfig
 from star_search.evolution.algorithms import Operators, SearchProblem
 from star_search.evolution.operators import (
-    CanonicalDuplicates,
     GeneMutation,
     GenomeRepair,
-    GenomeSampling,
     MatingStatistics,
     MutationRates,
     PointCrossover,
 )
-from star_search.evolution.selection import Tournament, by_rank_and_crowding
+from star_search.evolution.selection import by_rank_and_crowding
 from star_search.genome.encoding import GENES_PER_LIV, Genome
 from star_search.genome.space import SearchSpace
-
-SPACE = SearchSpace.from_config(SpaceConfig(depth=6, width=64))
-PROBLEM = SearchProblem(SPACE, 2, 1)
-GENES = SPACE.size
-
-
-def generator(seed: int = 0) -> np.random.Generator:
-    return np.random.default_rng(seed)
-
-
-def population(genomes: list[list[int]], first: int = 0) -> Population:
-    pop = Population.new("X", np.array(genomes))
-    for number, individual in enumerate(pop, first):
-        individual.set("candidate", number)
-        individual.set("lineage", {})
-    return pop
-
-
-def sampled(count: int, seed: int = 0, space: SearchSpace = SPACE) -> Population:
-    rng = generator(seed)
-    return population([space.sample(rng).genome.integers() for _ in range(count)])
-
-
-def evaluated(individual: Individual, violation: float, rank: int, crowding: float) -> None:
-    values = {"F": np.zeros(2), "G": np.array([violation]), "H": np.array([]), "rank": rank, "crowding": crowding}
-    for name, value in values.items():
-        individual.set(name, value)
 
 
 def cross(points: int, probability: float = 1.0, pairs: int = 1, seed: int = 0, boundary: str = "gene") -> Population:
@@ -239,124 +209,6 @@ class TestGenomeRepair:
         assert statistics.rates(GENES) == {"invalid_before_repair_rate": 0.0, "repair_rate": 0.0, "duplicates_avoided": 0.0}
         assert (taken + taken).genomes == 8
         assert (taken + taken).rates(GENES) == taken.rates(GENES) | {"duplicates_avoided": 10.0}
-
-
-class TestCanonicalDuplicates:
-    # The second differs from the first in groups that nobody shares; the third is another architecture.
-    genomes = ("11111-91111-71111-91111-11111-91111", "12111-92111-71111-91121-11111-91111", "71111-91111-71111-91111-11111-91111")
-
-    def eliminated(self, known=(), others=(), **arguments):
-        duplicates = CanonicalDuplicates(SPACE, MatingStatistics())
-        duplicates.archive |= set(known)
-        pop = population([Genome.parse(text).integers() for text in self.genomes])
-        return duplicates, duplicates.do(pop, *others, return_indices=True, **arguments)
-
-    def test_one_architecture_is_kept_once_and_marked_with_its_canonical_text(self):
-        duplicates, (fresh, kept, dropped) = self.eliminated()
-        assert (kept, dropped, duplicates.statistics.duplicates_avoided) == ([0, 2], [1], 1)
-        assert [individual.get("canonical") for individual in fresh] == [self.genomes[0], self.genomes[2]]
-
-    def test_what_the_run_asked_for_before_is_dropped(self):
-        duplicates, (_, kept, dropped) = self.eliminated(known=[self.genomes[0]])
-        assert (kept, dropped, duplicates.statistics.duplicates_avoided) == ([2], [0, 1], 2)
-
-    def test_what_stands_in_another_population_is_dropped(self):
-        other = population([Genome.parse(self.genomes[2]).integers()])
-        other[0].set("canonical", self.genomes[2])
-        _, (_, kept, _) = self.eliminated(others=[other])
-        assert kept == [0]
-
-    def test_an_illegal_genome_stands_for_itself(self):
-        duplicates = CanonicalDuplicates(SPACE, MatingStatistics(), all_legal=False)
-        illegal = Genome.parse("12111-91111-11411-91111-11111-91111")
-        assert duplicates.canonical(illegal) == illegal.format()
-        assert duplicates.canonical(Genome.parse(self.genomes[1])) == self.genomes[0]
-
-    def test_without_comparing_to_itself_equals_stay(self):
-        _, (_, kept, _) = self.eliminated(to_itself=False)
-        assert kept == [0, 1, 2]
-
-
-class TestGenomeSampling:
-    def sampling(self, **space):
-        space = SearchSpace.from_config(SpaceConfig(width=64, **space))
-        return GenomeSampling(space, CanonicalDuplicates(space, MatingStatistics())), SearchProblem(space, 1, 1)
-
-    def test_samples_are_legal_and_distinct_architectures(self):
-        sampling, problem = self.sampling(depth=3)
-        pop = sampling(problem, 200, random_state=generator())
-        genomes = [Genome.from_integers(X) for X in pop.get("X")]
-        assert len(genomes) == 200 == len({genome.canonical().format() for genome in genomes})
-        assert not any(sampling.space.rules.problems(genome) for genome in genomes)
-
-    # Two places, SA-1 or GMemless in each, at least one mixer, nothing shared: three architectures.
-    def test_a_small_space_is_filled_to_its_last_architecture_and_refused_beyond(self):
-        sampling, problem = self.sampling(depth=2, classes=[1, 9], sharing=False)
-        pop = sampling(problem, 3, random_state=generator())
-        assert {Genome.from_integers(X).canonical().format() for X in pop.get("X")} == {"11111-11111", "11111-91111", "91111-11111"}
-        with pytest.raises(InputError, match="gave only 3 distinct architectures for a population of 4"):
-            sampling(problem, 4, random_state=generator())
-
-    def test_initial_genomes_come_first_and_as_they_are(self):
-        sampling, problem = self.sampling(depth=3)
-        sampling.initial = [Genome.parse(text) for text in ("11111-92111-11111", "71111-71111-71111")]
-        pop = sampling(problem, 5, random_state=generator())
-        assert [Genome.from_integers(X).format() for X in pop.get("X")[:2]] == ["11111-92111-11111", "71111-71111-71111"]
-        assert len({Genome.from_integers(X).canonical().format() for X in pop.get("X")}) == 5
-
-    def test_what_the_run_has_had_is_not_drawn_again(self):
-        sampling, problem = self.sampling(depth=2, classes=[1, 9], sharing=False)
-        sampling.known.archive |= {"11111-11111", "11111-91111"}
-        (individual,) = sampling(problem, 1, random_state=generator())
-        assert Genome.from_integers(individual.X).canonical().format() == "91111-11111"
-
-
-class TestTournament:
-    def contestants(self, rows):
-        """Make individuals of (violation, rank, crowding)."""
-        pop = population([[1] * GENES] * len(rows))
-        for individual, (violation, rank, crowding) in zip(pop, rows, strict=True):
-            evaluated(individual, violation, rank, crowding)
-        return pop
-
-    def winner(self, rows, seed=0):
-        tournament = Tournament(len(rows), by_rank_and_crowding)
-        return tournament.winner(self.contestants(rows), range(len(rows)), generator(seed))
-
-    @pytest.mark.parametrize(
-        ("rows", "best"),
-        [
-            ([(1.0, 0, 9.0), (-1.0, 5, 0.0)], 1),  # a feasible one beats an infeasible one of better rank
-            ([(1.0, 0, 9.0), (0.2, 5, 0.0), (0.5, 0, 9.0)], 1),  # the least violation
-            ([(-1.0, 2, 9.0), (-1.0, 1, 0.0), (-1.0, 3, 9.0)], 1),  # the lower rank
-            ([(-1.0, 1, 0.5), (-1.0, 1, np.inf), (-1.0, 1, 2.0)], 1),  # the lonelier
-        ],
-    )
-    def test_the_winner_is_feasible_then_of_low_rank_then_lonely(self, rows, best):
-        assert {self.winner(rows, seed) for seed in range(20)} == {best}
-        assert {self.winner(rows[::-1], seed) for seed in range(20)} == {len(rows) - 1 - best}
-
-    def test_of_equally_infeasible_ones_none_is_better(self):
-        assert {self.winner([(1.0, 0, 9.0), (1.0, 5, 0.0)], seed) for seed in range(20)} == {0, 1}
-
-    def test_equals_win_by_lot_equally_often(self):
-        counts = Counter(self.winner([(-1.0, 1, 1.0)] * 3, seed) for seed in range(900))
-        assert sorted(counts) == [0, 1, 2]
-        assert max(abs(count - 300) for count in counts.values()) < 5 * (900 * 2 / 9) ** 0.5
-
-    def test_a_tournament_of_all_is_won_by_the_best_alone(self):
-        pop = self.contestants([(-1.0, rank, 0.0) for rank in (3, 1, 0, 2)])
-        chosen = Tournament(4, by_rank_and_crowding)(PROBLEM, pop, 10, n_parents=2, random_state=generator(), to_pop=False)
-        assert set(np.asarray(chosen).ravel().tolist()) == {2}
-
-    def test_more_entrants_press_harder(self):
-        pop = self.contestants([(-1.0, rank, 0.0) for rank in range(12)])
-        mean = {}
-        for entrants in (1, 2, 4):
-            chosen = Tournament(entrants, by_rank_and_crowding)(PROBLEM, pop, 300, n_parents=2, random_state=generator(), to_pop=False)
-            mean[entrants] = float(np.mean(chosen))
-        # The lowest of k draws without replacement from 0..11 is (12 - k) / (k + 1) on average.
-        assert mean == pytest.approx({1: 5.5, 2: 10 / 3, 4: 8 / 5}, abs=0.35)
 
 
 def mate(operators: Operators, parents: Population, count: int, random_state: np.random.Generator) -> Population:

@@ -1,36 +1,23 @@
 """The search loop, with workers that compute: what it writes, what it skips, and where it stops."""
 
-import json
 import math
-import shutil
 
-import numpy as np
 import pytest
 
 from evolution.small_search import (
     Listener,
     StandIn,
     archive_of,
-    chance,
     make_run,
-    rewrite_candidate,
     search_in,
     stand_in_config,
     stand_in_run,
+    truncated,
 )
-from star_search.errors import InputError, StarSearchError
-from star_search.evolution.kinds import KINDS
 from star_search.evolution.ledger import Budget
 from star_search.genome.encoding import Genome
 from star_search.genome.space import SearchSpace
-from star_search.runs.directory import RunDirectory
 from star_search.runs.records import Outcome
-
-
-def fails_at(share):
-    """Return a rule by which a share of all architectures fails, in turn with every outcome that a failure has."""
-    outcomes = [each for each in Outcome if each not in (Outcome.ok, Outcome.rejected)]
-    return lambda canonical: outcomes[int(chance(canonical) * 1e6) % len(outcomes)] if chance(canonical) < share else None
 
 
 @pytest.fixture(scope="module")
@@ -150,120 +137,6 @@ def test_other_seeds_are_other_searches(tmp_path):
     assert archive_of(first)[0][0]["genome"] != archive_of(second)[0][0]["genome"]
 
 
-@pytest.fixture(scope="module", params=sorted(KINDS))
-def whole(request, tmp_path_factory):
-    config = stand_in_config(algorithm={"name": request.param})
-    return config, stand_in_run(tmp_path_factory.mktemp("whole") / "run", config, StandIn(config, fails_at(0.2)))
-
-
-class TestResume:
-    def test_from_every_point_at_which_it_can_be_killed(self, whole, tmp_path):
-        """Generation g is written after its last candidate: there are as many points as candidates and generations."""
-        config, run = whole
-        expected = archive_of(run)
-        for kept in range(31) if config.algorithm.name == "nsga2" else (0, 4, 6, 17, 29):
-            for generations in {kept // 6, max(0, kept // 6 - (kept % 6 == 0))}:
-                copy = truncated(run, tmp_path / f"{kept}-{generations}", range(kept), generations)
-                workers = StandIn(config, fails_at(0.2))
-                assert search_in(copy, config, workers).run()
-                assert len(workers.assessed) == 30 - kept
-                assert archive_of(copy)[:2] == expected[:2]
-
-    def test_with_gaps_that_several_workers_leave(self, whole, tmp_path):
-        config, run = whole
-        expected = archive_of(run)
-        for number, missing in enumerate([{0}, {4, 5}, {12, 14, 16}, {29}]):
-            kept = [each for each in range(30) if each not in missing and each // 6 <= max(missing) // 6]
-            copy = truncated(run, tmp_path / str(number), kept, min(missing) // 6)
-            workers = StandIn(config, fails_at(0.2))
-            assert search_in(copy, config, workers).run()
-            assert len(workers.assessed) == 30 - len(kept)
-            assert archive_of(copy)[:2] == expected[:2]
-
-    def test_a_finished_run_trains_nothing_and_starts_no_workers(self, whole):
-        config, run = whole
-        before = archive_of(run)
-        assert search_in(run, config, None).run()
-        assert archive_of(run) == before
-
-    def test_an_interrupt_closes_the_workers_and_leaves_what_was_finished(self, whole, tmp_path):
-        config, run = whole
-        copy, workers = make_run(tmp_path / "cut", config), StandIn(config, fails_at(0.2), limit=9)
-        with pytest.raises(KeyboardInterrupt):
-            search_in(copy, config, workers).run()
-        assert workers.closed
-        assert [record.id for record in copy.read_candidates()[0]] == list(range(9))
-        assert search_in(copy, config, StandIn(config, fails_at(0.2))).run()
-        assert archive_of(copy) == archive_of(run)
-
-
-def truncated(run, path, candidates, generations):
-    """Copy a run with these candidates and the first so many generations."""
-    shutil.copytree(run.path, path, ignore=shutil.ignore_patterns("weights"))
-    copy = RunDirectory.open(path)
-    for number in set(range(30)) - set(candidates):
-        copy.candidate_path(number).unlink()
-    for number in range(generations, 5):
-        shutil.rmtree(copy.generation_path(number).parent)
-    return copy
-
-
-def test_weights_that_a_kill_left_behind_are_deleted_and_those_of_the_front_kept(tmp_path):
-    config = stand_in_config()
-    run = stand_in_run(tmp_path / "run", config)
-    expected = archive_of(run)
-    # Killed after the last generation was written and before weights were deleted; and in the middle of gen03.
-    for kept in (30, 21):
-        for number in range(kept):
-            run.weights_path(number).write_bytes(b"weights")
-        for number in range(kept, 30):
-            run.candidate_path(number).unlink()
-            run.weights_path(number).unlink(missing_ok=True)
-        for number in range(kept // 6, 5):
-            run.generation_path(number).unlink()
-        assert search_in(run, config, StandIn(config)).run()
-        assert archive_of(run) == expected
-
-
-class TestRefusals:
-    @pytest.fixture
-    def run(self, tmp_path):
-        return stand_in_run(tmp_path / "run", stand_in_config())
-
-    def resume(self, run, config=None):
-        config = config or stand_in_config()
-        with pytest.raises(StarSearchError) as error:
-            search_in(run, config, StandIn(config)).run()
-        return error.value
-
-    def test_a_candidate_that_would_now_be_another_genome(self, run):
-        genome = run.read_candidates()[0][8].genome
-        rewrite_candidate(run, 8, genome="11111-11111-11111-11111")
-        assert str(self.resume(run)) == (
-            f"generation 1 of {run.path} would ask for {genome} as candidate 8, but 11111-11111-11111-11111 is recorded: "
-            "resume with the versions in its provenance.json"
-        )
-
-    def test_another_seed(self, run):
-        assert "as candidate 0, but" in str(self.resume(run, stand_in_config(algorithm={"seed": 2})))
-
-    def test_a_generation_that_comes_out_otherwise(self, run):
-        rewrite_candidate(run, 29, outcome=Outcome.crashed, objectives={})
-        assert str(self.resume(run)).startswith(f"generation 4 of {run.path} came out otherwise than recorded: ")
-
-    @pytest.mark.parametrize("damage", [b"", b'{"id": 7', b"\xff\xfe", b"[]"])
-    @pytest.mark.parametrize("kind", ["candidate", "generation"])
-    def test_a_damaged_record_is_named(self, run, kind, damage):
-        path = run.candidate_path(7) if kind == "candidate" else run.generation_path(2)
-        path.write_bytes(damage)
-        error = self.resume(run)
-        assert isinstance(error, InputError)
-        assert str(error).startswith(str(path))
-        assert "move that file away" in str(error)
-        path.unlink()
-        assert search_in(run, stand_in_config(), StandIn(stand_in_config())).run()
-
-
 class TestBudgets:
     def test_tokens_stop_a_run_and_it_resumes_to_the_same_archive(self, tmp_path):
         config = stand_in_config()
@@ -359,14 +232,6 @@ class TestWithoutRepair:
         assert archive_of(copy)[:2] == archive_of(made)[:2]
 
 
-def test_a_run_extended_by_generations_equals_a_longer_run(tmp_path):
-    short, long = stand_in_config(algorithm={"generations": 2}), stand_in_config(algorithm={"generations": 5})
-    run, workers = stand_in_run(tmp_path / "short", short), StandIn(long)
-    assert search_in(run, long, workers).run()
-    assert len(workers.assessed) == 18
-    assert archive_of(run)[:2] == archive_of(stand_in_run(tmp_path / "long", long))[:2]
-
-
 @pytest.mark.parametrize("name", ["nsga2", "random"])
 def test_a_search_space_that_is_used_up_ends_the_search_cleanly(tmp_path, name):
     # Two places, SA-1 or GMemless, at least one mixer, nothing shared: three architectures.
@@ -377,62 +242,3 @@ def test_a_search_space_that_is_used_up_ends_the_search_cleanly(tmp_path, name):
     assert search.stopped_by == "a search space in which mating finds nothing new"
     assert sorted(workers.assessed) == ["11111-11111", "11111-91111", "91111-11111"]
     assert run.generation_numbers() == [0, 1]
-
-
-@pytest.fixture(scope="module")
-def bad_day(tmp_path_factory):
-    config = stand_in_config(space={"depth": 6}, algorithm={"population": 16, "generations": 18})
-    run, told = make_run(tmp_path_factory.mktemp("failures") / "run", config), []
-    search = search_in(run, config, StandIn(config, fails_at(0.3)))
-    tell = search.algorithm.tell
-
-    def heard(infills):
-        told.append((infills.get("F").copy(), infills.get("G").copy()))
-        tell(infills=infills)
-
-    search.algorithm.tell = heard
-    assert search.run()
-    return run, told, search
-
-
-class TestFailures:
-    """30 % of all architectures fail, over 18 generations of 16: the paper's search on a bad day."""
-
-    def test_as_many_fail_as_meant(self, bad_day):
-        outcomes = [record.outcome for record in bad_day[0].read_candidates()[0]]
-        assert len(outcomes) == 304
-        assert 0.2 < sum(outcome != Outcome.ok for outcome in outcomes) / 304 < 0.4
-        assert set(outcomes) == set(Outcome) - {Outcome.rejected}
-
-    def test_what_pymoo_is_told_is_finite_and_every_failure_violates_a_constraint(self, bad_day):
-        run, told, search = bad_day
-        F, G = (np.concatenate(parts) for parts in zip(*told, strict=True))
-        assert F.shape == (304, 2)
-        assert np.isfinite(F).all()
-        outcomes = [record.outcome for record in run.read_candidates()[0]]
-        ok = np.array([outcome == Outcome.ok for outcome in outcomes])
-        assert G[:, 0].tolist() == [{Outcome.ok: -1.0, Outcome.stopped: 0.5}.get(outcome, 1.0) for outcome in outcomes]
-        assert F[~ok, 0] == pytest.approx(1)  # the perplexity of the unigram, as a share of itself
-        assert np.isfinite(search.algorithm.pop.get("F")).all()
-
-    def test_no_failure_is_in_a_front_or_in_the_place_of_an_ok_candidate(self, bad_day):
-        run, _, _ = bad_day
-        records = run.read_candidates()[0]
-        good = {record.id for record in records if record.outcome == Outcome.ok}
-        for generation in run.read_generations()[0]:
-            assert set(generation.front) <= good
-            so_far = [number for number in good if number <= generation.offspring[-1]]
-            assert len(good & set(generation.population)) == min(16, len(so_far))
-        assert generation.front
-
-    def test_failures_keep_what_is_exact_and_nothing_else(self, bad_day):
-        for record in bad_day[0].read_candidates()[0]:
-            if record.outcome != Outcome.ok:
-                assert set(record.objectives) == {"parameters", "cache_bytes"}
-
-    def test_every_file_is_strict_json(self, bad_day):
-        def refuse(text):
-            raise AssertionError(text)
-
-        for path in bad_day[0].path.rglob("*.json"):
-            json.loads(path.read_text(), parse_constant=refuse)

@@ -1,5 +1,7 @@
 """Tournaments: with two entrants every rule is pymoo's own, with more the unbeaten win."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from pymoo.algorithms.moo.nsga2 import binary_tournament
@@ -8,6 +10,7 @@ from pymoo.algorithms.moo.spea2 import spea_binary_tournament
 from pymoo.algorithms.moo.unsga3 import comp_by_rank_and_ref_line_dist
 from pymoo.core.population import Population
 
+from evolution.populations import GENES, PROBLEM, evaluated, generator, population
 from star_search.evolution.selection import Tournament, by_dominance, by_fitness, by_niche, by_rank_and_crowding, by_violation
 
 
@@ -69,3 +72,51 @@ def test_nobody_in_a_larger_contest_beats_its_winner_and_equals_win_equally_ofte
     unbeaten = [index for index in range(9) if not any(beats(other, pop[index]) for other in pop)]
     assert np.flatnonzero(counts).tolist() == unbeaten
     assert counts[unbeaten] == pytest.approx(np.full(len(unbeaten), 600 / len(unbeaten)), rel=0.35)
+
+
+class TestTournament:
+    def contestants(self, rows):
+        """Make individuals of (violation, rank, crowding)."""
+        pop = population([[1] * GENES] * len(rows))
+        for individual, (violation, rank, crowding) in zip(pop, rows, strict=True):
+            evaluated(individual, violation, rank, crowding)
+        return pop
+
+    def winner(self, rows, seed=0):
+        tournament = Tournament(len(rows), by_rank_and_crowding)
+        return tournament.winner(self.contestants(rows), range(len(rows)), generator(seed))
+
+    @pytest.mark.parametrize(
+        ("rows", "best"),
+        [
+            ([(1.0, 0, 9.0), (-1.0, 5, 0.0)], 1),  # a feasible one beats an infeasible one of better rank
+            ([(1.0, 0, 9.0), (0.2, 5, 0.0), (0.5, 0, 9.0)], 1),  # the least violation
+            ([(-1.0, 2, 9.0), (-1.0, 1, 0.0), (-1.0, 3, 9.0)], 1),  # the lower rank
+            ([(-1.0, 1, 0.5), (-1.0, 1, np.inf), (-1.0, 1, 2.0)], 1),  # the lonelier
+        ],
+    )
+    def test_the_winner_is_feasible_then_of_low_rank_then_lonely(self, rows, best):
+        assert {self.winner(rows, seed) for seed in range(20)} == {best}
+        assert {self.winner(rows[::-1], seed) for seed in range(20)} == {len(rows) - 1 - best}
+
+    def test_of_equally_infeasible_ones_none_is_better(self):
+        assert {self.winner([(1.0, 0, 9.0), (1.0, 5, 0.0)], seed) for seed in range(20)} == {0, 1}
+
+    def test_equals_win_by_lot_equally_often(self):
+        counts = Counter(self.winner([(-1.0, 1, 1.0)] * 3, seed) for seed in range(900))
+        assert sorted(counts) == [0, 1, 2]
+        assert max(abs(count - 300) for count in counts.values()) < 5 * (900 * 2 / 9) ** 0.5
+
+    def test_a_tournament_of_all_is_won_by_the_best_alone(self):
+        pop = self.contestants([(-1.0, rank, 0.0) for rank in (3, 1, 0, 2)])
+        chosen = Tournament(4, by_rank_and_crowding)(PROBLEM, pop, 10, n_parents=2, random_state=generator(), to_pop=False)
+        assert set(np.asarray(chosen).ravel().tolist()) == {2}
+
+    def test_more_entrants_press_harder(self):
+        pop = self.contestants([(-1.0, rank, 0.0) for rank in range(12)])
+        mean = {}
+        for entrants in (1, 2, 4):
+            chosen = Tournament(entrants, by_rank_and_crowding)(PROBLEM, pop, 300, n_parents=2, random_state=generator(), to_pop=False)
+            mean[entrants] = float(np.mean(chosen))
+        # The lowest of k draws without replacement from 0..11 is (12 - k) / (k + 1) on average.
+        assert mean == pytest.approx({1: 5.5, 2: 10 / 3, 4: 8 / 5}, abs=0.35)

@@ -212,3 +212,12 @@ def test_training_lowers_the_loss() -> None:
         loss.backward()
         optimizer.step()
     assert float(loss.detach()) < 0.05
+
+
+def test_greedy_decoding_takes_the_best_of_every_forward_pass():
+    model = LanguageModel.from_genome("11111-71111", 16, 32, seed=0)
+    tokens = torch.tensor([3, 1, 4])
+    found = model.greedy(tokens, 5)
+    for _ in range(5):
+        tokens = torch.cat((tokens, model(tokens[None])[0, -1:].argmax(-1)))
+    assert found.tolist() == tokens[3:].tolist()

@@ -7,7 +7,7 @@ from helpers import STAR, lone
 from star_search.config_objectives import MeasurementConfig
 from star_search.errors import StarSearchError
 from star_search.model.language_model import LanguageModel
-from star_search.objectives.measurement import _highest, check_cache, measure
+from star_search.objectives.measurement import _highest, check_cache, held_cache_bytes, measure
 
 BRIEF = MeasurementConfig(warmup=0, repeats=1, batch=2)
 
@@ -35,6 +35,16 @@ def test_a_cache_that_holds_more_than_declared_is_an_error():
     ]
     with pytest.raises(StarSearchError, match=r"^the decoding cache holds 768 bytes after 8 tokens, 512 are declared$"):
         check_cache(model, cache, 1)
+
+
+@pytest.mark.parametrize("name", ["SA-1", "SA-1-Diff", "SA-2", "SA-3", "SA-Conv", "SA-Window", "SA-Block", "Rec-1", "GConv-2-Diff", "S4-2"])
+def test_a_cache_within_and_beyond_windows_is_the_one_declared(name):
+    model = model_of(f"{lone(STAR.find(name).id)}-91111", width=64)
+    held = {length: held_cache_bytes(model, length) for length in (40, 300)}
+    assert held == {length: model.cache_bytes(length) for length in held}
+    # k and v of width 64 for every token, or for the 256 last ones or of a block at the most.
+    known = {"SA-1": 300, "SA-Window": 256, "SA-Block": 256}
+    assert name not in known or held[300] == 256 * known[name]
 
 
 def test_peak_memory_holds_weights_cache_and_logits_and_little_else():
