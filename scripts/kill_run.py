@@ -4,6 +4,7 @@
 
 For generational and asynchronous searches, on 1, 2 and 4 workers, on worker processes and behind a Dask scheduler (where Dask is
 installed): `kill -9` at `--instants` random instants in all, victims in turn, then the comparison, bit for bit and with the weights.
+A search that ends before its last instant leaves it to the next.
 """
 
 import argparse
@@ -103,24 +104,24 @@ def kill(victim: str, search: subprocess.Popen[bytes], cluster: Cluster | None, 
     return bool(workers)
 
 
-def disturbed(folder: Path, config: Path, mode: list[str], workers: int, dask: bool, kills: int, chance: random.Random) -> Counter[str]:
-    """Run a search to its end while processes of it are killed; return how many of which."""
+def disturbed(
+    folder: Path, config: Path, mode: list[str], workers: int, dask: bool, victims: list[str], chance: random.Random
+) -> Counter[str]:
+    """Run a search to its end while processes of it, the first of `victims`, are killed; return how many of which, and take them off."""
     folder.mkdir()
     plan = json.dumps({"folder": str(folder), "plan": {}})
     cluster, done = Cluster(folder, workers, plan) if dask else None, Counter[str]()
-    victims = itertools.cycle(["driver", "worker", "scheduler"] if dask else ["driver", "worker"])
     while True:
         options = ["--scheduler", str(cluster.file)] if cluster else []
         command = ["evolve", "--quiet", "--config", str(config), "--run-dir", str(folder / "run"), "--resume", f"--workers={workers}"]
         search = started([sys.executable, "-c", PROGRAM, *command, *mode, *options], **{PLAN: plan})
-        begun, victim = len(trained(folder)), next(victims)
-        if sum(done.values()) < kills:
-            from_training = chance.random() < 0.75  # the others anywhere, the start included
+        while victims and search.poll() is None:
+            begun, from_training = len(trained(folder)), chance.random() < 0.75  # the others anywhere, the start included
             while from_training and search.poll() is None and len(trained(folder)) == begun:
                 time.sleep(0.01)
             time.sleep(chance.uniform(0, 3))
-            if search.poll() is None and kill(victim, search, cluster, chance):
-                done[victim] += 1
+            if search.poll() is None and kill(victims[0], search, cluster, chance):
+                done[victims.pop(0)] += 1
         if search.wait() == 0:
             break
         if cluster is not None and cluster.processes[0].poll() is not None:
@@ -146,8 +147,9 @@ def main() -> None:
     config.write_text(json.dumps(values))  # JSON is YAML
     kinds = list(itertools.product([[], ["--async"]], [False, True] if find_spec("distributed") else [False], arguments.workers))
     shares = [len(part) for part in (range(arguments.instants)[index :: len(kinds)] for index in range(len(kinds)))]
-    expected, killed, equal = {}, Counter[str](), []
-    for (mode, dask, workers), kills in zip(kinds, shares, strict=True):
+    turns = {False: itertools.cycle(["worker", "driver"]), True: itertools.cycle(["scheduler", "worker", "driver"])}
+    expected, killed, equal, left = {}, Counter[str](), [], 0
+    for (mode, dask, workers), share in zip(kinds, shares, strict=True):
         name = f"{'async' if mode else 'generational'}, {workers} workers, {'dask' if dask else 'processes'}"
         if not expected.get(bool(mode)):
             whole = folder / f"whole-{bool(mode)}"
@@ -155,7 +157,9 @@ def main() -> None:
             assert started([sys.executable, "-m", "star_search.cli", *command]).wait() == 0
             expected[bool(mode)] = RunDirectory.open(whole)
         place = folder / name.replace(", ", "-").replace(" ", "-")
-        done = disturbed(place, config, mode, workers, dask, kills, chance)
+        victims = list(itertools.islice(turns[dask], share + left))
+        done = disturbed(place, config, mode, workers, dask, victims, chance)
+        left = len(victims)
         run, whole_run = RunDirectory.open(place / "run"), expected[bool(mode)]
         same = archive_of(run) == archive_of(whole_run) and all(
             (run.path / "weights" / path.name).read_bytes() == path.read_bytes() for path in (whole_run.path / "weights").iterdir()

@@ -61,7 +61,7 @@ class Watch:
     def generation_started(self, generation: int) -> None:
         """Nothing."""
 
-    def candidate_progressed(self, number: int, progress: Any) -> None:
+    def candidate_progressed(self, sign: Any) -> None:
         """Nothing."""
 
     def candidate_finished(self, record: Any) -> None:

@@ -42,10 +42,10 @@ def strip_markup(genome: Genome, catalogue: Catalogue) -> str:
     return "".join(f"[bold white on {FAMILY_COLOURS[name]}]{FAMILY_LETTERS[name]}[/]" for name in families(genome, catalogue))
 
 
-def legend_markup() -> str:
-    """Return what the letters mean."""
+def legend_markup() -> list[str]:
+    """Return what each of the letters means."""
     shown = [name for name in FAMILY_LETTERS if name != "custom"]
-    return "  ".join(f"[bold white on {FAMILY_COLOURS[name]}]{FAMILY_LETTERS[name]}[/] {name}" for name in shown)
+    return [f"[bold white on {FAMILY_COLOURS[name]}]{FAMILY_LETTERS[name]}[/] {name}" for name in shown]
 
 
 def link_rows(genome: Genome, catalogue: Catalogue) -> list[tuple[str, str]]:

@@ -6,12 +6,13 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from rich.columns import Columns
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from star_search.analysis.plain_text import printable
-from star_search.analysis.strips import strip_markup
+from star_search.analysis.strips import legend_markup, strip_markup
 from star_search.genome.catalogue import Catalogue
 from star_search.genome.encoding import Genome
 from star_search.runs.records import CandidateRecord, Outcome
@@ -19,8 +20,15 @@ from star_search.runs.records import CandidateRecord, Outcome
 if TYPE_CHECKING:
     from star_search.analysis.run_view import RunView
 
-console = Console(highlight=False, soft_wrap=True)
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+def _console(stderr: bool = False) -> Console:
+    """Return a console that breaks lines between words where a terminal ends; a pipe gets them whole."""
+    made = Console(stderr=stderr, highlight=False)
+    made.soft_wrap = not made.is_terminal
+    return made
+
+
+console, errors = _console(), _console(stderr=True)
 
 
 def as_text(text: str) -> str:
@@ -32,6 +40,16 @@ def print_damaged(view: RunView) -> None:
     """Say on standard error, a line each, which records of a run cannot be read."""
     for sentence in view.damaged:
         errors.print(f"star-search: {printable(sentence)}", markup=False)
+
+
+def print_whole(text: str) -> None:
+    """Print genomes and commands, which people copy: where the terminal is too narrow it wraps them itself, so that they stay one line."""
+    console.print(text, markup=False, soft_wrap=True)
+
+
+def print_legend() -> None:
+    """Print what the letters of strips mean, as many a line as there is room for."""
+    console.print("  ".join(legend_markup()) if console.soft_wrap else Columns(legend_markup(), padding=(0, 2)))
 
 
 def print_json(value: Any) -> None:
@@ -95,7 +113,15 @@ def _objective_cell(record: CandidateRecord, name: str) -> str:
     return format_value(name, record.objectives.get(name))
 
 
-def failure_lines(records: Iterable[CandidateRecord]) -> list[str]:
-    """Return one line per candidate that is not `ok`, with its reason."""
+def print_failures(records: Iterable[CandidateRecord]) -> None:
+    """Print each candidate that is not `ok` with its reason: a line, which on a terminal goes on below where the reason began."""
     failed = (each for each in records if each.outcome != Outcome.ok)
-    return [f"  candidate {each.id}  [red]{each.outcome.value}[/]  {as_text(each.reason)}" for each in failed]
+    rows = [(f"  candidate {each.id}", f"[red]{each.outcome.value}[/]", as_text(each.reason)) for each in failed]
+    if console.soft_wrap:
+        for row in rows:
+            console.print("  ".join(row))
+    elif rows:
+        table = Table.grid(padding=(0, 2, 0, 0))
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)

@@ -128,12 +128,13 @@ def _explain(genome: Genome, catalogue: Catalogue, as_json: bool) -> None:
 def _print_tree(described: dict[str, Any], genome: Genome, catalogue: Catalogue) -> None:
     from rich.tree import Tree
 
-    from star_search.analysis.strips import legend_markup, strip_markup
-    from star_search.cli.console import as_text, console, format_bytes
+    from star_search.analysis.strips import strip_markup
+    from star_search.cli.console import as_text, console, format_bytes, print_legend
     from star_search.genome.encoding import format_digits
 
-    console.print(f"{strip_markup(genome, catalogue)}  {described['genome']}")
-    console.print(f"canonical {described['canonical']}")
+    # Genomes stay one line, which a narrow terminal wraps by itself, because people copy them.
+    console.print(f"{strip_markup(genome, catalogue)}  {described['genome']}", soft_wrap=True)
+    console.print(f"canonical {described['canonical']}", soft_wrap=True)
     console.print(
         f"{described['depth']} LIVs of width {described['width']}: {described['parameters']:,} parameters "
         f"({described['operator_parameters']:,} in operators), cache {described['cache_bytes']:,} bytes "
@@ -156,4 +157,4 @@ def _print_tree(described: dict[str, Any], genome: Genome, catalogue: Catalogue)
         groups = ", ".join(f"{name} {format_digits(genes)}" for kind in ("context", "readout") for name, genes in own[kind].items())
         kind = f"{own['family']}{', differential' if own['differential'] else ''}"
         console.print(f"class {own['class']} {as_text(own['name'])}: operator {own['operator']} ({kind}), groups {groups}")
-    console.print(legend_markup())
+    print_legend()

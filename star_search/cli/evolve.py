@@ -27,6 +27,9 @@ def evolve(
     seed: Annotated[int | None, typer.Option(help="Seed of the search.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
     max_hours: Annotated[float | None, typer.Option(help="Stop cleanly after this many hours.")] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write scalars and hyper-parameters of every candidate into the run, for TensorBoard.")
+    ] = False,
     max_tokens: Annotated[int | None, typer.Option(help="Stop cleanly once the run has spent this many training tokens.")] = None,
 ) -> None:
     """Search for architectures: evolve genomes, train each for a fixed token budget, keep the front.
@@ -36,7 +39,7 @@ def evolve(
     from star_search.cli.session import Session
 
     overrides = [*(set_ or []), *_overrides(workers, scheduler, seed, device, asynchronous)]
-    session = Session.plan(config, overrides, run_dir, resume, max_hours, max_tokens)
+    session = Session.plan(config, overrides, run_dir, resume, max_hours, max_tokens, tensorboard)
     if dry_run:
         _print_bill(session.config)
     else:

@@ -10,8 +10,8 @@ from star_search.analysis.candidate import comparison_json, loss_curve
 from star_search.analysis.lineage import Ancestor, Lineage, place_sentence, trace
 from star_search.analysis.plain_text import printable
 from star_search.analysis.run_view import RunView
-from star_search.analysis.strips import legend_markup, link_rows, sparkline, strip_markup
-from star_search.cli.console import as_text, console, format_bytes, format_value, shown_objectives
+from star_search.analysis.strips import link_rows, sparkline, strip_markup
+from star_search.cli.console import as_text, console, format_bytes, format_value, print_legend, print_whole, shown_objectives
 from star_search.genome.encoding import Genome
 from star_search.runs.records import CandidateRecord
 
@@ -25,7 +25,8 @@ def print_candidate(view: RunView, record: CandidateRecord) -> None:
         _print_architecture(view, record)
     _print_training(record)
     _print_lineage(view, trace(view.by_id, record.id))
-    console.print("\n" + legend_markup())
+    console.print()
+    print_legend()
 
 
 def _print_head(view: RunView, record: CandidateRecord) -> None:
@@ -39,7 +40,7 @@ def _print_head(view: RunView, record: CandidateRecord) -> None:
     console.print(f"outcome {record.outcome.value}{reason}", markup=False)
     for name in shown_objectives(view.names):
         console.print(f"{name} {format_value(name, record.objectives.get(name))}", markup=False)
-    console.print(f"genome    {printable(record.genome)}\ncanonical {record.canonical}", markup=False)
+    print_whole(f"genome    {printable(record.genome)}\ncanonical {record.canonical}")
 
 
 def _print_architecture(view: RunView, record: CandidateRecord) -> None:
@@ -80,8 +81,8 @@ def _print_training(record: CandidateRecord) -> None:
 
 
 def _print_lineage(view: RunView, lineage: Lineage) -> None:
-    table = Table(title="\nLineage: parents, who gave which genes, and what was changed since", title_justify="left", title_style="bold")
-    table.box, table.pad_edge, table.header_style = None, False, "dim"
+    console.print("\n[bold]Lineage: parents, who gave which genes, and what was changed since[/]")
+    table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("id", "gen", "LIVs", "from", "changed"):
         table.add_column(heading, justify="right" if heading in ("id", "gen") else "left", overflow="fold")
     for ancestor in lineage.ancestors[:ANCESTORS_SHOWN]:
@@ -118,8 +119,8 @@ def print_comparison(view: RunView, first: CandidateRecord, second: CandidateRec
     found = comparison_json(view, first, second)
     differing, pair = set(found["differing_livs"]), (first, second)
     length = view.config.training.sequence_length
-    table = Table(title=f"LIVs with parameters and cache at {length:,} tokens; * marks those that differ", title_justify="left")
-    table.box, table.pad_edge, table.header_style = None, False, "dim"
+    console.print(f"LIVs with parameters and cache at {length:,} tokens; * marks those that differ")
+    table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("", *(f"candidate {record.id}" for record in pair)):
         table.add_column(heading, justify="left", overflow="fold")
     for name, cells in _comparison_rows(view, pair):
@@ -132,7 +133,7 @@ def print_comparison(view: RunView, first: CandidateRecord, second: CandidateRec
     genes = "genomes of other layouts" if distance is None else f"{distance} canonical genes"
     common = ", ".join(map(str, found["common_ancestors"])) or "none"
     console.print(f"\n{len(differing)} LIVs differ, {genes}; common ancestors: {common}")
-    console.print(legend_markup())
+    print_legend()
 
 
 def _comparison_rows(view: RunView, pair: Sequence[CandidateRecord]) -> list[tuple[str, list[str]]]:

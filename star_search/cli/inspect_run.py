@@ -10,8 +10,16 @@ from rich.table import Table
 
 from star_search.analysis.plain_text import printable
 from star_search.analysis.run_view import RunView
-from star_search.analysis.strips import legend_markup
-from star_search.cli.console import candidate_table, console, failure_lines, format_seconds, format_value, shown_objectives
+from star_search.cli.console import (
+    as_text,
+    candidate_table,
+    console,
+    format_seconds,
+    format_value,
+    print_failures,
+    print_legend,
+    shown_objectives,
+)
 from star_search.runs.records import CandidateRecord, Outcome
 
 REASONS_SHOWN = 3
@@ -25,12 +33,14 @@ def print_run(view: RunView, sections: Mapping[str, Sequence[CandidateRecord]]) 
     for title, records in sections.items():
         console.print(candidate_table(title, records, view.names, view.catalogue, console.width))
         console.print()
-    console.print(legend_markup() + "\n")
-    console.print(_progress_table(view))
-    console.print(_account_table(view))
-    console.print(_outcome_table(view.records))
-    for line in failure_lines(view.records):
-        console.print(line)
+    print_legend()
+    console.print()
+    best = f"best {as_text(view.names[0])} so far, median of the generation"
+    rates = "genes repaired, genomes invalid before repair, mean Hamming distance"
+    _print_table(f"Progress: {best}; {rates}", _progress_table(view))
+    _print_table("\nAccount: what each generation spent, and what came of its candidates", _account_table(view))
+    _print_table("\nOutcomes", _outcome_table(view.records))
+    print_failures(view.records)
 
 
 def csv_text(view: RunView, records: Sequence[CandidateRecord]) -> str:
@@ -46,8 +56,14 @@ def csv_text(view: RunView, records: Sequence[CandidateRecord]) -> str:
     return buffer.getvalue()
 
 
-def _table(title: str, headings: Sequence[str], left: Sequence[str] = ()) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
+def _print_table(title: str, table: Table) -> None:
+    """Print a table below its title, which may be wider."""
+    console.print(f"[bold]{title}[/]")
+    console.print(table)
+
+
+def _table(headings: Sequence[str], left: Sequence[str] = ()) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in headings:
         table.add_column(heading, justify="left" if heading in left else "right")
     return table
@@ -55,8 +71,7 @@ def _table(title: str, headings: Sequence[str], left: Sequence[str] = ()) -> Tab
 
 def _progress_table(view: RunView) -> Table:
     name = view.names[0]
-    title = f"Progress: best {name} so far, median of the generation; genes repaired, genomes invalid before repair, mean Hamming distance"
-    table = _table(title, ("gen", "ok", "best", "median", "front", "hypervolume", "repaired", "invalid", "distance"))
+    table = _table(("gen", "ok", "best", "median", "front", "hypervolume", "repaired", "invalid", "distance"))
     for entry, generation in zip(view.progress, view.generations, strict=True):
         rates = generation.rates
         table.add_row(
@@ -74,8 +89,7 @@ def _progress_table(view: RunView) -> Table:
 
 
 def _account_table(view: RunView) -> Table:
-    title = "\nAccount: what each generation spent, and what came of its candidates"
-    table = _table(title, ("gen", "tokens", "time", "avoided", "distinct", "outcomes"), left=("outcomes",))
+    table = _table(("gen", "tokens", "time", "avoided", "distinct", "outcomes"), left=("outcomes",))
     for each in view.generations:
         spent = (f"{each.tokens:,}", format_seconds(each.measured["seconds"]) if "seconds" in each.measured else "-")
         counts = (f"{each.rates['duplicates_avoided']:.0f}", f"{each.rates['distinct_architectures']:.0f}")
@@ -84,7 +98,7 @@ def _account_table(view: RunView) -> Table:
 
 
 def _outcome_table(records: Sequence[CandidateRecord]) -> Table:
-    table = _table("\nOutcomes", ("outcome", "candidates", "share", "tokens", "ids"), left=("outcome", "ids"))
+    table = _table(("outcome", "candidates", "share", "tokens", "ids"), left=("outcome", "ids"))
     for outcome in Outcome:
         found = [record for record in records if record.outcome == outcome]
         if found:

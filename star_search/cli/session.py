@@ -5,20 +5,21 @@ from __future__ import annotations
 import math
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from star_search.analysis.run_view import stored_configuration
 from star_search.config import SearchConfig, load_configuration, parse_configuration
-from star_search.errors import InputError
+from star_search.errors import InputError, StarSearchError
 from star_search.runs.directory import RunDirectory, is_run
 from star_search.runs.locate import newest_run, numbered_folder
 
 if TYPE_CHECKING:
     from star_search.genome.space import SearchSpace
     from star_search.objectives.registry import Criteria
+    from star_search.runs.records import CandidateRecord
 
 RUNS = Path("runs")
 _WORKERS = ("count", "timeout", "disk_timeout", "device", "per_device", "backend", "scheduler")
@@ -35,6 +36,7 @@ class Session:
     existing: RunDirectory | None
     max_hours: float | None
     max_tokens: int | None
+    tensorboard: bool = False
 
     @classmethod
     def plan(
@@ -45,6 +47,7 @@ class Session:
         resume: bool,
         max_hours: float | None = None,
         max_tokens: int | None = None,
+        tensorboard: bool = False,
     ) -> Session:
         """Resolve the configuration and the folder.
 
@@ -60,18 +63,18 @@ class Session:
         if existing is None:
             if resume and config is None:
                 requested = load_configuration("quickstart.yaml", overrides)
-            return cls(resolved(requested), run_dir or numbered_folder(RUNS, requested.name), None, max_hours, max_tokens)
+            return cls(resolved(requested), run_dir or numbered_folder(RUNS, requested.name), None, max_hours, max_tokens, tensorboard)
         stored = stored_configuration(existing)
         if config is None:
             requested = parse_configuration(stored.model_dump(mode="json"), overrides, where=str(existing.path / "config.yaml"))
         requested = refuse_changed(str(existing.path), stored, resolved(_kept(requested, stored)))
         _check_changes(existing, stored, requested)
-        return cls(requested, existing.path, existing, max_hours, max_tokens)
+        return cls(requested, existing.path, existing, max_hours, max_tokens, tensorboard)
 
     def run(self, quiet: bool = False) -> int:
         """Search, and return the exit code."""
-        from star_search.cli.console import console
-        from star_search.cli.progress import build_reporter
+        from star_search.cli.console import print_whole
+        from star_search.cli.live import build_reporter
         from star_search.cli.summary import print_end
         from star_search.evolution.ledger import Budget
         from star_search.evolution.search import Search
@@ -82,7 +85,7 @@ class Session:
         run = self._open(provenance)
         with run.writing():
             self._note_changes(run, provenance)
-            with build_reporter(self.config, run, quiet) as reporter:
+            with build_reporter(self.config, run, quiet, self._events(run)) as reporter:
                 budget = Budget(self.max_hours, self.max_tokens)
                 search = Search(run, self.config, lambda: build_workers(self.config), reporter, budget)
                 try:
@@ -91,7 +94,7 @@ class Session:
                     run.append_event("interrupted")
                     reporter.close()
                     command = self.resume_command(run)
-                    console.print(f"interrupted; candidates in training were discarded. Continue with:\n  {command}", markup=False)
+                    print_whole(f"interrupted; candidates in training were discarded. Continue with:\n  {command}")
                     return INTERRUPTED
             run.append_event("finished" if finished else "stopped", seconds=time.monotonic() - start)
             if not quiet:
@@ -100,6 +103,7 @@ class Session:
 
     def _check(self, quiet: bool) -> dict[str, Any]:
         """Prepare the text and return the provenance; every bad input is found here, before a folder is made."""
+        from star_search.analysis.tensorboard import check_tensorboard
         from star_search.cli.preparing import preparation_bar
         from star_search.data.store import prepare
         from star_search.data.stream import TokenStream
@@ -108,6 +112,8 @@ class Session:
         from star_search.evolution.workers import devices
 
         config = self.config
+        if self.tensorboard:
+            check_tensorboard()
         space, criteria = check_search(config)
         found = devices(config.workers.device)
         with preparation_bar(quiet) as report:
@@ -135,9 +141,31 @@ class Session:
             run.update_config(self.config.to_yaml())
         run.append_event("session", versions=provenance["versions"], devices=provenance["devices"], machine=provenance["machine"])
 
+    def _events(self, run: RunDirectory) -> Callable[[CandidateRecord], None]:
+        """Return what writes a candidate for TensorBoard, those on record written already; it does nothing where nobody asked for it."""
+        from star_search.analysis.tensorboard import CandidateEvents
+        from star_search.cli.console import console, errors
+        from star_search.cli.progress import unheard
+
+        if not self.tensorboard:
+            return unheard
+        events = CandidateEvents(run, self.config)
+        events.write_missing(run.read_candidates()[0])
+
+        def write(record: CandidateRecord) -> None:
+            try:
+                events.write(record)
+            except StarSearchError as error:  # What only shows a search must not end it.
+                # The live view makes room for what its own console prints, and for nothing else.
+                output = console if console.is_terminal else errors
+                output.print(f"star-search: {error}; star-search report --tensorboard writes it later", markup=False)
+
+        return write
+
     def resume_command(self, run: RunDirectory) -> str:
         """Return the command that continues the run."""
-        return f"star-search evolve --resume --run-dir {shlex.quote(str(run.path))}"
+        further = " --tensorboard" if self.tensorboard else ""
+        return f"star-search evolve --resume --run-dir {shlex.quote(str(run.path))}{further}"
 
 
 def _ceilings(

@@ -7,9 +7,8 @@ import shlex
 from typing import TYPE_CHECKING
 
 from star_search.analysis.run_view import RunView
-from star_search.analysis.strips import legend_markup
 from star_search.analysis.timing import split_wall_time
-from star_search.cli.console import candidate_table, console, failure_lines, format_seconds
+from star_search.cli.console import candidate_table, console, format_seconds, print_failures, print_legend, print_whole
 from star_search.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
@@ -21,13 +20,13 @@ def print_end(run: RunDirectory, search: Search, finished: bool, seconds: float,
     view = RunView.read(run)
     console.print()
     console.print(candidate_table("Front", view.front, view.names, view.catalogue, console.width))
-    console.print(f"\n{legend_markup()}")
-    for line in failure_lines(view.records):
-        console.print(line)
+    console.print()
+    print_legend()
+    print_failures(view.records)
     if view.progress:
         first, last = view.progress[0], view.progress[-1]
-        console.print(f"\nhypervolume {first.hypervolume:.4f} in gen00, {last.hypervolume:.4f} in gen{last.generation:02d}", end="")
-        console.print(f" · unigram perplexity of the same text {math.exp(view.provenance['unigram_loss']):.2f}")
+        grown = f"hypervolume {first.hypervolume:.4f} in gen00, {last.hypervolume:.4f} in gen{last.generation:02d}"
+        console.print(f"\n{grown} · unigram perplexity of the same text {math.exp(view.provenance['unigram_loss']):.2f}")
     if search.trained:
         split = split_wall_time([view.by_id[number] for number in search.trained if number in view.by_id], seconds)
         console.print(
@@ -36,6 +35,6 @@ def print_end(run: RunDirectory, search: Search, finished: bool, seconds: float,
         )
     if finished:
         path = shlex.quote(str(run.path))
-        console.print(f"\nNext: star-search inspect {path}   or   star-search export-best {path}", markup=False)
+        print_whole(f"\nNext: star-search inspect {path}\n      star-search export-best {path}")
     else:
-        console.print(f"\nstopped after {search.stopped_by}. Continue with:\n  {resume_command}", markup=False)
+        print_whole(f"\nstopped after {search.stopped_by}. Continue with:\n  {resume_command}")

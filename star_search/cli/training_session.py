@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from star_search.cli.console import console, errors, format_bytes, format_seconds, print_json
+from star_search.cli.console import console, errors, format_bytes, format_seconds, print_json, print_whole
 from star_search.cli.preparing import preparation_bar
 from star_search.cli.session import INTERRUPTED, RUNS
 from star_search.config import parse_configuration
@@ -98,7 +98,10 @@ class TrainingSession:
                         with _bar(self.training, quiet or as_json) as watch:
                             result = training.run(self._recorder(training, tensorboard, wandb, watch))
         except KeyboardInterrupt:
-            errors.print(f"interrupted; what was trained since the last checkpoint is lost. Continue with:\n  {self.resume_command()}")
+            errors.print(
+                f"interrupted; what was trained since the last checkpoint is lost. Continue with:\n  {self.resume_command()}",
+                soft_wrap=True,
+            )
             return INTERRUPTED
         print_json(result) if as_json else self._print_end(result, quiet)
         return 0
@@ -134,7 +137,10 @@ class TrainingSession:
         try:
             return subprocess.run([*command, "-m", "star_search.cli", *arguments], check=False).returncode
         except KeyboardInterrupt:
-            errors.print(f"interrupted; what was trained since the last checkpoint is lost. Continue with:\n  {self.resume_command()}")
+            errors.print(
+                f"interrupted; what was trained since the last checkpoint is lost. Continue with:\n  {self.resume_command()}",
+                soft_wrap=True,
+            )
             return INTERRUPTED
 
     def resume_command(self) -> str:
@@ -152,7 +158,7 @@ class TrainingSession:
             + (f", from step {first_step:,}" if first_step else ""),
             markup=False,
         )
-        console.print(f"genome {self.source.genome}", markup=False)
+        print_whole(f"genome {self.source.genome}")
 
     def _print_end(self, result: dict[str, Any], quiet: bool) -> None:
         if quiet:
@@ -180,7 +186,7 @@ class TrainingSession:
             vocabulary = USUAL_VOCABULARY
             console.print(f"tokenizer    not at hand ({error}); {vocabulary:,} ids are taken", markup=False)
         found = estimate(self.source, vocabulary, self.devices, self.training.parallel, UTILISATION * FLOPS_PER_SECOND, GPU_BYTES)
-        console.print(f"genome       {self.source.genome}", markup=False)
+        print_whole(f"genome       {self.source.genome}")
         console.print(
             f"model        {account.genome.depth} LIVs of width {account.width}: {account.parameters:,} parameters, and "
             f"{vocabulary * account.width:,} of the embedding; cache {format_bytes(account.cache_bytes(length))} after {length:,} tokens"

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from star_search.config import SearchConfig
 from star_search.errors import InputError, StarSearchError
 from star_search.evolution.workers import Lost, ProgressReport, Retries, Source, devices, worker_count
-from star_search.objectives.assignment import Assessed, Assignment
+from star_search.objectives.assignment import Assessed, Assignment, Sign
 from star_search.processes import end_with, interrupts_ignored
 from star_search.runs.records import Outcome
 from star_search.training.progress import Progress
@@ -100,8 +100,8 @@ class DaskWorkers:
         _, flight = flights[event["key"]]
         if event["progress"] is None:
             flight.begun = time.monotonic()
-        else:
-            report(flight.assignment.id, Progress(**event["progress"]))
+        progress = None if event["progress"] is None else Progress(**event["progress"])
+        report(Sign(flight.assignment, event["name"], progress))
 
     def _landed(self, future: Future[Assessed], flight: _Flight, retries: Retries) -> Iterator[Assessed]:
         from distributed.scheduler import KilledWorker
@@ -213,7 +213,8 @@ def _assess(assignment: Assignment, config: SearchConfig) -> Assessed:
 
     def tell(progress: Progress | None) -> None:
         # Plain values: Dask's messages carry nothing else.
-        worker.log_event(_TOPIC, {"key": key, "progress": None if progress is None else asdict(progress)})
+        event = {"key": key, "name": str(worker.name), "progress": None if progress is None else asdict(progress)}
+        worker.log_event(_TOPIC, event)
 
     with _one_at_a_time:
         assessor = _assessor(config, str(worker.name))

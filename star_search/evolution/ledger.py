@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from pymoo.core.individual import Individual
 from pymoo.core.population import Population
@@ -18,15 +18,12 @@ from star_search.evolution.algorithms import Operators, mean_hamming_distance
 from star_search.evolution.archive import Archive
 from star_search.evolution.operators import MatingStatistics
 from star_search.genome.encoding import Genome
-from star_search.objectives.assignment import Assessed, Assignment
+from star_search.objectives.assignment import Assessed, Assignment, Sign
 from star_search.objectives.racing import Standings
 from star_search.objectives.registry import Criteria, account_of
 from star_search.runs.atomic import patiently
 from star_search.runs.directory import RunDirectory
 from star_search.runs.records import CandidateRecord, GenerationRecord, Outcome
-
-if TYPE_CHECKING:
-    from star_search.training.progress import Progress
 
 Record = TypeVar("Record", CandidateRecord, GenerationRecord)
 
@@ -37,8 +34,8 @@ class Reporter(Protocol):
     def generation_started(self, generation: int) -> None:
         """The first candidate of a generation is known."""
 
-    def candidate_progressed(self, number: int, progress: Progress) -> None:
-        """A candidate trains."""
+    def candidate_progressed(self, sign: Sign) -> None:
+        """A worker begins with a candidate, or is further with its training."""
 
     def candidate_finished(self, record: CandidateRecord) -> None:
         """A candidate has its outcome."""

@@ -10,28 +10,24 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from importlib.util import find_spec
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from star_search.config import SearchConfig
 from star_search.errors import InputError, StarSearchError
 from star_search.genome.encoding import Genome
-from star_search.objectives.assignment import Assessed, Assignment
+from star_search.objectives.assignment import Assessed, Assignment, Sign
 from star_search.objectives.registry import Criteria, account_of
 from star_search.processes import end_with, interrupts_ignored
 from star_search.runs.records import Outcome
-
-if TYPE_CHECKING:
-    from star_search.training.progress import Progress
 
 POLL_SECONDS = 0.2
 RETRIES = 1
 STARTS = 3
 
-ProgressReport = Callable[[int, "Progress"], None]
+ProgressReport = Callable[[Sign], None]
 # Gives the next candidate, or None while there is none: there may be one once a result is in.
 Source = Callable[[], Assignment | None]
 
@@ -107,7 +103,11 @@ class InProcess:
     def assess(self, source: Source, report: ProgressReport) -> Iterator[Assessed]:
         """Yield results one by one."""
         while (assignment := source()) is not None:
-            yield self.assessor(assignment, partial(report, assignment.id))
+            yield self._assess(assignment, report)
+
+    def _assess(self, assignment: Assignment, report: ProgressReport) -> Assessed:
+        report(Sign(assignment, "0"))
+        return self.assessor(assignment, lambda progress: report(Sign(assignment, "0", progress)))
 
     def close(self) -> None:
         """Nothing to end."""
@@ -115,6 +115,7 @@ class InProcess:
 
 @dataclass
 class _Worker:
+    name: str
     process: BaseProcess
     pipe: Connection
     device: str
@@ -131,16 +132,16 @@ class Processes:
         available = devices(config.workers.device)
         count = worker_count(config, available)
         self._context = multiprocessing.get_context("spawn")
-        self._workers = [self._start(available[index % len(available)]) for index in range(count)]
+        self._workers = [self._start(str(index), available[index % len(available)]) for index in range(count)]
         self._failed_starts = 0
 
-    def _start(self, device: str) -> _Worker:
+    def _start(self, name: str, device: str) -> _Worker:
         here, there = self._context.Pipe()
         process = self._context.Process(target=_serve, args=(there, os.getpid(), self.config, device), daemon=True)
         with interrupts_ignored():
             process.start()
         there.close()
-        return _Worker(process, here, device)
+        return _Worker(name, process, here, device)
 
     def assess(self, source: Source, report: ProgressReport) -> Iterator[Assessed]:
         """Yield results as workers finish.
@@ -155,6 +156,7 @@ class Processes:
                     assignment = retries.next() or source()
                     if assignment is not None:
                         self._give(worker, assignment)
+                        report(Sign(assignment, worker.name))
             if all(worker.assignment is None for worker in self._workers):
                 return
             for event in self._events(report):
@@ -186,7 +188,7 @@ class Processes:
             while worker.pipe.poll():
                 kind, value = worker.pipe.recv()
                 if kind == "progress" and worker.assignment is not None:
-                    report(worker.assignment.id, value)
+                    report(Sign(worker.assignment, worker.name, value))
                 elif kind == "ready":
                     worker.ready, worker.started = True, time.monotonic()
                     self._failed_starts = 0
@@ -207,7 +209,7 @@ class Processes:
         assignment, seconds = worker.assignment, time.monotonic() - worker.started
         worker.process.kill()
         worker.process.join()
-        self._workers[index] = self._start(worker.device)
+        self._workers[index] = self._start(worker.name, worker.device)
         if assignment is not None:
             yield Lost(assignment, Outcome.timeout, f"not finished after {self.config.workers.timeout:g} seconds", seconds)
 
@@ -219,7 +221,7 @@ class Processes:
             self._failed_starts += 1
             if self._failed_starts == STARTS:
                 raise StarSearchError(f"worker processes on {worker.device} ended {STARTS} times before they were ready: exit code {code}")
-        self._workers[index] = self._start(worker.device)
+        self._workers[index] = self._start(worker.name, worker.device)
         if assignment is None:
             return
         if worker.ready:

@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Protocol
 
+from star_search.analysis.tensorboard import check_tensorboard
 from star_search.config import TrainingConfig
 from star_search.errors import InputError
 from star_search.finalists.training_folder import TrainingFolder
@@ -37,10 +38,9 @@ class TensorBoard:
     """
 
     def __init__(self, folder: Path, first_step: int) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            raise InputError("--tensorboard needs a package: pip install 'star-search[tensorboard]'") from None
+        check_tensorboard()
+        from torch.utils.tensorboard import SummaryWriter
+
         self._writer: Any = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from star_search.objectives.racing import Rivals
 from star_search.runs.records import CandidateRecord, Outcome
+
+if TYPE_CHECKING:
+    from star_search.training.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,15 @@ class Assignment:
             lineage=self.lineage,
             **values,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """A sign of life: which worker is at which candidate, and how far its training is; no progress when it begins."""
+
+    assignment: Assignment
+    worker: str
+    progress: Progress | None = None
 
 
 @dataclass(frozen=True, slots=True)

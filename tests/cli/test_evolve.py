@@ -78,7 +78,7 @@ class TestRun:
         assert ended.out.startswith(f"run {run.path}: 12 candidates of 2,048 tokens\n")
         assert len(re.findall(r"^  \[\d+/12\] candidate \d+  ", ended.out, re.MULTILINE)) == 12
         assert len(re.findall(r"^generation \d of 2 · candidate \d+ of 12 · ", ended.out, re.MULTILINE)) == 3
-        assert f"Next: star-search inspect {run.path}   or   star-search export-best {run.path}\n" in ended.out
+        assert f"Next: star-search inspect {run.path}\n      star-search export-best {run.path}\n" in ended.out
         assert run.generation_numbers() == [0, 1, 2]
         assert [event["event"] for event in run.read_events()][::13] == ["session", "finished"]
 

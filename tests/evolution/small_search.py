@@ -17,7 +17,7 @@ from star_search.evolution.ledger import Budget
 from star_search.evolution.search import Search
 from star_search.genome.encoding import Genome
 from star_search.genome.space import SearchSpace
-from star_search.objectives.assignment import Assessed, Assignment
+from star_search.objectives.assignment import Assessed, Assignment, Sign
 from star_search.objectives.registry import Criteria, account_of
 from star_search.runs.atomic import write_bytes
 from star_search.runs.directory import RunDirectory
@@ -128,14 +128,15 @@ class Listener:
 
     def __init__(self) -> None:
         self.started: list[int] = []
+        self.signs: list[Sign] = []
         self.candidates: list[CandidateRecord] = []
         self.generations: list[GenerationRecord] = []
 
     def generation_started(self, generation: int) -> None:
         self.started.append(generation)
 
-    def candidate_progressed(self, number: int, progress: object) -> None:
-        pass
+    def candidate_progressed(self, sign: Sign) -> None:
+        self.signs.append(sign)
 
     def candidate_finished(self, record: CandidateRecord) -> None:
         self.candidates.append(record)

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from evolution import faulty_worker
-from evolution.small_search import archive_of, make_run, search_in, small_config
+from evolution.small_search import Listener, archive_of, make_run, search_in, small_config
 from star_search.config import WorkersConfig
 from star_search.errors import InputError, StarSearchError
 from star_search.evolution import cluster, workers
@@ -27,13 +27,13 @@ def healthy(source, tmp_path_factory):
 def search(request, source, tmp_path, monkeypatch):
     """Return a runner of the healthy search over worker processes, with faults; it gives the run and the trainings that began."""
 
-    def call(count, plan=None, **changes):
+    def call(count, plan=None, listener=None, **changes):
         monkeypatch.setattr(workers, "_serve", faulty_worker.serve)
         monkeypatch.setattr(cluster, "_assess", faulty_worker.assess)
         monkeypatch.setenv(faulty_worker.PLAN, json.dumps({"folder": str(tmp_path), "plan": plan or {}}))
         config = small_config(source, workers={"count": count, "backend": request.param, **changes})
         run = make_run(tmp_path / "run", config)
-        assert search_in(run, config, build_workers(config)).run()
+        assert search_in(run, config, build_workers(config), reporter=listener).run()
         return run, Counter(faulty_worker.trained(tmp_path))
 
     return call
@@ -46,8 +46,15 @@ def canonical_of(archive, number):
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 4])
 def test_the_archive_is_the_same_whatever_the_number_of_workers(search, healthy, count):
-    run, _ = search(count)
+    listener = Listener()
+    run, _ = search(count, listener=listener)
     assert archive_of(run) == healthy
+    # Every candidate's worker says that it begins, and then how far it is, while it trains.
+    assert {sign.worker for sign in listener.signs} == set(map(str, range(count)))
+    steps = {
+        number: [sign.progress and sign.progress.step for sign in listener.signs if sign.assignment.id == number] for number in range(12)
+    }
+    assert all(found == [None, 10, 20, 30, 32] for found in steps.values())
     assert len({record.measured["worker"] for record in run.read_candidates()[0]}) == count
 
 
