@@ -152,7 +152,7 @@ def _print(summaries: list[Summary], comparison: Comparison, folder: Path) -> No
     for headings, *rows in tables(summaries, comparison):
         table = Table(box=None, pad_edge=False, header_style="dim")
         for index, heading in enumerate(headings):
-            table.add_column(heading, justify="right" if index else "left", overflow="fold")
+            table.add_column(heading, justify="right" if index else "left", overflow="fold", no_wrap=not index)
         for row in rows:
             table.add_row(*row)
         console.print(table)
