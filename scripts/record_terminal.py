@@ -114,10 +114,15 @@ def watch_search(pane: Pane, run: str) -> tuple[list[list[str]], int]:
     return [*(trimmed(views[len(views) * part // 10]) for part in (2, 5, 9)), last], len(views)
 
 
+def is_training(lines: list[str]) -> bool:
+    """Return whether the view is there and a worker tells how far it is."""
+    return places(lines) is not None and any("%" in line for line in lines)
+
+
 def interrupted(pane: Pane, run: str) -> list[str]:
     """Return the screen after Ctrl-C in the middle of a search."""
     with pane.running(*SEARCH, run):
-        wait_until(lambda: any("%" in line for line in pane.screen()))
+        wait_until(lambda: is_training(pane.screen()))
         pane.tmux("send-keys", "C-c")
         wait_until(lambda: pane.ended)
         lines = trimmed(pane.screen())

@@ -31,6 +31,8 @@ def evolve(
         bool, typer.Option("--tensorboard", help="Write scalars and hyper-parameters of every candidate into the run, for TensorBoard.")
     ] = False,
     max_tokens: Annotated[int | None, typer.Option(help="Stop cleanly once the run has spent this many training tokens.")] = None,
+    dashboard: Annotated[bool, typer.Option("--dashboard", help="Serve the growing report to browsers on this machine.")] = False,
+    dashboard_port: Annotated[int | None, typer.Option(help="Port of the dashboard, which it turns on; a free one by default.")] = None,
 ) -> None:
     """Search for architectures: evolve genomes, train each for a fixed token budget, keep the front.
 
@@ -42,6 +44,11 @@ def evolve(
     session = Session.plan(config, overrides, run_dir, resume, max_hours, max_tokens, tensorboard)
     if dry_run:
         _print_bill(session.config)
+    elif dashboard or dashboard_port is not None:
+        from star_search.cli.dashboard import Dashboard
+
+        with Dashboard(dashboard_port or 0, quiet) as shown:
+            raise typer.Exit(session.run(quiet, shown))
     else:
         raise typer.Exit(session.run(quiet))
 

@@ -1,11 +1,14 @@
-"""`star-search report`: a run as one interactive HTML file."""
+"""`star-search report`: a run as one interactive HTML file, served as it grows, or for TensorBoard."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from star_search.runs.directory import RunDirectory
 
 
 def report(
@@ -14,24 +17,38 @@ def report(
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write what TensorBoard shows into the run instead: scalars and hyper-parameters.")
     ] = False,
+    serve: Annotated[bool, typer.Option("--serve", help="Serve it to browsers on this machine instead, until Ctrl-C.")] = False,
+    port: Annotated[int | None, typer.Option(help="Port to serve on, which turns --serve on; a free one by default.")] = None,
 ) -> None:
-    """Write a run as one HTML file that needs no network: front, candidates, drawings, lineages, motifs."""
+    """Write a run as one HTML file that needs no network: front, candidates, drawings, lineages, motifs.
+
+    With --serve a page that grows with the run while it is open, where another process searches, say.
+    """
     from star_search.errors import InputError
+    from star_search.runs.locate import locate, newest_run
 
-    if tensorboard and out is not None:
-        raise InputError("--tensorboard writes into the run's own folder, so it cannot be combined with --out")
-    _write_events(run) if tensorboard else _write_page(run, out)
+    serve = serve or port is not None
+    if tensorboard and (out is not None or serve):
+        raise InputError(f"--tensorboard writes into the run's own folder, so it cannot be combined with {'--serve' if serve else '--out'}")
+    if serve and out is not None:
+        raise InputError("--serve writes no file, so it cannot be combined with --out")
+    found, generation = (newest_run(Path("runs")), None) if run is None else locate(run)
+    if tensorboard:
+        _write_events(found)
+    elif serve:
+        _serve(found, generation, port or 0)
+    else:
+        _write_page(found, generation, out)
 
 
-def _write_events(run: Path | None) -> None:
+def _write_events(run: RunDirectory) -> None:
     import shlex
 
     from star_search.analysis.run_view import RunView
     from star_search.analysis.tensorboard import CandidateEvents
     from star_search.cli.console import console, print_damaged, print_whole
-    from star_search.runs.locate import locate, newest_run
 
-    view = RunView.read(newest_run(Path("runs")) if run is None else locate(run)[0])
+    view = RunView.read(run)
     print_damaged(view)
     with view.run.writing():
         count = CandidateEvents(view.run, view.config).write_missing(view.records)
@@ -39,13 +56,22 @@ def _write_events(run: Path | None) -> None:
     print_whole(f"Next: tensorboard --logdir {shlex.quote(str(view.run.path))}")
 
 
-def _write_page(run: Path | None, out: Path | None) -> None:
+def _serve(run: RunDirectory, generation: int | None, port: int) -> None:
+    from star_search.analysis.plain_text import printable
+    from star_search.cli.console import print_whole
+    from star_search.cli.dashboard import listen, serve_until_interrupted, url_of
+
+    with listen("--port", port) as listener:
+        print_whole(f"serving {printable(str(run.path))} at {url_of(listener)} until Ctrl-C")
+        serve_until_interrupted(listener, run, generation)
+
+
+def _write_page(run: RunDirectory, generation: int | None, out: Path | None) -> None:
     from star_search.analysis.report import write_report
     from star_search.analysis.run_view import RunView
     from star_search.cli.console import console, print_damaged
-    from star_search.runs.locate import locate, newest_run
 
-    view = RunView.read(*((newest_run(Path("runs")), None) if run is None else locate(run)))
+    view = RunView.read(run, generation)
     print_damaged(view)
     path = out or Path(f"report-{view.run.path.resolve().name}.html")
     write_report(view, path)

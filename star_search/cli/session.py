@@ -17,6 +17,7 @@ from star_search.runs.directory import RunDirectory, is_run
 from star_search.runs.locate import newest_run, numbered_folder
 
 if TYPE_CHECKING:
+    from star_search.cli.dashboard import Dashboard
     from star_search.genome.space import SearchSpace
     from star_search.objectives.registry import Criteria
     from star_search.runs.records import CandidateRecord
@@ -71,8 +72,8 @@ class Session:
         _check_changes(existing, stored, requested)
         return cls(requested, existing.path, existing, max_hours, max_tokens, tensorboard)
 
-    def run(self, quiet: bool = False) -> int:
-        """Search, and return the exit code."""
+    def run(self, quiet: bool = False, dashboard: Dashboard | None = None) -> int:
+        """Search, and return the exit code; a dashboard shows the run from its beginning on."""
         from star_search.cli.console import print_whole
         from star_search.cli.live import build_reporter
         from star_search.cli.summary import print_end
@@ -85,6 +86,8 @@ class Session:
         run = self._open(provenance)
         with run.writing():
             self._note_changes(run, provenance)
+            if dashboard is not None:
+                dashboard.show(run)
             with build_reporter(self.config, run, quiet, self._events(run)) as reporter:
                 budget = Budget(self.max_hours, self.max_tokens)
                 search = Search(run, self.config, lambda: build_workers(self.config), reporter, budget)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from star_search.analysis.candidate import loss_curve
@@ -23,13 +24,31 @@ CURVE_POINTS = 40
 MOTIFS_SHOWN = 30
 
 
-def report_data(view: RunView) -> dict[str, Any]:
-    """Return the run for the page: facts, objectives, candidates, generations, motif statistics."""
+@dataclass(frozen=True)
+class ReportData:
+    """A run for the page: what it opens with, and per candidate what is read only once somebody looks at it."""
+
+    opening: dict[str, Any]
+    details: list[dict[str, Any]]
+
+
+def report_data(view: RunView) -> ReportData:
+    """Return the run for the page: facts, objectives, candidates, generations, motif statistics; details in the candidates' order."""
     recorded = dict.fromkeys(name for record in view.records for name in record.objectives)
     columns = [*view.names, *(name for name in recorded if name not in view.names)]
-    classes, curves = _Numbers(), _Numbers()
-    candidates = [_candidate(view, record, columns, classes, curves) for record in view.records]
-    return {
+    classes, curves, phrases = _Numbers(), _Numbers(), _Numbers()
+    candidates, details = [], []
+    for record in view.records:
+        ancestor = explain(view.by_id, record)
+        found = _details(record, ancestor, curves, phrases)
+        livs: list[int] = []
+        if view.account(record) is not None:
+            genome = Genome.parse(record.canonical)
+            livs = _livs(view, genome, classes)
+            found |= _architecture(view, genome)
+        candidates.append(_candidate(record, ancestor, columns, livs))
+        details.append(found)
+    opening = {
         "run": printable(view.run.name),
         "path": printable(view.run.path.name),
         "generation": view.generation,
@@ -41,20 +60,26 @@ def report_data(view: RunView) -> dict[str, Any]:
         },
         "classes": [list(pair) for pair in classes],
         "steps": [list(steps) for steps in curves],
+        "phrases": [phrase for (phrase,) in phrases],
         "candidates": candidates,
-        "generations": [
-            {
-                "generation": each.generation,
-                "front": each.front,
-                "population": each.population,
-                "best": progress.best,
-                "median": progress.median,
-                "hypervolume": progress.hypervolume,
-            }
-            for each, progress in zip(view.generations, view.progress, strict=True)
-        ],
+        "generations": _generations(view),
         "motifs": _motifs(view),
     }
+    return ReportData(opening, details)
+
+
+def _generations(view: RunView) -> list[dict[str, Any]]:
+    return [
+        {
+            "generation": each.generation,
+            "front": each.front,
+            "population": each.population,
+            "best": progress.best,
+            "median": progress.median,
+            "hypervolume": progress.hypervolume,
+        }
+        for each, progress in zip(view.generations, view.progress, strict=True)
+    ]
 
 
 class _Numbers(dict[tuple[Any, ...], int]):
@@ -75,44 +100,45 @@ def _facts(view: RunView) -> dict[str, str]:
     }
 
 
-def _candidate(view: RunView, record: CandidateRecord, columns: list[str], classes: _Numbers, curves: _Numbers) -> dict[str, Any]:
-    """Return one candidate; what many have in common is a number, since a report holds thousands."""
-    ancestor = explain(view.by_id, record)
-    values = [record.objectives.get(name) for name in columns]
-    found: dict[str, Any] = {
+def _candidate(record: CandidateRecord, ancestor: Ancestor, columns: list[str], livs: list[int]) -> dict[str, Any]:
+    """Return what scatter, table and lineage show of a candidate; classes are numbers, since a report holds thousands."""
+    return {
         "id": record.id,
         "generation": record.generation,
         "outcome": record.outcome.value,
         "reason": printable(record.reason),
-        "values": values,
-        "genome": printable(record.genome),
+        "values": [record.objectives.get(name) for name in columns],
         "canonical": record.canonical,
         "tokens": record.tokens,
         "parents": ancestor.parents,
-        "origin": _origin(ancestor),
-        "curve": _thinned(loss_curve(record), curves),
+        "livs": livs,
     }
-    if view.account(record) is not None:
-        found |= _architecture(view, Genome.parse(record.canonical), classes)
-    return found
 
 
-def _architecture(view: RunView, genome: Genome, classes: _Numbers) -> dict[str, Any]:
+def _details(record: CandidateRecord, ancestor: Ancestor, curves: _Numbers, phrases: _Numbers) -> dict[str, Any]:
+    origin = [phrases.of((phrase,)) for phrase in _origin(ancestor)]
+    return {"genome": printable(record.genome), "origin": origin, "curve": _thinned(loss_curve(record), curves)}
+
+
+def _livs(view: RunView, genome: Genome, classes: _Numbers) -> list[int]:
     complete = catalogue_for(genome, view.catalogue)
     names = (printable(complete[liv.liv_class].name) for liv in genome.livs)
+    return [classes.of(pair) for pair in zip(names, families(genome, view.catalogue), strict=True)]
+
+
+def _architecture(view: RunView, genome: Genome) -> dict[str, Any]:
     return {
-        "livs": [classes.of(pair) for pair in zip(names, families(genome, view.catalogue), strict=True)],
         "links": [[SHARED[link.kind], link.first, link.second, ", ".join(link.groups)] for link in links(genome, view.catalogue)],
         "blocks": [[block.start, block.stop, block.is_routed] for block in blocks(genome) if block.size > 1],
     }
 
 
-def _origin(ancestor: Ancestor) -> str:
-    """Return in words which genes came from whom and what changed since; empty for a genome that was drawn."""
+def _origin(ancestor: Ancestor) -> list[str]:
+    """Return in words which genes came from whom and what changed since, phrase by phrase; none for a genome that was drawn."""
     turns = [f"{each.parent} from {place_sentence(ancestor.record, each.start)}" for each in ancestor.segments[1:]]
     changes = [f"{place_sentence(ancestor.record, each.index)} {each.before} to {each.after} ({each.cause})" for each in ancestor.changes]
     first = [f"genes of {ancestor.segments[0].parent}"] if ancestor.segments else []
-    return "; ".join([", ".join([*first, *turns]), *changes]) if ancestor.parents else ""
+    return [", ".join([*first, *turns]), *changes] if ancestor.parents else []
 
 
 def _thinned(curve: list[tuple[float, float]], curves: _Numbers) -> list[Any]:

@@ -1,10 +1,22 @@
 "use strict";
 // What all parts of the page use: the run's data, the state, small helpers. Text enters the page by textContent alone.
-const data = JSON.parse(document.getElementById("data").textContent);
-const byId = new Map(data.candidates.map((each) => [each.id, each]));
-const lastGeneration = data.generations.length ? data.generations[data.generations.length - 1] : { generation: 0, front: [] };
-const state = { generation: lastGeneration.generation, chosen: null, printing: false, isComplete: false };
-const GENERATION_TICKS = { tick0: 0, dtick: Math.max(1, Math.ceil(lastGeneration.generation / 8)) };
+let data, byId, placeOf, detailLines, livClasses, lastGeneration;
+
+// Makes this the run that is shown. Details are a line per candidate, in their order, read when somebody looks at one: there are thousands.
+function take(opening, lines) {
+  data = opening;
+  detailLines = lines;
+  byId = new Map(data.candidates.map((each) => [each.id, each]));
+  placeOf = new Map(data.candidates.map((each, place) => [each.id, place]));
+  livClasses = data.classes.map(([name, family]) => ({ name, familyName: family, family: data.families[family] }));
+  lastGeneration = data.generations.length ? data.generations[data.generations.length - 1] : { generation: 0, front: [] };
+}
+
+const find = (id) => document.getElementById(id);
+take(JSON.parse(find("data").textContent), find("details").textContent.split("\n"));
+const detailsOf = (candidate) => JSON.parse(detailLines[placeOf.get(candidate.id)]);
+const state = { generation: lastGeneration.generation, chosen: null, isPicked: false, printing: false, isComplete: false };
+const generationTicks = () => ({ tick0: 0, dtick: Math.max(1, Math.ceil(lastGeneration.generation / 8)) });
 const UNITS = {
   cache_bytes: "cache (bytes)",
   bits_per_byte: "bits per byte",
@@ -14,10 +26,10 @@ const UNITS = {
 };
 const CONFIG = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
 
-// Without its ends, which vanish on white or on black.
-const VIRIDIS = ["#46327e", "#365c8d", "#21918c", "#4ac16d", "#a0da39"];
+// Each without the end that vanishes on its paper.
+const VIRIDIS = { light: ["#4ac16d", "#21918c", "#365c8d", "#46327e"], dark: ["#4f7db8", "#21918c", "#4ac16d", "#a0da39"] };
+const scaleOf = (theme) => VIRIDIS[theme].map((colour, place, all) => [place / (all.length - 1), colour]);
 
-const find = (id) => document.getElementById(id);
 const hasPlots = () => "Plotly" in window;
 const isDark = () => document.documentElement.dataset.theme === "dark" && !state.printing;
 
@@ -35,9 +47,12 @@ function labelOf(name) {
   return (UNITS[kind] || kind) + (length ? ` at ${Number(length).toLocaleString("en")} tokens` : "");
 }
 
+// Made once: toLocaleString makes one for every number.
+const NUMBERS = new Intl.NumberFormat("en", { maximumFractionDigits: 3 });
+
 function formatted(value) {
   if (value === null || value === undefined) return "-";
-  return Number.isInteger(value) ? value.toLocaleString("en") : value.toLocaleString("en", { maximumFractionDigits: 3 });
+  return NUMBERS.format(value);
 }
 
 function valueOf(candidate, name) {
@@ -47,14 +62,8 @@ function valueOf(candidate, name) {
 
 function colours() {
   return isDark()
-    ? { ink: "#e8eaed", grid: "#3a414b", pale: "#6b7683", blue: "#56b4e9", scale: VIRIDIS.map((colour, place) => [place / 4, colour]) }
-    : {
-        ink: "#1b1f24",
-        grid: "#d5d9df",
-        pale: "#a3abb5",
-        blue: "#0072b2",
-        scale: [...VIRIDIS].reverse().map((colour, place) => [place / 4, colour]),
-      };
+    ? { ink: "#e8eaed", grid: "#3a414b", pale: "#6b7683", blue: "#56b4e9", scale: scaleOf("dark") }
+    : { ink: "#1b1f24", grid: "#d5d9df", pale: "#a3abb5", blue: "#0072b2", scale: scaleOf("light") };
 }
 
 function baseLayout(changes) {
@@ -67,7 +76,7 @@ function baseLayout(changes) {
     font: { color: ink, family: "system-ui, sans-serif", size: 12 },
     margin: { l: 60, r: 10, t: 10, b: 45 },
     hovermode: "closest",
-    legend: { orientation: "h", y: 1.02, yanchor: "bottom" },
+    legend: { orientation: "h", y: 1.02, yanchor: "bottom", traceorder: "normal" },
     xaxis: { ...axis, ...xaxis },
     yaxis: { ...axis, ...yaxis },
     ...others,
@@ -75,8 +84,7 @@ function baseLayout(changes) {
 }
 
 // The LIVs of a candidate with their names and families; none where the genome is illegal.
-const CLASSES = data.classes.map(([name, family]) => ({ name, familyName: family, family: data.families[family] }));
-const livsOf = (candidate) => (candidate.livs || []).map((number) => CLASSES[number]);
+const livsOf = (candidate) => candidate.livs.map((number) => livClasses[number]);
 
 function chip(family, title) {
   const made = element("span", { textContent: family.letter, title });
@@ -95,6 +103,6 @@ function strip(candidate) {
 
 function idButton(id) {
   const button = element("button", { type: "button", className: "link", textContent: String(id), disabled: !byId.has(id) });
-  button.addEventListener("click", () => choose(id));
+  button.addEventListener("click", () => pick(id));
   return button;
 }

@@ -24,14 +24,28 @@ function ancestorsOf(id) {
   return [...seen].sort((a, b) => b - a).map((each) => byId.get(each));
 }
 
+const originOf = (candidate) =>
+  detailsOf(candidate)
+    .origin.map((number) => data.phrases[number])
+    .join("; ") || "drawn";
+
+function sharedBy(links) {
+  const found = new Map();
+  for (const [kind, first, second, groups] of links) {
+    const shared = `${kind} ${groups}`;
+    found.set(shared, [...(found.get(shared) || []), `${first + 1} and ${second + 1}`]);
+  }
+  return found;
+}
+
 function showRecord(candidate) {
+  const details = detailsOf(candidate);
   const rows = [
     ["outcome", candidate.outcome + (candidate.reason ? `: ${candidate.reason}` : "")],
     ...data.columns.map((name) => [labelOf(name), formatted(valueOf(candidate, name))]),
   ];
-  rows.push(["tokens", formatted(candidate.tokens)], ["genome", candidate.genome], ["canonical", candidate.canonical]);
-  for (const [kind, first, second, groups] of candidate.links || [])
-    rows.push(["shared", `${kind} ${groups} of LIVs ${first + 1} and ${second + 1}`]);
+  rows.push(["tokens", formatted(candidate.tokens)], ["genome", details.genome], ["canonical", candidate.canonical]);
+  for (const [shared, pairs] of sharedBy(details.links || [])) rows.push([`shared ${shared}`, `LIVs ${pairs.join(", ")}`]);
   const list = element(
     "dl",
     {},
@@ -56,7 +70,7 @@ function showLineage(candidate) {
         element("td", {}, idButton(each.id)),
         element("td", { textContent: String(each.generation) }),
         element("td", {}, strip(each)),
-        element("td", { className: "text", textContent: each.origin || "drawn" }),
+        element("td", { className: "text", textContent: originOf(each) }),
       ),
     );
   if (ancestors.length > ANCESTORS_SHOWN)
@@ -65,10 +79,11 @@ function showLineage(candidate) {
 }
 
 function drawCurve(candidate) {
-  const holder = find("curve");
-  holder.hidden = !candidate.curve.length;
-  if (!candidate.curve.length) return;
-  const [number, losses] = candidate.curve,
+  const holder = find("curve"),
+    curve = detailsOf(candidate).curve;
+  holder.hidden = !curve.length;
+  if (!curve.length) return;
+  const [number, losses] = curve,
     steps = data.steps[number];
   const trace = {
     x: steps,
@@ -99,7 +114,12 @@ function choose(id) {
   showCandidate();
   markChosen();
   drawCandidate();
-  drawScatter();
+  drawChosen();
+}
+
+function pick(id) {
+  state.isPicked = true;
+  choose(id);
 }
 
 function showCandidate() {

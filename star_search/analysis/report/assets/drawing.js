@@ -1,6 +1,7 @@
 // The drawing of a backbone: blocks in depth order, feature sharing in arcs above, featurizer sharing dashed below.
 const BLOCK = 1.9,
-  ARC = 0.62;
+  ARC = 0.62,
+  UNIT_PIXELS = 45;
 
 function arcShape([kind, first, second]) {
   const above = kind === "features",
@@ -16,7 +17,7 @@ function arcShape([kind, first, second]) {
   };
 }
 
-function drawingShapes(candidate) {
+function drawingShapes(candidate, details) {
   const { pale } = colours(),
     depth = candidate.livs.length;
   const stream = { type: "line", x0: -0.3, x1: depth + 0.3, y0: BLOCK / 2, y1: BLOCK / 2, line: { color: pale, width: 1 }, layer: "below" };
@@ -30,7 +31,7 @@ function drawingShapes(candidate) {
     line: { width: 0 },
     name: `liv ${place + 1}`,
   }));
-  const frames = candidate.blocks.map(([start, stop, routed]) => ({
+  const frames = details.blocks.map(([start, stop, routed]) => ({
     type: "rect",
     x0: start + 0.01,
     x1: stop - 0.01,
@@ -39,12 +40,13 @@ function drawingShapes(candidate) {
     line: { color: pale, width: 1.5, dash: routed ? "dot" : "solid" },
     name: `block ${start + 1}-${stop}`,
   }));
-  return [stream, ...rectangles, ...frames, ...candidate.links.map(arcShape)];
+  return [stream, ...rectangles, ...frames, ...details.links.map(arcShape)];
 }
 
-function drawingTexts(candidate) {
+function drawingTexts(candidate, details) {
   const room = find("drawing").clientWidth / (candidate.livs.length + 1),
-    size = Math.min(12, room / 1.6);
+    longest = Math.max(...livsOf(candidate).map(({ name }) => name.length)),
+    size = Math.min(12, room / 1.6, (BLOCK * UNIT_PIXELS) / (0.62 * longest));
   const names = livsOf(candidate).map(({ name, family }, place) => {
     const short = size < 8;
     return {
@@ -56,7 +58,7 @@ function drawingTexts(candidate) {
       font: { size: Math.max(size, 7), color: family.ink },
     };
   });
-  const shared = candidate.links
+  const shared = details.links
     .filter(([kind]) => kind === "features")
     .map(([, first, second, groups]) => ({
       x: (first + second + 1) / 2,
@@ -71,20 +73,22 @@ function drawingTexts(candidate) {
 
 function drawBackbone(candidate) {
   const holder = find("drawing");
-  holder.hidden = !candidate.livs;
-  if (!candidate.livs) return;
+  holder.hidden = !candidate.livs.length;
+  if (!candidate.livs.length) return;
+  const details = detailsOf(candidate);
   const reach = (kind) =>
-    Math.max(0, ...candidate.links.filter((each) => each[0] === kind).map(([, first, second]) => ARC * (second - first) ** 0.6));
+    Math.max(0, ...details.links.filter((each) => each[0] === kind).map(([, first, second]) => ARC * (second - first) ** 0.6));
   const hover = livsOf(candidate).map(
     ({ name, familyName }, place) =>
       plain(`LIV ${place + 1}: ${name}, ${familyName}`) +
-      candidate.links
+      details.links
         .filter((each) => each[1] === place || each[2] === place)
         .map(
           ([kind, first, second, groups]) => `<br>${plain(`shares ${kind} ${groups} with LIV ${(first === place ? second : first) + 1}`)}`,
         )
         .join(""),
   );
+  const range = [-reach("weights") - 0.25, BLOCK + reach("features") + 0.5];
   const trace = {
     x: candidate.livs.map((_, place) => place + 0.5),
     y: candidate.livs.map(() => BLOCK / 2),
@@ -96,10 +100,11 @@ function drawBackbone(candidate) {
   };
   const layout = baseLayout({
     xaxis: { visible: false, range: [-0.4, candidate.livs.length + 0.4], fixedrange: true },
-    yaxis: { visible: false, range: [-reach("weights") - 0.25, BLOCK + reach("features") + 0.5], fixedrange: true },
+    yaxis: { visible: false, range, fixedrange: true },
+    height: (range[1] - range[0]) * UNIT_PIXELS + 10,
     margin: { l: 5, r: 5, t: 5, b: 5 },
-    shapes: drawingShapes(candidate),
-    annotations: drawingTexts(candidate),
+    shapes: drawingShapes(candidate, details),
+    annotations: drawingTexts(candidate, details),
     showlegend: false,
   });
   // Made anew: a plot that was hidden while the window changed keeps its old size.

@@ -1,19 +1,42 @@
 // Progress over the generations, and the test of motifs.
+function quartiles(name) {
+  const values = new Map();
+  for (const each of data.candidates) {
+    if (each.outcome !== "ok") continue;
+    if (!values.has(each.generation)) values.set(each.generation, []);
+    values.get(each.generation).push(valueOf(each, name));
+  }
+  return [...values]
+    .sort(([one], [other]) => one - other)
+    .map(([generation, found]) => {
+      found.sort((one, other) => one - other);
+      return { generation, values: [0.25, 0.5, 0.75].map((share) => interpolated(found, share)) };
+    });
+}
+
+function interpolated(sorted, share) {
+  const place = share * (sorted.length - 1),
+    below = Math.floor(place);
+  return sorted[below] + (place - below) * ((sorted[below + 1] ?? sorted[below]) - sorted[below]);
+}
+
 function drawProgress() {
   const x = data.generations.map((each) => each.generation),
-    ok = data.candidates.filter((each) => each.outcome === "ok"),
     { pale, ink, blue } = colours();
-  const name = data.objectives[0];
+  const name = data.objectives[0],
+    spread = quartiles(name);
+  const line = (place, changes) => ({
+    x: spread.map((each) => each.generation),
+    y: spread.map((each) => each.values[place]),
+    type: "scatter",
+    mode: "lines",
+    line: { color: pale, width: 0 },
+    ...changes,
+  });
   const traces = [
-    {
-      x: ok.map((each) => each.generation),
-      y: ok.map((each) => valueOf(each, name)),
-      name: "candidates",
-      type: "box",
-      boxpoints: false,
-      line: { width: 1 },
-      marker: { color: pale },
-    },
+    line(0, { showlegend: false, hoverinfo: "skip" }),
+    line(2, { name: "middle half of the candidates", fill: "tonexty", fillcolor: `${pale}66`, hoverinfo: "skip" }),
+    line(1, { name: "their median", line: { color: pale, width: 1.5 } }),
     { x, y: data.generations.map((each) => each.best), name: "best so far", mode: "lines+markers", type: "scatter", line: { color: blue } },
     {
       x,
@@ -27,7 +50,7 @@ function drawProgress() {
   ];
   const axis = { gridcolor: colours().grid, zeroline: false, automargin: true };
   const layout = baseLayout({
-    xaxis: { title: { text: "generation" }, anchor: "y2", ...GENERATION_TICKS },
+    xaxis: { title: { text: "generation" }, anchor: "y2", ...generationTicks() },
     yaxis: { title: { text: plain(labelOf(name)) }, domain: [0.42, 1] },
   });
   layout.yaxis2 = { ...axis, title: { text: "hypervolume" }, domain: [0, 0.34], anchor: "x" };

@@ -26,8 +26,7 @@ function scatterTraces() {
   const done = points(known.filter((each) => each.outcome === "ok")),
     failed = points(known.filter((each) => each.outcome !== "ok"));
   const front = points(frontAt(state.generation).sort((a, b) => valueOf(a, find("across").value) - valueOf(b, find("across").value)));
-  const chosen = points(state.chosen === null ? [] : [byId.get(state.chosen)]);
-  const bar = { title: { text: "generation", side: "right" }, thickness: 12, ...GENERATION_TICKS };
+  const bar = { title: { text: "generation", side: "right" }, thickness: 12, ...generationTicks() };
   // Over any other pair of axes a line through the front's members would mean nothing.
   const axes = new Set([find("across").value, find("up").value]);
   const isBorder = data.objectives.length === 2 && data.objectives.every((name) => axes.has(name));
@@ -53,14 +52,20 @@ function scatterTraces() {
       line: { color: ink, width: 1.2 },
       marker: { symbol: "circle-open", size: 11, color: ink, line: { width: 1.6 } },
     },
-    {
-      ...chosen,
-      name: "chosen",
-      hoverinfo: "skip",
-      hovertemplate: null,
-      marker: { symbol: "square-open", size: 17, color: "#d55e00", line: { width: 2.5 } },
-    },
   ];
+}
+
+// A frame around the candidate chosen: a shape, since the points need not be drawn again for it.
+function chosenFrame() {
+  const candidate = byId.get(state.chosen),
+    [x, y] = ["across", "up"].map((id) => valueOf(candidate, find(id).value));
+  if (x == null || y == null) return [];
+  const around = { x0: -9, x1: 9, y0: -9, y1: 9, xanchor: x, yanchor: y, xsizemode: "pixel", ysizemode: "pixel" };
+  return [{ type: "rect", ...around, line: { color: "#d55e00", width: 2.5 }, name: `chosen ${candidate.id}` }];
+}
+
+function drawChosen() {
+  if (hasPlots()) Plotly.relayout("scatter", { shapes: chosenFrame() });
 }
 
 function drawScatter() {
@@ -70,25 +75,30 @@ function drawScatter() {
   Plotly.react(
     "scatter",
     scatterTraces(),
-    baseLayout({ xaxis: axis("across"), yaxis: axis("up"), uirevision: find("across").value + find("up").value }),
+    baseLayout({ shapes: chosenFrame(), xaxis: axis("across"), yaxis: axis("up"), uirevision: find("across").value + find("up").value }),
     CONFIG,
   );
 }
 
-function startAxes() {
+// Also for a run that has grown: what was chosen stays.
+function showAxes() {
   const names = [...data.columns, "generation", "tokens", "id"];
   for (const [id, name] of [
     ["across", data.objectives[1] || "parameters"],
     ["up", data.objectives[0]],
   ]) {
-    find(id).append(...names.map((each) => element("option", { value: each, textContent: labelOf(each) })));
-    find(id).value = name;
-    find(id).addEventListener("change", drawScatter);
-    find(`${id}-log`).addEventListener("change", drawScatter);
+    const kept = find(id).value || name;
+    find(id).replaceChildren(...names.map((each) => element("option", { value: each, textContent: labelOf(each) })));
+    find(id).value = kept;
   }
+  find("generation").max = lastGeneration.generation;
+  find("generation").value = state.generation;
+}
+
+function startAxes() {
+  showAxes();
+  for (const id of ["across", "up", "across-log", "up-log"]) find(id).addEventListener("change", drawScatter);
   const slider = find("generation");
-  slider.max = lastGeneration.generation;
-  slider.value = state.generation;
   let waiting = false;
   slider.addEventListener("input", () => {
     state.generation = Number(slider.value);

@@ -2,7 +2,7 @@
 function drawAll() {
   if (!hasPlots()) return;
   drawScatter();
-  if (state.chosen !== null) drawCandidate();
+  drawCandidate();
   drawProgress();
 }
 
@@ -11,10 +11,19 @@ function setTheme(name) {
   find("theme").textContent = name === "dark" ? "light theme" : "dark theme";
 }
 
-find("title").textContent = `${data.path}, generation ${data.generation === null ? "none yet" : data.generation}`;
-find("facts").textContent = Object.entries(data.facts)
-  .map(([name, text]) => `${name}: ${text}`)
-  .join(" · ");
+function showTitle() {
+  find("title").textContent = `${data.path}, generation ${data.generation === null ? "none yet" : data.generation}`;
+  find("facts").textContent = Object.entries(data.facts)
+    .map(([name, text]) => `${name}: ${text}`)
+    .join(" · ");
+}
+
+function bestId() {
+  const best = frontAt(state.generation).sort((a, b) => valueOf(a, data.objectives[0]) - valueOf(b, data.objectives[0]))[0];
+  return (best || data.candidates[0]).id;
+}
+
+showTitle();
 setTheme(window.matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
 find("theme").addEventListener("click", () => {
   setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
@@ -34,8 +43,7 @@ window.addEventListener("afterprint", () => {
   drawAll();
 });
 
-const best = frontAt(state.generation).sort((a, b) => valueOf(a, data.objectives[0]) - valueOf(b, data.objectives[0]))[0];
-state.chosen = (best || data.candidates[0]).id;
+state.chosen = bestId();
 startAxes();
 showLegend();
 showCandidate();
@@ -47,7 +55,7 @@ showMotifs();
 function startPlots() {
   drawCandidate();
   drawScatter();
-  find("scatter").on("plotly_click", (event) => choose(event.points[0].customdata));
+  find("scatter").on("plotly_click", (event) => pick(event.points[0].customdata));
   document.documentElement.dataset.ready = "front";
   requestAnimationFrame(() =>
     setTimeout(() => {

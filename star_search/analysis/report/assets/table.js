@@ -2,6 +2,13 @@
 const PAGE = 100;
 const table = { sort: data.objectives[0], descending: false, rows: PAGE };
 
+function searched(candidate) {
+  candidate.words ??= [candidate.id, candidate.outcome, candidate.reason, candidate.canonical, ...livsOf(candidate).map(({ name }) => name)]
+    .join(" ")
+    .toLowerCase();
+  return candidate.words;
+}
+
 function conditions(text) {
   return text
     .trim()
@@ -16,7 +23,7 @@ function conditions(text) {
         };
       }
       const word = term.toLowerCase();
-      return (each) => each.searched.includes(word);
+      return (each) => searched(each).includes(word);
     });
 }
 
@@ -78,19 +85,23 @@ function headingOf(name) {
   return heading;
 }
 
-function startTable() {
-  for (const each of data.candidates)
-    each.searched = [each.id, each.outcome, each.reason, each.canonical, each.genome, ...livsOf(each).map(({ name }) => name)]
-      .join(" ")
-      .toLowerCase();
+// Also for a run that has grown: order, filter and outcome stay.
+function showTable() {
   const names = ["id", "generation", "outcome", ...data.columns];
   const fixed = ["LIVs", "canonical genome"].map((text) => element("th", { textContent: text, scope: "col" }));
-  find("candidates").tHead.append(element("tr", {}, ...names.map(headingOf), ...fixed));
+  find("candidates").tHead.replaceChildren(element("tr", {}, ...names.map(headingOf), ...fixed));
   const outcomes = [...new Set(data.candidates.map((each) => each.outcome))];
-  find("outcome").append(
+  const kept = find("outcome").value;
+  find("outcome").replaceChildren(
     element("option", { value: "", textContent: "all" }),
     ...outcomes.map((each) => element("option", { value: each, textContent: each })),
   );
+  find("outcome").value = kept;
+  fillTable();
+}
+
+function startTable() {
+  showTable();
   for (const id of ["filter", "outcome", "front-only"])
     find(id).addEventListener("input", () => {
       table.rows = PAGE;
@@ -101,5 +112,4 @@ function startTable() {
     table.rows += PAGE;
     fillTable();
   });
-  fillTable();
 }
