@@ -31,6 +31,14 @@ def stored_run(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return store_run(tmp_path_factory.mktemp("stored") / "run")
 
 
+@pytest.fixture
+def without_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dry run would train for ten seconds."""
+    from star_search.cli import bill
+
+    monkeypatch.setattr(bill, "PROBE_SECONDS", 0.0)
+
+
 @pytest.fixture(autouse=True)
 def torch_ground(monkeypatch: pytest.MonkeyPatch) -> None:
     """One thread, a fixed seed, and NaN in fresh memory, so that a read of what nobody wrote shows."""

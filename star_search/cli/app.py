@@ -26,10 +26,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (evolve, inspect, motifs, figures, report, train, compare, evaluate, decode, genes, benchmark):
-    app.command()(command)
-app.command(name="export-best")(export_best)
-app.add_typer(data)
+# Groups of `--help`, and of the pages that the documentation has of the commands.
+PANELS = {
+    "Search, and look at it": (evolve, inspect, motifs, figures, report),
+    "From a search to a model": (train, compare, export_best, evaluate),
+    "Genomes": (decode, genes),
+    "Text and measurements": (benchmark,),
+}
+for panel, commands in PANELS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+app.add_typer(data, rich_help_panel="Text and measurements")
 
 
 def _version(asked: bool) -> None:

@@ -48,11 +48,8 @@ def run_command(*arguments: object) -> Ended:
 
 
 @pytest.fixture(autouse=True)
-def without_probe(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A dry run would train for ten seconds."""
-    from star_search.cli import bill
-
-    monkeypatch.setattr(bill, "PROBE_SECONDS", 0.0)
+def quick_dry_runs(without_probe: None) -> None:
+    """Here no dry run tries out its prediction unless a test says for how long."""
 
 
 @pytest.fixture
