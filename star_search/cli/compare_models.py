@@ -145,16 +145,18 @@ def _device_name(comparison: Comparison) -> str:
 def _print(summaries: list[Summary], comparison: Comparison, folder: Path) -> None:
     from rich.table import Table
 
-    from star_search.finalists.table import cells, headings, method
+    from star_search.finalists.table import method, tables
 
     training = comparison.sources[0].config.training
-    title = f"{training.steps * training.batch_tokens:,} training tokens, {comparison.seeds} seeds"
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
-    for heading in headings(comparison):
-        table.add_column(heading, justify="left" if heading in ("model", "bits/byte") else "right")
-    for summary in summaries:
-        table.add_row(*cells(summary, comparison))
-    console.print(table)
+    console.print(f"{training.steps * training.batch_tokens:,} training tokens, {comparison.seeds} seeds\n", style="bold")
+    for headings, *rows in tables(summaries, comparison):
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for index, heading in enumerate(headings):
+            table.add_column(heading, justify="right" if index else "left", overflow="fold", no_wrap=not index)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+        console.print()
     for summary in summaries:
         for reason in summary.failures:
             console.print(f"  {reason}", markup=False)

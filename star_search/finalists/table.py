@@ -1,4 +1,4 @@
-"""A comparison as a table, as Markdown and as JSON."""
+"""A comparison as tables, as Markdown and as JSON."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from statistics import mean
 from typing import Any
 
 from star_search.finalists.comparison import Comparison, Summary
+
+# Rows of cells, the headings first.
+Table = list[list[str]]
 
 METHOD = (
     "Perplexity on the test split: mean over seeds and Student's 95 % interval. p: two-sided paired t test of the losses, paired by seed, "
@@ -24,13 +27,6 @@ def as_json(summaries: Sequence[Summary], comparison: Comparison, match: str | N
     return {**setting, "device": device, "method": method(comparison), "models": models}
 
 
-def headings(comparison: Comparison) -> list[str]:
-    """Return the headings of the table."""
-    caches = [f"cache {length:,}" for length in comparison.lengths]
-    measured = ["train tok/s", "decode tok/s", *(["MAD"] if comparison.with_mad else [])]
-    return ["model", "width", "parameters", "perplexity", "95 % interval", "p", "bits/byte", *caches, *measured]
-
-
 def method(comparison: Comparison) -> str:
     """Return what the columns mean."""
     if not comparison.with_mad:
@@ -42,32 +38,43 @@ def method(comparison: Comparison) -> str:
     )
 
 
-def cells(summary: Summary, comparison: Comparison) -> list[str]:
-    """Return one row of the table."""
+def tables(summaries: Sequence[Summary], comparison: Comparison) -> list[Table]:
+    """Return what was found as three tables, headings first: how good every model is, what it costs, and bits per byte by subset."""
+    costs = [*(f"cache {length:,}" for length in comparison.lengths), "train tok/s", "decode tok/s"]
+    subsets = list(dict.fromkeys(name for summary in summaries for name in summary.bits_per_byte))
+    quality = ["perplexity", "95 % interval", "p", "parameters", "width", *(["MAD"] if comparison.with_mad else [])]
+    found = [(quality, [_quality(each, comparison.with_mad) for each in summaries]), (costs, list(map(_costs, summaries)))]
+    if subsets:
+        bits = [[f"{each.bits_per_byte[name]:.3f}" if name in each.bits_per_byte else "-" for name in subsets] for each in summaries]
+        found.append(([f"bits/byte {subsets[0]}", *subsets[1:]], bits))
+    labels = [summary.label for summary in summaries]
+    return [[["model", *heads], *([label, *row] for label, row in zip(labels, rows, strict=True))] for heads, rows in found]
+
+
+def _quality(summary: Summary, with_mad: bool) -> list[str]:
     interval = "-" if summary.interval is None else f"{summary.interval[0]:.3f} to {summary.interval[1]:.3f}"
     p_value = "-" if summary.p_value is None else f"{summary.p_value:.3f}{'*' if summary.is_significant else ''}"
-    bits = ", ".join(f"{name} {value:.3f}" for name, value in summary.bits_per_byte.items()) or "-"
+    perplexity = "failed" if summary.perplexity is None else f"{summary.perplexity:.3f}"
+    mad = f"{mean(summary.mad.values()):.1%}" if summary.mad else "failed"
+    return [perplexity, interval, p_value, f"{summary.parameters:,}", str(summary.width), *([mad] if with_mad else [])]
+
+
+def _costs(summary: Summary) -> list[str]:
     speeds = (summary.training_tokens_per_second, summary.decoding_tokens_per_second)
-    return [
-        summary.label,
-        str(summary.width),
-        f"{summary.parameters:,}",
-        "failed" if summary.perplexity is None else f"{summary.perplexity:.3f}",
-        interval,
-        p_value,
-        bits,
-        *(f"{size:,}" for size in summary.cache_bytes.values()),
-        *("-" if speed is None else f"{speed:,.0f}" for speed in speeds),
-        *([f"{mean(summary.mad.values()):.1%}" if summary.mad else "failed"] if comparison.with_mad else []),
-    ]
+    caches = [f"{size:,}" for size in summary.cache_bytes.values()]
+    return [*caches, *("-" if speed is None else f"{speed:,.0f}" for speed in speeds)]
 
 
 def markdown(summaries: Sequence[Summary], comparison: Comparison, device: str) -> str:
-    """Return the table as Markdown, with its genomes and how it was made."""
-    heads = headings(comparison)
-    table = "\n".join(f"| {' | '.join(row)} |" for row in [heads, ["---"] * len(heads), *(cells(each, comparison) for each in summaries)])
+    """Return the tables as Markdown, with their genomes and how they were made."""
+    made = "\n\n".join(map(_markdown, tables(summaries, comparison)))
     training = comparison.sources[0].config.training
     setting = f"{training.steps * training.batch_tokens:,} training tokens, {comparison.seeds} seeds, {device}. Cache in bytes."
     genomes = "\n".join(f"* {summary.label}: `{summary.genome}`" for summary in summaries)
     failures = "\n".join(f"* {summary.label}: {reason}" for summary in summaries for reason in summary.failures)
-    return f"{table}\n\n{setting} {method(comparison)}\n\n{genomes}\n" + (f"\nFailed:\n\n{failures}\n" if failures else "")
+    return f"{made}\n\n{setting} {method(comparison)}\n\n{genomes}\n" + (f"\nFailed:\n\n{failures}\n" if failures else "")
+
+
+def _markdown(table: Table) -> str:
+    rows = [table[0], ["---"] * len(table[0]), *table[1:]]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)

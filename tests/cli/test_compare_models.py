@@ -1,8 +1,10 @@
 """`compare RUN`: finalists and baselines trained once, summed up over seeds; what cannot be is one sentence."""
 
 import json
-import shutil
+from dataclasses import dataclass
+from pathlib import Path
 from statistics import mean
+from typing import Any
 
 import pytest
 
@@ -21,31 +23,40 @@ def tested(tmp_path_factory, source):
     return RunDirectory.open(folder / "run")
 
 
-def test_finalists_and_baselines_stand_in_one_table(command, here, tested):
-    arguments = (
-        "compare",
-        tested.path,
-        "--baselines",
-        "transformer++,striped-mamba",
-        "--finalists",
-        "1",
-        "--seeds",
-        "2",
-        "--tokens",
-        "1280",
-    )
-    arguments = (*arguments, "--mad", "compression", "--set", "mad.steps=2", "--set", "mad.batch=8", "--set", "mad.train_examples=8")
-    arguments = (*arguments, "--set", "mad.test_examples=8")
-    arguments = (*arguments, "--match", "parameters", "--lengths", "64,256", "--out", "table", "--device", "cpu")
-    ended = command(*arguments, "--json")
+@dataclass(frozen=True)
+class Compared:
+    """A comparison that was made: its command, its folder and what it printed."""
+
+    arguments: tuple[object, ...]
+    folder: Path
+    found: dict[str, Any]
+
+    def trainings(self, model: dict[str, Any]) -> list[TrainingFolder]:
+        name = model["label"].replace("+", "-")
+        return [TrainingFolder.open(path) for path in sorted(self.folder.glob(f"{name}-[01]"))]
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory, tested):
+    folder = tmp_path_factory.mktemp("compared") / "table"
+    arguments: list[object] = ["compare", tested.path, "--baselines", "transformer++,striped-mamba", "--finalists", 1, "--seeds", 2]
+    arguments += ["--tokens", 1280, "--match", "parameters", "--lengths", "64,256", "--mad", "compression", "--device", "cpu"]
+    for change in ("steps=2", "batch=8", "train_examples=8", "test_examples=8"):
+        arguments += ["--set", f"mad.{change}"]
+    arguments += ["--out", folder]
+    ended = run_command(*arguments, "--json")
     assert ended.code == 0, ended
-    found = json.loads(ended.out)
+    return Compared(tuple(arguments), folder, json.loads(ended.out))
+
+
+def test_finalists_and_baselines_stand_in_one_table(compared):
+    found = compared.found
     finalist, transformer, mamba = found["models"]
     assert (found["tokens"], found["seeds"], found["split"]) == (1280, 2, "test")
     assert [each["label"] for each in (transformer, mamba)] == ["transformer++", "striped-mamba"]
     assert finalist["p_value"] is None and 0 <= transformer["p_value"] <= 1
     for model in found["models"]:
-        folders = [TrainingFolder.open(path) for path in sorted((here / "table").glob(f"{model['label'].replace('+', '-')}-[01]"))]
+        folders = compared.trainings(model)
         results = [folder.result() for folder in folders]
         assert model["perplexities"] == [each["test"]["perplexity"] for each in results]
         assert model["perplexity"] == pytest.approx(mean(model["perplexities"]))
@@ -57,23 +68,30 @@ def test_finalists_and_baselines_stand_in_one_table(command, here, tested):
         assert model["bits_per_byte"]
         scores = [json.loads((folder.path / "mad.json").read_text())["accuracies"]["compression"] for folder in folders]
         assert model["mad"] == {"compression": pytest.approx(mean(scores))}
-    text = (here / "table" / "comparison.md").read_text()
-    assert text.startswith("| model | width | parameters | perplexity | 95 % interval | p | bits/byte | cache 64 | cache 256 |")
+    text = (compared.folder / "comparison.md").read_text()
+    assert text.startswith("| model | perplexity | 95 % interval | p | parameters | width | MAD |\n")
+    assert "\n| model | cache 64 | cache 256 | train tok/s | decode tok/s |\n" in text
+    assert "MAD: mean accuracy over tasks (compression) and seeds" in text
     assert f"* transformer++: `{transformer['genome']}`" in text
-    assert text.splitlines()[0].endswith("| MAD |") and "MAD: mean accuracy over tasks (compression) and seeds" in text
-    # What evaluate makes of an export is what compare says of it: the same text, batches and weights.
-    scored = json.loads(command("evaluate", folders[1].export_path, "--perplexity", "--device", "cpu", "--json").out)["text"]
-    assert scored["perplexity"] == pytest.approx(model["perplexities"][1], rel=1e-6)
-    assert scored["subsets"].keys() == model["bits_per_byte"].keys()
-    before = {path: path.stat().st_mtime_ns for name in ("result", "mad") for path in (here / "table").glob(f"*/{name}.json")}
-    again = json.loads(command(*arguments, "--json").out)
+
+
+def test_evaluate_says_of_an_export_what_compare_says_of_its_training(command, compared):
+    for model in compared.found["models"]:
+        export = compared.trainings(model)[1].export_path
+        scored = json.loads(command("evaluate", export, "--perplexity", "--device", "cpu", "--json").out)["text"]
+        assert scored["perplexity"] == pytest.approx(model["perplexities"][1], rel=1e-6)
+        assert scored["subsets"].keys() == model["bits_per_byte"].keys()
+
+
+def test_what_is_finished_is_read_and_what_is_another_training_refused(command, compared):
+    before = {path: path.stat().st_mtime_ns for name in ("result", "mad") for path in compared.folder.glob(f"*/{name}.json")}
+    shown = command(*compared.arguments).out
     assert len(before) == 12 and {path: path.stat().st_mtime_ns for path in before} == before
-    other = command(*arguments, "--set", "mad.steps=3").sentence()
+    assert "…" not in shown and all(f"{model['perplexity']:.3f}" in shown for model in compared.found["models"])
+    other = command(*compared.arguments, "--set", "mad.steps=3").sentence()
     assert other.endswith("mad.json was had with another mad.steps than 3; give another --out")
-    assert [each["perplexities"] for each in again["models"]] == [each["perplexities"] for each in found["models"]]
-    shutil.rmtree(next((here / "table").glob("transformer---1")))
-    more = command(*arguments[:-4], "--out", "table", "--device", "cpu", "--set", "training.learning_rate=0.01").sentence()
-    assert "holds another training: training.learning_rate is 0.03 there and 0.01 here; give another --out" in more
+    other = command(*compared.arguments, "--set", "training.learning_rate=0.01").sentence()
+    assert "holds another training: training.learning_rate is 0.03 there and 0.01 here; give another --out" in other
 
 
 @pytest.mark.parametrize(
