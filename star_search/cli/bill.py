@@ -24,7 +24,7 @@ def print_bill(config: SearchConfig) -> None:
     length = config.training.sequence_length
     console.print(config.to_yaml(), markup=False)
     console.print(f"classes      {as_text(', '.join(space.rules.catalogue[each].name for each in space.rules.classes))}")
-    console.print(f"objectives   {', '.join(criteria.names)}")
+    console.print(f"objectives   {as_text(', '.join(criteria.names))}")
     console.print(
         f"candidates   at most {candidates:,}: {config.algorithm.population} in gen00 and in each of {config.algorithm.generations} more"
     )
@@ -34,7 +34,7 @@ def print_bill(config: SearchConfig) -> None:
         console.print(f"time         about {flops / speed / 3600:,.3g} hours on {device}")
     _print_probe(config)
     if criteria.own:
-        console.print(f"not counted  what {', '.join(each.name for each in criteria.own)} takes by itself", markup=False)
+        console.print(f"not counted  what {as_text(', '.join(each.name for each in criteria.own))} takes by itself")
     console.print(
         f"Transformer++ at {depth} x {width}: {account.operator_parameters:,} operator parameters "
         f"({account.parameters:,} with norms), cache {account.cache_bytes(length):,} bytes ({format_bytes(account.cache_bytes(length))}) "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.columns import Columns
@@ -45,6 +46,11 @@ def print_damaged(view: RunView) -> None:
 def print_whole(text: str) -> None:
     """Print genomes and commands, which people copy: where the terminal is too narrow it wraps them itself, so that they stay one line."""
     console.print(text, markup=False, soft_wrap=True)
+
+
+def print_written(path: Path, aside: bool = False) -> None:
+    """Say which file was written, on standard error where standard output is for data."""
+    (errors if aside else console).print(f"wrote {printable(str(path))}", markup=False)
 
 
 def print_legend() -> None:
@@ -94,7 +100,7 @@ def candidate_table(title: str, records: Sequence[CandidateRecord], names: Seque
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
     objectives = shown_objectives(names)
     for heading in ("id", "gen", *objectives):
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(as_text(heading), justify="right", no_wrap=True)
     table.add_column("LIVs", overflow="fold")
     longest = max((len(record.canonical) for record in records), default=0)
     with_genome = width >= 14 + 14 * len(objectives) + longest * 7 // 6

@@ -36,7 +36,7 @@ def inspect(
     csv: Annotated[bool, typer.Option("--csv", help="Print the candidates as CSV.")] = False,
 ) -> None:
     """Show a run: its front, its population, and how it went over the generations; or one or two of its candidates."""
-    from star_search.cli.console import console, errors, print_damaged
+    from star_search.cli.console import print_damaged, print_written
     from star_search.objectives.listing import Listing
 
     _check(show, candidate or [], json_, csv)
@@ -51,7 +51,7 @@ def inspect(
         from star_search.analysis.figures import write_figures
 
         for figure in write_figures(view, plot):
-            (errors if json_ or csv else console).print(f"wrote {figure}", markup=False)
+            print_written(figure, aside=json_ or csv)
     if view.damaged:
         raise typer.Exit(2)
 

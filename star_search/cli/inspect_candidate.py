@@ -39,7 +39,7 @@ def _print_head(view: RunView, record: CandidateRecord) -> None:
     reason = f": {printable(record.reason)}" if record.reason else ""
     console.print(f"outcome {record.outcome.value}{reason}", markup=False)
     for name in shown_objectives(view.names):
-        console.print(f"{name} {format_value(name, record.objectives.get(name))}", markup=False)
+        console.print(f"{printable(name)} {format_value(name, record.objectives.get(name))}", markup=False)
     print_whole(f"genome    {printable(record.genome)}\ncanonical {record.canonical}")
 
 
@@ -144,7 +144,7 @@ def _comparison_rows(view: RunView, pair: Sequence[CandidateRecord]) -> list[tup
         cells = [format_value(name, value) for value in values]
         if values[0] and values[1] is not None:
             cells[1] += f"  ({values[1] / values[0] - 1:+.1%})"
-        rows.append((name, cells))
+        rows.append((as_text(name), cells))
     losses = [[loss for _, loss in loss_curve(record)] for record in pair]
     if any(losses):
         rows.append(("loss", [f"{each[0]:.2f} {sparkline(each, 16)} {each[-1]:.2f}" if each else "-" for each in losses]))

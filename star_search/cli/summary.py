@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import shlex
 from typing import TYPE_CHECKING
 
+from star_search.analysis.plain_text import shell_word
 from star_search.analysis.run_view import RunView
 from star_search.analysis.timing import split_wall_time
 from star_search.cli.console import candidate_table, console, format_seconds, print_failures, print_legend, print_whole
@@ -34,7 +34,7 @@ def print_end(run: RunDirectory, search: Search, finished: bool, seconds: float,
             f"{1 - split.busy_share:.1%}; the {split.workers} workers busy {split.worker_share:.0%} of the time"
         )
     if finished:
-        path = shlex.quote(str(run.path))
+        path = shell_word(str(run.path))
         print_whole(f"\nNext: star-search inspect {path}\n      star-search export-best {path}")
     else:
         print_whole(f"\nstopped after {search.stopped_by}. Continue with:\n  {resume_command}")
