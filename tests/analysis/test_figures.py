@@ -1,5 +1,6 @@
 """Figures of a stored run: what they draw is what the run says."""
 
+import io
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,12 @@ from star_search.analysis.figures.cache import LENGTHS, baseline_accounts, draw_
 from star_search.analysis.figures.curves import draw_curves
 from star_search.analysis.figures.motifs import class_counts, draw_motifs
 from star_search.analysis.figures.objectives import draw_fronts, draw_progress, draw_scores
-from star_search.analysis.figures.style import ink_on, text
+from star_search.analysis.figures.style import ink_on, label, text
 from star_search.analysis.motifs import class_names, distance_range, links, motif_counts, population_of
 from star_search.analysis.run_view import RunView
 from star_search.errors import InputError
 from star_search.genome.encoding import Genome
+from stored_run import with_objective
 
 SHARING = "21211-31112-21221-32112"
 
@@ -126,6 +128,17 @@ def test_every_figure_is_written_in_every_format_and_never_over_another(view, tm
 def test_names_hold_no_mathematics_and_letters_are_read_on_their_colour():
     assert text("a$b$\x1b") == r"a\$b\$\x1b"
     assert (ink_on("#0072B2"), ink_on("#56B4E9"), ink_on("#999999")) == ("white", "black", "black")
+
+
+@pytest.mark.parametrize("name", [r"m$\frac$.py:acc", "m@8.py:acc"])
+def test_any_legal_name_of_an_objective_is_drawn_as_text(stored_run, tmp_path, name):
+    view = RunView.read(with_objective(stored_run, tmp_path / "run", name))
+    figures = [draw_fronts(view), draw_scores(view), draw_progress(view), draw_cache(view, {}), draw_curves(view)]
+    for figure in figures:
+        figure.savefig(io.BytesIO(), format="svg")
+    shown = [axes.get_ylabel() for figure in figures for axes in figure.axes]
+    assert sum(name.replace("$", r"\$") in each for each in shown) == 5
+    assert label("cache_bytes@8192") == "cache (bytes) at 8,192 tokens"
 
 
 def test_motifs_of_the_example():

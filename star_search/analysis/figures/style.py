@@ -12,6 +12,7 @@ from numpy import linspace
 
 from star_search.analysis.plain_text import printable
 from star_search.analysis.run_view import RunView
+from star_search.objectives.registry import KINDS
 
 COLUMN, PAGE = 3.4, 7.0
 SETTINGS: dict[Any, Any] = {
@@ -44,9 +45,11 @@ BEST_DARK = ORDERED.reversed()
 
 
 def label(name: str) -> str:
-    """Return an axis label for an objective."""
-    kind, at, length = name.partition("@")
-    return LABELS.get(kind, kind) + (f" at {int(length):,} tokens" if at else "")
+    """Return an axis label for an objective; the name of a file of the user's own means nothing but itself."""
+    kind, _, length = name.partition("@")
+    if kind not in KINDS:
+        return text(name)
+    return LABELS.get(kind, kind) + (f" at {int(length):,} tokens" if length.isdecimal() else "")
 
 
 def front_scale(view: RunView) -> Normalize:
