@@ -22,7 +22,9 @@ def inspect(
         typer.Option(metavar="WHICH", help="front, population or all; by default the first two, filtered or as JSON or CSV all."),
     ] = None,
     sort: Annotated[str | None, typer.Option(help="Sort by an objective, id, generation, outcome or tokens; -NAME: largest first.")] = None,
-    where: Annotated[list[str] | None, typer.Option(metavar="CONDITION", help='Such as "cache_bytes<=20e6"; may be repeated.')] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(metavar="CONDITION", help='"cache_bytes<=20e6", "generation>=3"; may be repeated.')
+    ] = None,
     outcome: Annotated[list[str] | None, typer.Option(help="Only candidates that ended so; may be repeated.")] = None,
     class_: Annotated[list[str] | None, typer.Option("--class", help="Only genomes that hold this class; may be repeated.")] = None,
     candidate: Annotated[

@@ -18,7 +18,7 @@ from star_search.genome.space import SearchSpace
 if TYPE_CHECKING:
     from star_search.objectives.measurement import DecodingCost
 
-_CONSTRAINT = re.compile(r"^\s*(?P<name>[\w@.:-]+)\s*(?P<sign><=|>=)\s*(?P<bound>[-+\d.eE_]+)\s*$")
+_CONSTRAINT = re.compile(r"^\s*(?P<name>[^<>=]+?)\s*(?P<sign><=|>=)\s*(?P<bound>[-+\d.eE_]+)\s*$")
 
 
 @dataclass(frozen=True, slots=True)
