@@ -15,6 +15,7 @@ from star_search.cli.console import as_text, console, format_bytes, format_value
 from star_search.genome.encoding import Genome
 from star_search.runs.records import CandidateRecord
 
+# The newest; of older ones a line back to the oldest.
 ANCESTORS_SHOWN = 40
 
 
@@ -85,13 +86,14 @@ def _print_lineage(view: RunView, lineage: Lineage) -> None:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("id", "gen", "LIVs", "from", "changed"):
         table.add_column(heading, justify="right" if heading in ("id", "gen") else "left", overflow="fold")
-    for ancestor in lineage.ancestors[:ANCESTORS_SHOWN]:
+    shown = {each.record.id for each in lineage.ancestors[:ANCESTORS_SHOWN]} | set(lineage.path_to_the_oldest())
+    for ancestor in (each for each in lineage.ancestors if each.record.id in shown):
         record = ancestor.record
         strip = strip_markup(Genome.parse(record.canonical), view.catalogue) if view.account(record) is not None else ""
         table.add_row(str(record.id), str(record.generation), strip, _origin(ancestor), _changed(ancestor))
     console.print(table)
-    if len(lineage.ancestors) > ANCESTORS_SHOWN:
-        console.print(f"and {len(lineage.ancestors) - ANCESTORS_SHOWN:,} older ancestors, all of them with --json")
+    if left := len(lineage.ancestors) - len(shown):
+        console.print(f"of the older ancestors one line back to the oldest is shown; {left:,} more are left out, all of them with --json")
     if lineage.missing:
         console.print(f"no record of candidate {', '.join(map(str, lineage.missing))}")
 
