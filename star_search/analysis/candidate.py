@@ -9,7 +9,8 @@ from star_search.analysis.lineage import trace
 from star_search.analysis.run_view import RunView
 from star_search.genome.composition import blocks
 from star_search.genome.description import describe
-from star_search.genome.encoding import Genome, hamming
+from star_search.genome.distance import hamming
+from star_search.genome.encoding import Genome
 from star_search.runs.records import CandidateRecord
 
 
@@ -38,11 +39,10 @@ def comparison_json(view: RunView, first: CandidateRecord, second: CandidateReco
     """Return two candidates in full, their differing genes (canonical), the LIVs that differ (from 1) and common ancestors."""
     one, other = (Genome.parse(record.canonical) for record in (first, second))
     families = [{each.record.id for each in trace(view.by_id, record.id).ancestors} for record in (first, second)]
-    same_layout = one.layout == other.layout
     return {
         "candidates": [candidate_json(view, first), candidate_json(view, second)],
         "differing_livs": differing_livs(one, other),
-        "hamming_distance": hamming(one.integers(), other.integers()) if same_layout else None,
+        "hamming_distance": hamming(one, other),
         "common_ancestors": sorted(families[0] & families[1]),
     }
 

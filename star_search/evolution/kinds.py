@@ -26,7 +26,9 @@ class AlgorithmKind:
 _DIRECTIONS = {"partitions": None}
 
 KINDS: dict[str, AlgorithmKind] = {
-    "nsga2": AlgorithmKind("non-dominated sorting and crowding distance (Deb et al., 2002); the paper's main algorithm"),
+    "nsga2": AlgorithmKind(
+        "non-dominated sorting and crowding distance (Deb et al., 2002); the paper's main algorithm", parameters={"crowding": "cd"}
+    ),
     "ga": AlgorithmKind("a weighted sum of the normalised objectives, with elites", parameters={"elites": 2, "weights": None}),
     "firefly": AlgorithmKind(
         "moves towards brighter genomes (Yang, 2008), over genes as categories", parameters={"attractiveness": 1.0, "absorption": None}

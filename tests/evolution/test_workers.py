@@ -146,7 +146,7 @@ def test_several_workers_share_each_gpu_on_request(monkeypatch, source):
     """Workers take the devices in turn."""
     given = []
     monkeypatch.setattr(workers, "devices", lambda name: ["cuda:0", "cuda:1"])
-    monkeypatch.setattr(Processes, "_start", lambda self, device: given.append(device))
+    monkeypatch.setattr(Processes, "_start", lambda self, name, device: given.append(device))
     Processes(small_config(source, workers={"count": "auto", "device": "auto", "per_device": 3}))
     assert Counter(given) == {"cuda:0": 3, "cuda:1": 3}
 
