@@ -33,6 +33,10 @@ def print_bill(config: SearchConfig) -> None:
     for device, speed in MODEL_FLOPS_PER_SECOND.items():
         console.print(f"time         about {flops / speed / 3600:,.3g} hours on {device}")
     _print_probe(config)
+    limit = config.workers.timeout
+    console.print(
+        f"time limit   {'none (workers.timeout): a candidate that hangs holds its worker' if limit is None else f'{limit:g} s a candidate'}"
+    )
     if criteria.own:
         console.print(f"not counted  what {', '.join(each.name for each in criteria.own)} takes by itself", markup=False)
     console.print(

@@ -20,7 +20,7 @@ from star_search.errors import InputError, StarSearchError
 from star_search.genome.encoding import Genome
 from star_search.objectives.assignment import Assessed, Assignment, Sign
 from star_search.objectives.registry import Criteria, account_of
-from star_search.processes import end_with, interrupts_ignored
+from star_search.processes import START_SECONDS, end_with, interrupts_ignored
 from star_search.runs.records import Outcome
 
 POLL_SECONDS = 0.2
@@ -215,33 +215,42 @@ class Processes:
             pass  # The pipe of a dead worker; its sentinel says the rest.
 
     def _overdue(self, worker: _Worker) -> bool:
-        limit = self.config.workers.timeout
-        return limit is not None and worker.ready and worker.assignment is not None and time.monotonic() - worker.started > limit
+        limit = self.config.workers.timeout if worker.ready else START_SECONDS
+        return limit is not None and worker.assignment is not None and time.monotonic() - worker.started > limit
 
     def _kill(self, index: int) -> Iterator[Lost]:
         worker = self._workers[index]
-        assignment, seconds = worker.assignment, time.monotonic() - worker.started
         worker.process.kill()
         worker.process.join()
-        self._workers[index] = self._start(worker.name, worker.device)
-        if assignment is not None:
-            yield Lost(assignment, Outcome.timeout, f"not finished after {self.config.workers.timeout:g} seconds", seconds, worker.steps)
+        if worker.ready:
+            yield from self._replace(index, Outcome.timeout, f"not finished after {self.config.workers.timeout:g} seconds")
+        else:
+            self._start_again(index, f"{STARTS} times were not ready after {START_SECONDS:g} seconds")
 
     def _bury(self, index: int) -> Iterator[Lost]:
         worker = self._workers[index]
         worker.process.join()
-        code, assignment, seconds = worker.process.exitcode or 0, worker.assignment, time.monotonic() - worker.started
-        if not worker.ready:
-            self._failed_starts += 1
-            if self._failed_starts == STARTS:
-                raise StarSearchError(f"worker processes on {worker.device} ended {STARTS} times before they were ready: exit code {code}")
-        self._workers[index] = self._start(worker.name, worker.device)
-        if assignment is None:
-            return
+        code = worker.process.exitcode or 0
         if worker.ready:
-            yield Lost(assignment, Outcome.crashed, _cause_of_death(code), seconds, worker.steps)
-        else:  # It had not begun with its candidate.
-            self._give(self._workers[index], assignment)
+            yield from self._replace(index, Outcome.crashed, _cause_of_death(code))
+        else:
+            self._start_again(index, f"ended {STARTS} times before they were ready: exit code {code}")
+
+    def _replace(self, index: int, outcome: Outcome, reason: str) -> Iterator[Lost]:
+        worker, seconds = self._workers[index], time.monotonic() - self._workers[index].started
+        self._workers[index] = self._start(worker.name, worker.device)
+        if worker.assignment is not None:
+            yield Lost(worker.assignment, outcome, reason, seconds, worker.steps)
+
+    def _start_again(self, index: int, what: str) -> None:
+        """Start a worker that was not ready again; it had not begun with its candidate, which its successor gets."""
+        worker = self._workers[index]
+        self._failed_starts += 1
+        if self._failed_starts == STARTS:
+            raise StarSearchError(f"worker processes on {worker.device} {what}")
+        self._workers[index] = self._start(worker.name, worker.device)
+        if worker.assignment is not None:
+            self._give(self._workers[index], worker.assignment)
 
     def close(self) -> None:
         """Kill the workers; nothing they hold is worth waiting for."""
@@ -273,6 +282,19 @@ def build_workers(config: SearchConfig) -> Workers:
     from star_search.evolution.cluster import DaskWorkers
 
     return DaskWorkers(config)
+
+
+def check_time_limit(config: SearchConfig) -> None:
+    """Refuse a time limit that nothing would keep.
+
+    Raises:
+        InputError: for a limit without worker processes.
+    """
+    if config.workers.timeout is not None and config.workers.count == 0:
+        raise InputError(
+            f"workers.timeout {config.workers.timeout:g} needs worker processes, which can be killed; with workers.count 0, "
+            "this process, it must be null"
+        )
 
 
 def worker_count(config: SearchConfig, available: list[str]) -> int:

@@ -81,6 +81,7 @@ WORKERS = {
     "timeout=0": "workers.timeout must be greater than 0, got 0",
     "timeout=.inf": "workers.timeout must be finite, got inf",
     "timeout=1h": "workers.timeout must be a number, got '1h'",
+    "timeout=5": "workers.timeout 5 needs worker processes, which can be killed; with workers.count 0, this process, it must be null",
     "disk_timeout=-1": "workers.disk_timeout must be at least 0, got -1",
     "backend=ray": "workers.backend must be one of 'processes' or 'dask', got 'ray'",
     "scheduler=5": "workers.scheduler must be text, got 5",

@@ -46,6 +46,7 @@ class TestDryRun:
 
     def test_it_prints_the_configuration_that_would_run(self, command, configuration):
         out = command("evolve", "--config", configuration, "--set", "algorithm.seed=9", "--workers", "3", "--dry-run").out
+        assert "\ntime limit   none (workers.timeout): a candidate that hangs holds its worker\n" in out
         shown = yaml.safe_load(out[: out.index("classes      ")])
         expected = resolved(load_configuration(str(configuration), ["algorithm.seed=9", "workers.count=3"]))
         assert parse_configuration(shown) == expected
@@ -169,7 +170,7 @@ class TestResume:
         assert archive_of(run)[0][:12] == archive_of(finished)[0]
         assert parse_configuration(yaml.safe_load(run.config_yaml)).algorithm.generations == 3
 
-    @pytest.mark.parametrize("change", ["workers.timeout=500", "workers.device=auto", "algorithm.generations=2"])
+    @pytest.mark.parametrize("change", ["workers.disk_timeout=500", "workers.device=auto", "algorithm.generations=2"])
     def test_what_may_change(self, command, copy, finished, change):
         assert command("evolve", "--resume", "--run-dir", copy.path, "--set", change, "--quiet").code == 0
         assert archive_of(copy)[:2] == archive_of(finished)[:2]

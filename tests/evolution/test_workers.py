@@ -123,6 +123,17 @@ def test_a_worker_that_cannot_start_ends_the_search(source, tmp_path, monkeypatc
     assert str(error.value) == "worker processes on cpu ended 3 times before they were ready: exit code 3"
 
 
+def test_a_worker_that_hangs_while_it_starts_is_killed(source, tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "_serve", faulty_worker.hang_at_once)
+    monkeypatch.setattr(workers, "START_SECONDS", 0.3)
+    config = small_config(source, workers={"count": 1})
+    made = Processes(config)
+    with pytest.raises(StarSearchError) as error:
+        search_in(make_run(tmp_path / "run", config), config, made).run()
+    assert str(error.value) == "worker processes on cpu 3 times were not ready after 0.3 seconds"
+    assert not made._workers[0].process.is_alive()
+
+
 @pytest.mark.slow
 def test_a_worker_that_dies_before_it_is_ready_costs_nothing(source, healthy, tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "_serve", faulty_worker.serve)
