@@ -298,13 +298,13 @@ def check_time_limit(config: SearchConfig) -> None:
 
 
 def worker_count(config: SearchConfig, available: list[str]) -> int:
-    """Return how many worker processes there will be: as asked, or `per_device` per GPU, or as many as the cores allow."""
+    """Return how many worker processes there will be: as asked, or `per_device` per GPU, or as many as cores and candidates allow."""
     if config.workers.count != "auto":
         return config.workers.count
     if available[0] != "cpu":
         return len(available) * config.workers.per_device
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores // config.workers.threads, config.algorithm.population))
+    return max(1, min(cores // config.workers.threads, config.algorithm.pending))
 
 
 def devices(name: str, where: str = "workers.device") -> list[str]:

@@ -180,6 +180,23 @@ def test_auto_is_one_worker_per_gpu_or_as_many_as_the_cores_allow(source, monkey
     assert worker_count(config, available) == expected
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "expected"),
+    [
+        ({"offspring": 2}, 4),
+        ({"offspring": 48}, 48),
+        ({"offspring": 200}, 64),
+        ({"offspring": 48, "generations": 0}, 4),
+        ({"asynchronous": True}, 4),
+        ({"asynchronous": True, "max_pending": 32}, 32),
+        ({"asynchronous": True, "max_pending": 2}, 4),
+    ],
+)
+def test_auto_is_no_more_than_can_train_at_once(source, monkeypatch, algorithm, expected):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(64)), raising=False)
+    assert worker_count(small_config(source, algorithm=algorithm, workers={"count": "auto"}), ["cpu"]) == expected
+
+
 def test_several_workers_share_each_gpu_on_request(monkeypatch, source):
     """Workers take the devices in turn."""
     given = []
