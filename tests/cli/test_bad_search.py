@@ -28,6 +28,8 @@ ALGORITHM = {
     "mutation_probability=.inf": "algorithm.mutation_probability must be finite, got inf",
     'segment_mutation={"composition":0.1}': "algorithm.segment_mutation names composition, which genomes of this space lack; ",
     "segment_mutation=0.5": "algorithm.segment_mutation must be values by name, got 0.5",
+    "mutation_probability=0 crossover_probability=0": "algorithm.crossover_probability and the probabilities of mutation cannot all be 0: ",
+    'crossover_probability=0 segment_mutation={"backbone":0}': "cannot all be 0: offspring would be copies",
     "repair=fix": "algorithm.repair must be one of 'resample', 'reinitialise' or 'off', got 'fix'",
     "repair=true": "algorithm.repair must be one of 'resample', 'reinitialise' or 'off', got True",
     "seed=-1": "algorithm.seed must be at least 0, got -1",

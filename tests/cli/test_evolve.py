@@ -132,7 +132,9 @@ class TestRun:
         tiny = write_configuration(tmp_path, source, space=space, algorithm={"population": 2, "generations": 5})
         ended = command("evolve", "--config", tiny)
         assert ended.code == 0
-        assert "stopped after a search space in which mating finds nothing new" in ended.out
+        assert "ended after 3 of 12 candidates: mating found no architecture that the search has not had; to continue this run" in ended.out
+        assert "Next: star-search inspect runs/small\n" in ended.out
+        assert "--resume" not in ended.out
         too_many = command("evolve", "--config", tiny, "--set", "algorithm.population=4", "--run-dir", "more")
         assert "gave only 3 distinct architectures for a population of 4" in too_many.err
 
