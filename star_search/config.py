@@ -110,6 +110,12 @@ class AlgorithmConfig(Section):
         return self.offspring or self.population
 
     @property
+    def pending(self) -> int:
+        """The most candidates that can be in training at once, on as many workers."""
+        later = (self.max_pending or self.population) if self.asynchronous else self.brood
+        return max(self.population, later if self.generations else 0)
+
+    @property
     def candidates(self) -> int:
         """Candidates of a whole run, gen00 included."""
         return self.population + self.generations * self.brood

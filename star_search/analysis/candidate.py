@@ -11,7 +11,7 @@ from star_search.genome.composition import blocks
 from star_search.genome.description import describe
 from star_search.genome.distance import hamming
 from star_search.genome.encoding import Genome
-from star_search.runs.records import CandidateRecord
+from star_search.runs.records import CandidateRecord, lost_tokens
 
 
 def candidate_json(view: RunView, record: CandidateRecord) -> dict[str, Any]:
@@ -29,6 +29,7 @@ def candidate_json(view: RunView, record: CandidateRecord) -> dict[str, Any]:
         "in_population": any(each.id == record.id for each in view.population),
         "seed": record.seed,
         "tokens": record.tokens,
+        "lost_tokens": lost_tokens(record),
         "details": record.details,
         "architecture": None if account is None else describe(account, view.config.training.sequence_length),
         "lineage": trace(view.by_id, record.id).as_json(),

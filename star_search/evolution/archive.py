@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from star_search.analysis.fronts import front_of
 from star_search.objectives.registry import Criteria
-from star_search.runs.records import CandidateRecord, Outcome
+from star_search.runs.records import CandidateRecord, Outcome, lost_tokens, spent_tokens
 
 FloatArray = NDArray[np.float64]
 
@@ -28,8 +28,8 @@ class Archive:
 
     def add(self, record: CandidateRecord) -> None:
         """Take in a record."""
-        self.records[record.id] = replace(record, details=_raced(record), lineage={}, measured={})
-        self.tokens += record.tokens
+        self.records[record.id] = replace(record, details=_raced(record), lineage={}, measured={"lost_tokens": lost_tokens(record)})
+        self.tokens += spent_tokens(record)
 
     def settle(self, ids: Iterable[int]) -> None:
         """Let candidates count towards the front."""

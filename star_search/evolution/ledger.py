@@ -23,7 +23,7 @@ from star_search.objectives.racing import Standings
 from star_search.objectives.registry import Criteria, account_of
 from star_search.runs.atomic import patiently
 from star_search.runs.directory import RunDirectory
-from star_search.runs.records import CandidateRecord, GenerationRecord, Outcome
+from star_search.runs.records import CandidateRecord, GenerationRecord, Outcome, lost_tokens
 
 Record = TypeVar("Record", CandidateRecord, GenerationRecord)
 
@@ -171,7 +171,7 @@ class Ledger:
             rates=rates,
             outcomes=dict(Counter(record.outcome.value for record in offspring)),
             tokens=sum(record.tokens for record in offspring),
-            measured={"seconds": seconds},
+            measured={"seconds": seconds, "lost_tokens": sum(map(lost_tokens, offspring))},
         )
         self._keep(record)
         archive.keep([*members, *range(ids[-1] + 1, self.asked)])

@@ -26,7 +26,7 @@ from star_search.objectives.assignment import Assignment
 from star_search.objectives.registry import Criteria
 from star_search.runs.directory import RunDirectory
 
-EXHAUSTED = "a search space in which mating finds nothing new"
+EXHAUSTED = "mating found no architecture that the search has not had"
 
 
 class Search:

@@ -240,7 +240,7 @@ def test_a_search_space_that_is_used_up_ends_the_search_cleanly(tmp_path, name):
     run, workers = make_run(tmp_path / "run", config), StandIn(config)
     search = search_in(run, config, workers)
     assert not search.run()
-    assert search.stopped_by == "a search space in which mating finds nothing new"
+    assert search.stopped_by == "mating found no architecture that the search has not had"
     assert sorted(workers.assessed) == ["11111-11111", "11111-91111", "91111-11111"]
     assert run.generation_numbers() == [0, 1]
 

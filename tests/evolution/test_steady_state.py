@@ -136,5 +136,5 @@ def test_a_used_up_space_ends_it(tmp_path):
     run, workers = make_run(tmp_path / "run", config), StandIn(config)
     search = search_in(run, config, workers)
     assert not search.run()
-    assert search.stopped_by == "a search space in which mating finds nothing new"
+    assert search.stopped_by == "mating found no architecture that the search has not had"
     assert len(workers.assessed) == 3
