@@ -112,13 +112,14 @@ class Session:
         from star_search.data.stream import TokenStream
         from star_search.data.unigram import unigram_loss
         from star_search.evolution.provenance import provenance
-        from star_search.evolution.workers import devices
+        from star_search.evolution.workers import check_workers, devices
 
         config = self.config
         if self.tensorboard:
             check_tensorboard()
         space, criteria = check_search(config)
         found = devices(config.workers.device)
+        check_workers(config)
         with preparation_bar(quiet) as report:
             store = prepare(config.data, report=report)
         stream = TokenStream(store, config.training.sequence_length, config.training.rows, config.data.seed)
@@ -192,9 +193,10 @@ def check_search(config: SearchConfig) -> tuple[SearchSpace, Criteria]:
     """Return the space and the criteria of a search.
 
     Raises:
-        InputError: for a space, objectives, constraints or an algorithm that cannot be.
+        InputError: for a space, objectives, constraints, an algorithm or a scheduler that cannot be.
     """
     from star_search.evolution.algorithms import Operators, SearchProblem, build_algorithm
+    from star_search.evolution.workers import check_scheduler_used
     from star_search.genome.space import SearchSpace
     from star_search.objectives.own import load_own
     from star_search.objectives.racing import check_racing
@@ -202,6 +204,7 @@ def check_search(config: SearchConfig) -> tuple[SearchSpace, Criteria]:
 
     space, criteria = SearchSpace.from_config(config.space), Criteria.from_config(config)
     space.check_width()
+    check_scheduler_used(config)
     check_racing(config, criteria)
     for objective in criteria.own:
         load_own(config, objective.name)

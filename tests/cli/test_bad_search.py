@@ -84,6 +84,8 @@ WORKERS = {
     "disk_timeout=-1": "workers.disk_timeout must be at least 0, got -1",
     "backend=ray": "workers.backend must be one of 'processes' or 'dask', got 'ray'",
     "scheduler=5": "workers.scheduler must be text, got 5",
+    'scheduler=""': "workers.scheduler must be the address or the JSON file of a running Dask scheduler, got ''",
+    "scheduler=nonsense": "workers.scheduler is nonsense, and workers.count 0 trains in this process: ask for auto or at least 1 worker, ",
 }
 
 CONSTRAINTS = {
@@ -163,6 +165,17 @@ def test_one_objective_under_two_names(wrong):
 def test_a_population_that_the_space_cannot_fill(wrong):
     few = ("space.depth=1", "space.classes=[7]", "algorithm.population=3")
     assert wrong({few: "the search space gave only 1 distinct architectures for a population of 3; "}) == {}
+
+
+def test_an_option_without_an_address_is_no_scheduler_left_out(command, configuration):
+    sentence = command("evolve", "--config", configuration, "--scheduler", "").sentence()
+    assert sentence == "workers.scheduler must be the address or the JSON file of a running Dask scheduler, got ''"
+
+
+def test_dask_that_is_not_installed_is_found_before_a_folder_is_made(wrong, monkeypatch):
+    monkeypatch.setattr("star_search.evolution.workers.find_spec", lambda name: None)
+    cases = {("workers.count=1", f"workers.{key}"): "workers on Dask need distributed: pip" for key in ("backend=dask", "scheduler=x")}
+    assert wrong(cases) == {}
 
 
 def test_racing_may_be_switched_off_in_words(command, configuration):
