@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from star_search.analysis.run_view import stored_configuration
+from star_search.analysis.run_view import stored_configuration, stored_reference_point
 from star_search.config import SearchConfig, load_configuration, parse_configuration
 from star_search.errors import InputError, StarSearchError
 from star_search.runs.directory import RunDirectory, is_run
@@ -112,12 +112,15 @@ class Session:
         from star_search.data.stream import TokenStream
         from star_search.data.unigram import unigram_loss
         from star_search.evolution.provenance import provenance
+        from star_search.evolution.stored import check_stored
         from star_search.evolution.workers import check_workers, devices
 
         config = self.config
         if self.tensorboard:
             check_tensorboard()
         space, criteria = check_search(config)
+        if self.existing is not None:
+            check_stored(self.existing, config)
         found = devices(config.workers.device)
         check_workers(config)
         with preparation_bar(quiet) as report:
@@ -127,7 +130,7 @@ class Session:
         loss = unigram_loss(batches.targets, store.vocabulary_size)
         if self.existing is not None:
             # The point that shares and hypervolumes are measured from stays as it was; a measured one would not come out equal.
-            return provenance(config, store, found, loss, self.existing.provenance["reference_point"])
+            return provenance(config, store, found, loss, stored_reference_point(self.existing, config))
         bits = loss * batches.count_tokens / (math.log(2) * batches.count_bytes)
         others = _ceilings(config, space, criteria, store.vocabulary_size, found[0], quiet)
         return provenance(config, store, found, loss, criteria.worst(space, config.backbone.residual, loss, bits, others))

@@ -325,7 +325,7 @@ def devices(name: str, where: str = "workers.device") -> list[str]:
     count = torch.cuda.device_count()
     if name in ("auto", "cuda") and (count or name == "auto"):
         return [f"cuda:{index}" for index in range(count)] or ["cpu"]
-    if name.startswith("cuda:") and name[5:].isdigit() and int(name[5:]) < count:
+    if name in [f"cuda:{index}" for index in range(count)]:
         return [name]
     allowed = f", cpu, cuda or cuda:N with N below {count}, the number of GPUs here" if count else " or cpu, as there is no GPU here"
     raise InputError(f"{where} must be auto{allowed}, got '{name}'")

@@ -18,7 +18,9 @@ from star_search.genome.space import SearchSpace
 if TYPE_CHECKING:
     from star_search.objectives.measurement import DecodingCost
 
-_CONSTRAINT = re.compile(r"^\s*(?P<name>[\w@.:-]+)\s*(?P<sign><=|>=)\s*(?P<bound>[-+\d.eE_]+)\s*$")
+_CONSTRAINT = re.compile(r"^\s*(?P<name>[\w@.:-]+)\s*(?P<sign><=|>=)\s*(?P<bound>[-+0-9.eE_]+)\s*$")
+
+_LENGTH = re.compile(r"0*[1-9][0-9]{0,11}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +127,9 @@ def parse_objective(text: str, default_length: int, own: Collection[str] = ()) -
     if name not in KINDS:
         raise InputError(f"unknown objective '{name}'{did_you_mean(name, [*KINDS, *own])}")
     kind = KINDS[name]
-    if at and not (kind.takes_length and length.isdigit() and int(length) > 0):
-        raise InputError(
-            f"objective '{text}': " + ("the length must be a whole number above 0" if kind.takes_length else "takes no length")
-        )
+    if at and not (kind.takes_length and _LENGTH.fullmatch(length)):
+        allowed = "the length must be a whole number above 0 and below 1e12" if kind.takes_length else "takes no length"
+        raise InputError(f"objective '{text}': {allowed}")
     return Objective(text, kind, int(length) if at else default_length)
 
 

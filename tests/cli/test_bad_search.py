@@ -55,6 +55,11 @@ ALGORITHM = {
     "name=rvea penalty_exponent=0": "algorithm.penalty_exponent must be greater than 0, got 0",
     "name=rvea adaptation_frequency=1.5": "algorithm.adaptation_frequency must be at most 1, got 1.5",
     "name=rvea horizon=0": "algorithm.horizon must be greater than 0, got 0",
+    f"name=rvea horizon={'9' * 400}": "algorithm.horizon must be at most 9.22337e+18, got 999",
+    f"horizon={'9' * 5000}": "holds a value that cannot be read: Exceeds the limit",
+    f"generations={'9' * 400}": "algorithm.generations must be at most 9.22337e+18, got 999",
+    f"absorption={'9' * 400}": "algorithm.absorption must be ",
+    "horizon=2026-13-13": "holds a value that cannot be read: month must be in 1..12",
     "name=sms reference_margin=0": "algorithm.reference_margin must be greater than 0, got 0",
     "name=spea2 normalise=perhaps": "algorithm.normalise must be true or false, got 'perhaps'",
     "initial_genomes=5": "algorithm.initial_genomes must be text or a list, got 5",
@@ -76,6 +81,7 @@ WORKERS = {
     "threads=auto": "workers.threads must be a whole number, got 'auto'",
     "threads=100000": "workers.threads must be at most 1024, got 100000",
     "device=5": "workers.device must be text, got 5",
+    "device=cuda:²": "workers.device must be auto",
     "per_device=0": "workers.per_device must be at least 1, got 0",
     "per_device=65": "workers.per_device must be at most 64, got 65",
     "timeout=0": "workers.timeout must be greater than 0, got 0",
@@ -108,7 +114,11 @@ CONSTRAINTS = {
     '["parameters <= 1e999"]': "constraint 'parameters <= 1e999' must read ",
     '["size <= 5"]': "unknown objective 'size'; allowed: perplexity, bits_per_byte, parameters, cache_bytes",
     '["parameters@100 <= 5"]': "objective 'parameters@100': takes no length",
-    '["cache_bytes@0 <= 5"]': "objective 'cache_bytes@0': the length must be a whole number above 0",
+    **{
+        f'["cache_bytes@{length} <= 5"]': f"objective 'cache_bytes@{length}': the length must be a whole number above 0 and below 1e12"
+        for length in ("0", "²", "٥", "1" * 13, "-1", "1.5")
+    },
+    '["parameters <= ٥"]': "constraint 'parameters <= ٥' must read ",
     '["perplexity <= 0.5"]': "constraint 'perplexity <= 0.5' cannot be kept: perplexity is never below 1",
     '["cache_bytes <= -1"]': "constraint 'cache_bytes <= -1' cannot be kept: cache_bytes is never below 0",
     '["parameters <= 9", "parameters >= 10"]': "constraints 'parameters >= 10' and 'parameters <= 9' cannot both be kept",
