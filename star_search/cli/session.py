@@ -128,10 +128,11 @@ class Session:
         stream = TokenStream(store, config.training.sequence_length, config.training.rows, config.data.seed)
         batches = stream.validation_batches(config.data.validation_tokens, 1)
         loss = unigram_loss(batches.targets, store.vocabulary_size)
+        bits = loss * batches.count_tokens / (math.log(2) * batches.count_bytes)
+        criteria.check_losses(loss, bits)
         if self.existing is not None:
             # The point that shares and hypervolumes are measured from stays as it was; a measured one would not come out equal.
             return provenance(config, store, found, loss, stored_reference_point(self.existing, config))
-        bits = loss * batches.count_tokens / (math.log(2) * batches.count_bytes)
         others = _ceilings(config, space, criteria, store.vocabulary_size, found[0], quiet)
         return provenance(config, store, found, loss, criteria.worst(space, config.backbone.residual, loss, bits, others))
 

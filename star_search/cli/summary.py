@@ -33,8 +33,11 @@ def print_end(run: RunDirectory, search: Search, finished: bool, seconds: float,
             f"{format_seconds(seconds)}: candidates in training or evaluation {split.busy_share:.1%} of it, everything else "
             f"{1 - split.busy_share:.1%}; the {split.workers} workers busy {split.worker_share:.0%} of the time"
         )
-    if finished:
-        path = shlex.quote(str(run.path))
+    path = shlex.quote(str(run.path))
+    if finished and view.front:
         print_whole(f"\nNext: star-search inspect {path}\n      star-search export-best {path}")
+    elif finished:
+        console.print("\nNo candidate is ok and keeps every constraint: the front is empty, and there is nothing to export.")
+        print_whole(f"Next: star-search inspect {path}")
     else:
         print_whole(f"\nstopped after {search.stopped_by}. Continue with:\n  {resume_command}")

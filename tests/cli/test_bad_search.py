@@ -123,6 +123,10 @@ CONSTRAINTS = {
     '["cache_bytes <= -1"]': "constraint 'cache_bytes <= -1' cannot be kept: cache_bytes is never below 0",
     '["parameters <= 9", "parameters >= 10"]': "constraints 'parameters >= 10' and 'parameters <= 9' cannot both be kept",
     '["cache_bytes <= 9", "cache_bytes@32 >= 10"]': "constraints 'cache_bytes@32 >= 10' and 'cache_bytes <= 9' cannot both be kept",
+    '["parameters <= 10"]': "constraint 'parameters <= 10' cannot be kept: none of the space has less than ",
+    '["cache_bytes@32 <= 1"]': "constraint 'cache_bytes@32 <= 1' cannot be kept: none of the space has less than ",
+    '["perplexity >= 1e9"]': "constraint 'perplexity >= 1e+09' cannot be kept: a candidate that is not under the unigram's ",
+    '["bits_per_byte >= 8.5"]': "constraint 'bits_per_byte >= 8.5' cannot be kept: a candidate that is not under the unigram's ",
     '["parameters >= 1e18"]': "constraint 'parameters >= 1e+18' cannot be kept: the largest of the space is ",
 }
 

@@ -126,6 +126,13 @@ class TestRun:
         assert command("evolve", "--resume", "--run-dir", "runs/small", "--quiet").code == 0
         assert archive_of(run) == archive_of(finished)
 
+    def test_a_search_without_anything_to_export_says_so(self, command, tmp_path, source):
+        tiny = write_configuration(tmp_path, source, algorithm={"population": 2, "generations": 0}, constraints=["perplexity <= 1.0001"])
+        ended = command("evolve", "--config", tiny)
+        assert ended.code == 0
+        assert "No candidate is ok and keeps every constraint: the front is empty, and there is nothing to export." in ended.out
+        assert "Next: star-search inspect" in ended.out and "export-best" not in ended.out
+
     def test_a_search_that_ran_out_of_room_says_so(self, command, tmp_path, source):
         space = {"classes": [1, 9], "sharing": False}
         tiny = write_configuration(tmp_path, source, space=space, algorithm={"population": 2, "generations": 5})
