@@ -40,8 +40,11 @@ def print_end(run: RunDirectory, search: Search, finished: bool, seconds: float,
         # A resumed search replays this one, and so ends where it did.
         ended = f"ended after {len(view.records):,} of {search.config.algorithm.candidates:,} candidates: {EXHAUSTED}"
         print_whole(f"\n{ended}; to continue this run would not change that")
-    if finished or exhausted:
-        path = shlex.quote(str(run.path))
+    path = shlex.quote(str(run.path))
+    if (finished or exhausted) and view.front:
         print_whole(f"\nNext: star-search inspect {path}\n      star-search export-best {path}")
+    elif finished or exhausted:
+        console.print("\nNo candidate is ok and keeps every constraint: the front is empty, and there is nothing to export.")
+        print_whole(f"Next: star-search inspect {path}")
     else:
         print_whole(f"\nstopped after {search.stopped_by}. Continue with:\n  {resume_command}")

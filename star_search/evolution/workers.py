@@ -275,10 +275,9 @@ def build_workers(config: SearchConfig) -> Workers:
     """
     if config.workers.count == 0:
         return InProcess(config)
-    if config.workers.backend == "processes" and config.workers.scheduler is None:
+    if not _on_dask(config):
         return Processes(config)
-    if find_spec("distributed") is None:
-        raise InputError("workers on Dask need distributed: pip install 'star-search[distributed]'")
+    _check_distributed()
     from star_search.evolution.cluster import DaskWorkers
 
     return DaskWorkers(config)
@@ -295,6 +294,48 @@ def check_time_limit(config: SearchConfig) -> None:
             f"workers.timeout {config.workers.timeout:g} needs worker processes, which can be killed; with workers.count 0, "
             "this process, it must be null"
         )
+
+
+def check_scheduler_used(config: SearchConfig) -> None:
+    """Refuse a scheduler that the search would not use, or whose address is empty.
+
+    Raises:
+        InputError: naming `workers.scheduler`, what it got and what is allowed.
+    """
+    scheduler = config.workers.scheduler
+    if scheduler is None:
+        return
+    if not scheduler.strip():
+        raise InputError(f"workers.scheduler must be the address or the JSON file of a running Dask scheduler, got {scheduler!r}")
+    if config.workers.count == 0:
+        raise InputError(
+            f"workers.scheduler is {scheduler}, and workers.count 0 trains in this process: ask for auto or at least 1 worker, "
+            "or leave the scheduler out (--set workers.scheduler=null)"
+        )
+
+
+def check_workers(config: SearchConfig) -> None:
+    """Refuse workers that cannot be had, before anything is made: a scheduler is connected to once.
+
+    Raises:
+        InputError: where Dask is asked for and not there, or its scheduler is not, or its workers have several threads.
+    """
+    if config.workers.count == 0 or not _on_dask(config):
+        return
+    _check_distributed()
+    if config.workers.scheduler is not None:
+        from star_search.evolution.cluster import check_scheduler
+
+        check_scheduler(config)
+
+
+def _on_dask(config: SearchConfig) -> bool:
+    return config.workers.backend == "dask" or config.workers.scheduler is not None
+
+
+def _check_distributed() -> None:
+    if find_spec("distributed") is None:
+        raise InputError("workers on Dask need distributed: pip install 'star-search[distributed]'")
 
 
 def worker_count(config: SearchConfig, available: list[str]) -> int:
@@ -320,7 +361,7 @@ def devices(name: str, where: str = "workers.device") -> list[str]:
     count = torch.cuda.device_count()
     if name in ("auto", "cuda") and (count or name == "auto"):
         return [f"cuda:{index}" for index in range(count)] or ["cpu"]
-    if name.startswith("cuda:") and name[5:].isdigit() and int(name[5:]) < count:
+    if name in [f"cuda:{index}" for index in range(count)]:
         return [name]
     allowed = f", cpu, cuda or cuda:N with N below {count}, the number of GPUs here" if count else " or cpu, as there is no GPU here"
     raise InputError(f"{where} must be auto{allowed}, got '{name}'")

@@ -129,6 +129,13 @@ class TestRun:
         assert command("evolve", "--resume", "--run-dir", "runs/small", "--quiet").code == 0
         assert archive_of(run) == archive_of(finished)
 
+    def test_a_search_without_anything_to_export_says_so(self, command, tmp_path, source):
+        tiny = write_configuration(tmp_path, source, algorithm={"population": 2, "generations": 0}, constraints=["perplexity <= 1.0001"])
+        ended = command("evolve", "--config", tiny)
+        assert ended.code == 0
+        assert "No candidate is ok and keeps every constraint: the front is empty, and there is nothing to export." in ended.out
+        assert "Next: star-search inspect" in ended.out and "export-best" not in ended.out
+
     def test_a_search_that_ran_out_of_room_says_so(self, command, tmp_path, source):
         space = {"classes": [1, 9], "sharing": False}
         tiny = write_configuration(tmp_path, source, space=space, algorithm={"population": 2, "generations": 5})
@@ -221,9 +228,49 @@ class TestResume:
         assert sentence.count("\n") == 1
         assert f"{copy.candidate_path(3)} is damaged" in sentence
 
+    @pytest.mark.parametrize(
+        ("name", "key", "value", "sentence"),
+        [
+            (
+                "provenance.json",
+                "reference_point",
+                None,
+                "reference_point must be 2 finite numbers of at least 0, one per objective, got None",
+            ),
+            (
+                "provenance.json",
+                "reference_point",
+                "x",
+                "reference_point must be 2 finite numbers of at least 0, one per objective, got 'x'",
+            ),
+            (
+                "provenance.json",
+                "reference_point",
+                [1],
+                "reference_point must be 2 finite numbers of at least 0, one per objective, got [1]",
+            ),
+            ("provenance.json", "data", 5, "data must hold the fingerprint of the text, got 5"),
+            ("provenance.json", "unigram_loss", "x", "unigram_loss must be a finite number of at least 0, got 'x'"),
+            ("candidates/00003.json", "objectives", {}, "it is ok and has no perplexity; move that file away "),
+            ("candidates/00003.json", "canonical", "11111-11111", "canonical must be that of its genome, "),
+            ("candidates/00003.json", "genome", "x", "LIV 1 of the genome, 'x', has 1 genes; "),
+        ],
+    )
+    def test_values_that_cannot_be_are_named_with_their_file(self, command, copy, name, key, value, sentence):
+        path = copy.path / name
+        path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+        assert command("evolve", "--resume", "--run-dir", copy.path).sentence().startswith(f"{path} is damaged: {sentence}")
+
+    @pytest.mark.parametrize("name", ["config.yaml", "provenance.json"])
+    def test_a_run_without_one_of_its_files(self, command, copy, name):
+        (copy.path / name).unlink()
+        sentence = f"{copy.path / name} cannot be read: No such file or directory"
+        assert command("evolve", "--resume", "--run-dir", copy.path).sentence() == sentence
+        assert command("inspect", copy.path).sentence() == sentence
+
     def test_a_recorded_genome_that_cannot_be_is_refused(self, command, copy):
         path = copy.candidate_path(6)
-        path.write_text(path.read_text().replace(json.loads(path.read_text())["genome"], "11111-11111"))
+        path.write_text(json.dumps(json.loads(path.read_text()) | dict.fromkeys(("genome", "canonical"), "11111-11111")))
         ended = command("evolve", "--resume", "--run-dir", copy.path, "--quiet")
         assert (ended.code, ended.out) == (1, "")
         assert ended.err.count("\n") == 1
