@@ -10,7 +10,7 @@ from star_search.analysis.run_view import RunView
 from star_search.errors import InputError, did_you_mean
 from star_search.genome.encoding import Genome
 from star_search.objectives.registry import KINDS, Constraint, Objective, parse_constraint, parse_objective
-from star_search.runs.records import CandidateRecord, Outcome
+from star_search.runs.records import CandidateRecord, Outcome, spent_tokens
 
 NUMBERS = ("id", "generation", "tokens")
 COLUMNS = (*NUMBERS, "outcome")
@@ -94,10 +94,14 @@ class Listing:
         return all(value is not None and each.violation(value) <= 0 for each, value in values)
 
     def _value(self, record: CandidateRecord, objective: Objective) -> float | None:
-        return float(getattr(record, objective.name)) if objective.name in NUMBERS else value_of(self.view, record, objective)
+        return float(_column(record, objective.name)) if objective.name in NUMBERS else value_of(self.view, record, objective)
 
     def _key(self, record: CandidateRecord) -> float | str | None:
         if self._objective is not None:
             return value_of(self.view, record, self._objective)
-        key: float | str = getattr(record, str(self.sort).removeprefix("-"))
-        return key
+        return _column(record, str(self.sort).removeprefix("-"))
+
+
+def _column(record: CandidateRecord, name: str) -> float | str:
+    value: float | str = spent_tokens(record) if name == "tokens" else getattr(record, name)
+    return value
