@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.columns import Columns
 from rich.console import Console
 from rich.markup import escape
@@ -41,6 +42,12 @@ def print_damaged(view: RunView) -> None:
     """Say on standard error, a line each, which records of a run cannot be read."""
     for sentence in view.damaged:
         errors.print(f"star-search: {printable(sentence)}", markup=False)
+
+
+def exit_if_damaged(view: RunView) -> None:
+    """End with exit code 2, after all that can be shown was, where records of a run cannot be used."""
+    if view.damaged:
+        raise typer.Exit(2)
 
 
 def print_whole(text: str) -> None:

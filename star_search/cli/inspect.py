@@ -38,7 +38,7 @@ def inspect(
     csv: Annotated[bool, typer.Option("--csv", help="Print the candidates as CSV.")] = False,
 ) -> None:
     """Show a run: its front, its population, and how it went over the generations; or one or two of its candidates."""
-    from star_search.cli.console import print_damaged, print_written
+    from star_search.cli.console import exit_if_damaged, print_damaged, print_written
     from star_search.objectives.listing import Listing
 
     _check(show, candidate or [], json_, csv)
@@ -54,8 +54,7 @@ def inspect(
 
         for figure in write_figures(view, plot):
             print_written(figure, aside=json_ or csv)
-    if view.damaged:
-        raise typer.Exit(2)
+    exit_if_damaged(view)
 
 
 def _check(show: str | None, candidate: list[int], json_: bool, csv: bool) -> None:
