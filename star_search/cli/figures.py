@@ -14,7 +14,7 @@ def figures(
     format_: Annotated[list[str] | None, typer.Option("--format", help="pdf, svg or png; may be repeated; all by default.")] = None,
     baseline: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=GENOME", help="Draw its cache beside the front's; may be repeated; Transformer++ by default."),
+        typer.Option(metavar="[NAME=]GENOME", help="Draw its cache beside the front's; may be repeated; Transformer++ by default."),
     ] = None,
 ) -> None:
     """Draw a run: fronts, scores, progress, cache growth, motifs, backbones, genomes, loss curves."""
@@ -32,9 +32,10 @@ def figures(
 
 
 def _read(text: str) -> tuple[str, str]:
+    """Return a name and a genome; the name of a baseline, or a genome, names itself."""
     from star_search.errors import InputError
 
     name, equals, genome = text.partition("=")
-    if not (name and equals and genome):
-        raise InputError(f"--baseline {text} must read NAME=GENOME, for example Transformer=11111-91111")
-    return name, genome
+    if not name or (equals and not genome):
+        raise InputError(f"--baseline {text} must read NAME=GENOME, such as Transformer=11111-91111, or name a baseline")
+    return name, genome or name

@@ -44,16 +44,22 @@ def print_run(view: RunView, sections: Mapping[str, Sequence[CandidateRecord]]) 
 
 
 def csv_text(view: RunView, records: Sequence[CandidateRecord]) -> str:
-    """Return the candidates as CSV, one a line, numbers as recorded; text as `printable` gives it."""
+    """Return the candidates as CSV, one a line, numbers as recorded; text as `_cell` gives it."""
     objectives = shown_objectives(view.names)
     front, buffer = {record.id for record in view.front}, io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["id", "generation", "outcome", "in_front", *objectives, "tokens", "genome", "canonical", "reason"])
+    writer.writerow(["id", "generation", "outcome", "in_front", *map(_cell, objectives), "tokens", "genome", "canonical", "reason"])
     for each in records:
         values = [each.objectives.get(name, "") for name in objectives]
-        texts = [printable(text) for text in (each.genome, each.canonical, each.reason)]
+        texts = [_cell(text) for text in (each.genome, each.canonical, each.reason)]
         writer.writerow([each.id, each.generation, each.outcome.value, int(each.id in front), *values, spent_tokens(each), *texts])
     return buffer.getvalue()
+
+
+def _cell(text: str) -> str:
+    """Return text as `printable` gives it, with a `'` before a beginning that a spreadsheet would take for a formula."""
+    shown = printable(text)
+    return f"'{shown}" if shown.startswith(("=", "+", "-", "@")) else shown
 
 
 def _print_table(title: str, table: Table) -> None:

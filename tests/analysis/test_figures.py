@@ -18,6 +18,7 @@ from star_search.analysis.figures.style import ink_on, label, text
 from star_search.analysis.motifs import class_names, distance_range, links, motif_counts, population_of
 from star_search.analysis.run_view import RunView
 from star_search.errors import InputError
+from star_search.genome.baselines import baseline
 from star_search.genome.encoding import Genome
 from stored_run import with_objective
 
@@ -69,6 +70,11 @@ def test_caches_are_those_of_the_account(view):
     assert drawn["pair"] == [[length, 2 * 2 * 64 * length] for length in LENGTHS]
     record = view.front[0]
     assert drawn[f"candidate {record.id}"] == [[length, view.account(record).cache_bytes(length)] for length in LENGTHS]
+
+
+def test_baselines_have_the_run_s_depth_where_they_are_named(view):
+    found = baseline_accounts(view, {"striped-mamba": "striped-mamba"})
+    assert found["striped-mamba"].genome == baseline("striped-mamba", 4, view.catalogue)
 
 
 def test_the_baseline_is_transformer_plus_plus_of_the_same_depth(view):
@@ -203,7 +209,11 @@ def test_classes_of_a_genome_s_own_are_counted_by_family():
     ("arguments", "sentence"),
     [
         (["--format", "gif"], "--format gif is not known; allowed: pdf, svg, png"),
-        (["--baseline", "x"], "--baseline x must read NAME=GENOME, for example Transformer=11111-91111"),
+        (
+            ["--baseline", "x="],
+            "--baseline x= must read NAME=GENOME, such as Transformer=11111-91111, or name a baseline",
+        ),
+        (["--baseline", "striped-mamb"], "--baseline striped-mamb: 'striped-mamb' is neither a genome nor a baseline; did you mean"),
         (["--baseline", "x=11"], "--baseline x: LIV 1 of the genome, '11', has 2 genes"),
     ],
 )

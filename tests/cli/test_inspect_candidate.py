@@ -5,6 +5,7 @@ import io
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -14,6 +15,7 @@ from star_search.analysis.run_view import RunView
 from star_search.cli import inspect_candidate
 from star_search.cli.progress import outcome_line
 from star_search.genome.encoding import Genome
+from star_search.runs.records import Outcome
 from stored_run import with_objective
 
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
@@ -38,6 +40,15 @@ def test_csv_holds_every_candidate_and_text_as_text(command, stored_run):
     assert [row["genome"] for row in rows] == [record.genome for record in view.records]
     assert {int(row["id"]) for row in rows if row["in_front"] == "1"} == {record.id for record in view.front}
     assert "<script>alert(1)</script>" in ended.out and not CONTROL.search(ended.out)
+
+
+def test_no_text_of_the_csv_is_a_formula(command, stored_run, here):
+    run = with_objective(stored_run, here / "run", "=acc.py:acc")
+    record = RunView.read(run).records[0]
+    run.write_candidate(replace(record, outcome=Outcome.crashed, reason='=HYPERLINK("http://x")'))
+    rows = list(csv.reader(io.StringIO(command("inspect", run.path, "--csv").out)))
+    assert rows[0][4] == "'=acc.py:acc" and rows[1][-1] == '\'=HYPERLINK("http://x")'
+    assert not any(cell.startswith(("=", "+", "-", "@")) for row in rows for cell in row)
 
 
 def test_one_candidate_in_full(command, stored_run):

@@ -10,6 +10,7 @@ from star_search.analysis.figures.style import BEST_DARK, INK, explain_front, fr
 from star_search.analysis.run_view import RunView
 from star_search.errors import InputError
 from star_search.genome.accounting import Accounting
+from star_search.genome.baselines import read_genome
 from star_search.genome.encoding import Genome
 from star_search.genome.rules import Rules
 
@@ -18,7 +19,9 @@ DASHES = ((0, (4, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (8, 2)))
 
 
 def baseline_accounts(view: RunView, baselines: Mapping[str, str]) -> dict[str, Accounting]:
-    """Return the accounts of baselines, given as genomes by name, at the run's width; Transformer++ alone where none is given.
+    """Return the accounts of baselines, given as genomes (or names, built at the run's depth) by name, at the run's width.
+
+    Transformer++ stands alone where none is given.
 
     Raises:
         InputError: for a genome that cannot be read, is illegal, or does not fit the width.
@@ -28,7 +31,7 @@ def baseline_accounts(view: RunView, baselines: Mapping[str, str]) -> dict[str, 
     found = {}
     for name, genome_text in baselines.items():
         try:
-            genome = Genome.parse(genome_text)
+            genome = read_genome(genome_text, view.config.space.depth, view.catalogue)
             Rules.of(view.catalogue, genome.layout).check(genome)
             found[name] = Accounting.of(genome, view.config.space.width, view.catalogue, view.config.backbone.residual)
             _ = found[name].dimensions
