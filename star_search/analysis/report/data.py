@@ -53,8 +53,8 @@ def report_data(view: RunView) -> ReportData:
         "path": printable(view.run.path.name),
         "generation": view.generation,
         "facts": _facts(view),
-        "objectives": view.names,
-        "columns": columns,
+        "objectives": list(map(printable, view.names)),
+        "columns": list(map(printable, columns)),
         "families": {
             name: {"colour": colour, "letter": FAMILY_LETTERS[name], "ink": ink_on(colour)} for name, colour in FAMILY_COLOURS.items()
         },

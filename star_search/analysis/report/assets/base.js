@@ -39,11 +39,13 @@ function element(tag, properties, ...children) {
   return made;
 }
 
-// Plotly reads a few tags in its texts: they are shown instead.
-const plain = (text) => String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+// Plotly reads a few tags in its texts, and formulas between dollars: they are shown instead.
+const plain = (text) =>
+  String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("$", "&#36;");
 
+// An objective of a search's own is a file and a function, whose name may hold an @ too.
 function labelOf(name) {
-  const [kind, length] = name.split("@");
+  const [, kind, length] = /^(\w+)@(\d+)$/.exec(name) || [null, name, ""];
   return (UNITS[kind] || kind) + (length ? ` at ${Number(length).toLocaleString("en")} tokens` : "");
 }
 
