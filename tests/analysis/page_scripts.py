@@ -15,7 +15,10 @@ from star_search.analysis.report.page import ASSETS
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="needs Node")
 
 DOCUMENT = """
-const made = () => ({ dataset: {}, style: {}, value: "", rows: [], append() {}, replaceChildren(...given) { this.children = given; }, addEventListener() {} });
+const made = () => ({
+  dataset: {}, style: {}, value: "", children: [], append(...given) { this.children.push(...given); },
+  replaceChildren(...given) { this.children = given; }, addEventListener() {},
+});
 const elements = {};
 globalThis.window = globalThis;
 globalThis.document = {
@@ -28,10 +31,9 @@ globalThis.document = {
 
 def evaluate(data: ReportData, expression: str, *names: str) -> Any:
     """Return what an expression gives once `base.js` and the named scripts have run over a run's data."""
-    texts = [json.dumps(data.opening), "\n".join(map(json.dumps, data.details))]
     given = [
         f"document.getElementById({name!r}).textContent = {json.dumps(text)};"
-        for name, text in zip(("data", "details"), texts, strict=True)
+        for name, text in (("data", json.dumps(data.opening)), ("details", "\n".join(map(json.dumps, data.details))))
     ]
     scripts = [(ASSETS / name).read_text() for name in ("base.js", *names)]
     source = "\n".join([DOCUMENT, *given, *scripts, f"console.log(JSON.stringify({expression}));"])

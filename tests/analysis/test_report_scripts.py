@@ -40,3 +40,17 @@ def test_the_name_of_an_own_objective_is_text_and_no_length(view):
     labels = evaluate(found, '[labelOf(data.objectives[0]), plain(labelOf(data.objectives[0])), labelOf("cache_bytes@8192")]')
     assert labels == [r"m@8\x1b[2J.py:$x^2$", r"m@8\x1b[2J.py:&#36;x^2&#36;", "cache (bytes) at 8,192 tokens"]
     assert evaluate(found, "valueOf(data.candidates[0], data.objectives[0])") == view.records[0].objectives[view.names[0]]
+
+
+@needs_node
+def test_before_a_generation_is_finished_the_front_so_far_stands_and_its_best_is_chosen(view):
+    records = [record for record in view.records if record.generation == 0][:5]
+    found = report_data(replace(view, generation=None, records=records, generations=[]))
+    first, second = view.names
+    done = [(each.objectives[first], each.objectives[second], each.id) for each in records if each.outcome == "ok"]
+    front = [one for one in sorted(done) if not any(a <= one[0] and b <= one[1] and (a, b) != one[:2] for a, b, _ in done)]
+    asked = "[frontAt(state.generation).map((each) => each.id), bestId(), scatterTraces()[2].name, find('overview-section').hidden]"
+    ids = [number for _, _, number in front]
+    assert len(ids) > 1
+    assert evaluate(found, f"(drawProgress(), {asked})", "scatter.js", "overview.js") == [ids, ids[0], "front so far", True]
+    assert report_data(view).opening["so_far"] == {}

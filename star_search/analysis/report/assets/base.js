@@ -9,7 +9,7 @@ function take(opening, lines) {
   byId = new Map(data.candidates.map((each) => [each.id, each]));
   placeOf = new Map(data.candidates.map((each, place) => [each.id, place]));
   livClasses = data.classes.map(([name, family]) => ({ name, familyName: family, family: data.families[family] }));
-  lastGeneration = data.generations.length ? data.generations[data.generations.length - 1] : { generation: 0, front: [] };
+  lastGeneration = data.generations.length ? data.generations[data.generations.length - 1] : data.so_far;
 }
 
 const find = (id) => document.getElementById(id);

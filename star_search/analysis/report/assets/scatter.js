@@ -1,7 +1,13 @@
 // The scatter: every candidate up to a generation over two axes, the front of that generation, and the candidate chosen.
 function frontAt(generation) {
   const reached = data.generations.filter((each) => each.generation <= generation);
-  return reached.length ? reached[reached.length - 1].front.map((id) => byId.get(id)).filter(Boolean) : [];
+  const { front } = data.generations.length ? reached[reached.length - 1] || { front: [] } : lastGeneration;
+  return front.map((id) => byId.get(id)).filter(Boolean);
+}
+
+function bestId() {
+  const best = frontAt(state.generation).sort((a, b) => valueOf(a, data.objectives[0]) - valueOf(b, data.objectives[0]))[0];
+  return (best || data.candidates[0]).id;
 }
 
 function points(candidates) {
@@ -47,7 +53,7 @@ function scatterTraces() {
     },
     {
       ...front,
-      name: `front of generation ${state.generation}`,
+      name: data.generations.length ? `front of generation ${state.generation}` : "front so far",
       mode: isBorder ? "lines+markers" : "markers",
       line: { color: ink, width: 1.2 },
       marker: { symbol: "circle-open", size: 11, color: ink, line: { width: 1.6 } },

@@ -18,11 +18,6 @@ function showTitle() {
     .join(" · ");
 }
 
-function bestId() {
-  const best = frontAt(state.generation).sort((a, b) => valueOf(a, data.objectives[0]) - valueOf(b, data.objectives[0]))[0];
-  return (best || data.candidates[0]).id;
-}
-
 showTitle();
 setTheme(window.matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
 find("theme").addEventListener("click", () => {
