@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -54,3 +55,54 @@ def test_before_a_generation_is_finished_the_front_so_far_stands_and_its_best_is
     assert len(ids) > 1
     assert evaluate(found, f"(drawProgress(), {asked})", "scatter.js", "overview.js") == [ids, ids[0], "front so far", True]
     assert report_data(view).opening["so_far"] == {}
+
+
+PASSED = "(({ tests, problems }) => [data.candidates.filter((each) => tests.every((test) => test(each))).map((each) => each.id), problems])"
+
+
+def passed(data, text):
+    """Return the ids of the candidates that pass the filter, and what it does not understand."""
+    return tuple(evaluate(data, f"{PASSED}(understood({json.dumps(text)}))", "filter.js"))
+
+
+@needs_node
+@pytest.mark.parametrize(
+    "text",
+    ["cache_bytes <= {} perplexity<{}", "CACHE_BYTES≤{} Perplexity < {}", "perplexity  <{1} cache (bytes) <= {0:,}"],
+)
+def test_conditions_are_understood_however_they_are_written(view, data, text):
+    caches, losses = ([each.objectives[name] for each in view.records if each.outcome == "ok"] for name in ("cache_bytes", "perplexity"))
+    cache, loss = sorted(caches)[len(caches) // 2], sorted(losses)[len(losses) // 2]
+    fit = [
+        each.id
+        for each in view.records
+        if each.objectives.get("cache_bytes", 1e9) <= cache and each.objectives.get("perplexity", 1e9) < loss
+    ]
+    assert 0 < len(fit) < len(caches) // 2
+    assert passed(data, text.format(int(cache), loss)) == (fit, [])
+
+
+@needs_node
+def test_equal_more_words_and_names_with_a_colon_are_understood(view, data):
+    assert passed(data, "generation = 1 id>8") == ([each.id for each in view.records if each.generation == 1 and each.id > 8], [])
+    assert passed(data, "CRASHED")[0] == [each.id for each in view.records if each.outcome == "crashed"]
+    first = view.names[0]
+    found = report_data(with_own_objective(view))
+    known = sorted(each.objectives[first] for each in view.records if first in each.objectives)
+    least = [each.id for each in view.records if each.objectives.get(first) == known[0]]
+    assert passed(found, f"{found.opening['objectives'][0]} = {known[0]!r}") == (least, [])
+
+
+@needs_node
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("perplexit <= 20 generation=0", "perplexit <= 20: no such column; there are perplexity, "),
+        ("cache_bytes<=30k generation=0", "cache_bytes <= 30k: a number must follow <="),
+        ("generation=0 perplexity <", "perplexity < nothing: a number must follow <"),
+    ],
+)
+def test_what_is_not_understood_is_said_and_left_out(view, data, text, problem):
+    ids, (said,) = passed(data, text)
+    assert ids == [each.id for each in view.records if each.generation == 0]
+    assert said.startswith(problem)
