@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -106,3 +107,42 @@ def test_what_is_not_understood_is_said_and_left_out(view, data, text, problem):
     ids, (said,) = passed(data, text)
     assert ids == [each.id for each in view.records if each.generation == 0]
     assert said.startswith(problem)
+
+
+@needs_node
+def test_the_scatter_stands_still_while_the_slider_moves_and_frames_nobody_unborn(view, data):
+    across, up = data.opening["objectives"][1], data.opening["objectives"][0]
+    youngest = max(view.front, key=lambda record: record.id)
+    assert youngest.generation > 0
+    setting = f'find("across").value = {across!r}; find("up").value = {up!r}; state.chosen = {youngest.id};'
+    seen = 'find("title").textContent, find("candidate-title").textContent, chosenFrame().length, axisOf("across").range'
+    asked = f"(() => {{ {setting} return [0, 4].map((each) => {{ state.generation = each; showGeneration(); return [{seen}]; }}); }})()"
+    (title, candidate, frames, range_early), (title_last, candidate_last, frames_last, range_last) = evaluate(
+        data, asked, "scatter.js", "candidate.js"
+    )
+    assert title.endswith("generation 0 of 4") and title_last.endswith("generation 4")
+    assert candidate == f"{candidate_last} (the scatter shows up to generation 0)"
+    assert (frames, frames_last) == (0, 1)
+    values = [record.objectives[across] for record in view.records if across in record.objectives]
+    assert range_early == range_last
+    assert range_early[0] < min(values) and max(values) < range_early[1] < 1.1 * max(values)
+    shapes = evaluate(data, f"(() => {{ {setting} return scatterTraces()[2].line.shape; }})()", "scatter.js", "candidate.js")
+    assert shapes == "hv"
+
+
+@needs_node
+def test_a_long_lineage_keeps_one_line_down_to_its_beginning(data):
+    """Of 400 generations of two the second is the first's sibling; the first parent of 300 was drawn late, its second was not."""
+    candidates = [
+        {"id": number, "generation": number // 2, "parents": [number - number % 2 - 2, number - number % 2 - 1] if number > 1 else []}
+        for number in range(800)
+    ]
+    candidates[300]["parents"] = [297, 298]
+    candidates[297]["parents"] = []
+    opening = {**data.opening, "candidates": candidates}
+    asked = "(() => { const all = ancestorsOf(799); return [all.length, shownAncestors(all).map((each) => each.id)]; })()"
+    count, shown = evaluate(replace(data, opening=opening), asked, "candidate.js")
+    newest, line = shown[:100], shown[100:]
+    assert count == 799 and newest[0] == 799
+    assert line[-1] == 0 and 297 not in line and 298 in line
+    assert all(parent in candidates[child]["parents"] for child, parent in pairwise(line))

@@ -24,6 +24,8 @@ const UNITS = {
   decode_seconds: "time of a token (s)",
   peak_bytes: "peak memory (bytes)",
 };
+// What fits between the margins of a page of A4 or letter paper: a plot does not follow when the browser lays paper out.
+const PAPER_PIXELS = 690;
 const CONFIG = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
 
 // Each without the end that vanishes on its paper.
@@ -81,6 +83,7 @@ function baseLayout(changes) {
     legend: { orientation: "h", y: 1.02, yanchor: "bottom", traceorder: "normal" },
     xaxis: { ...axis, ...xaxis },
     yaxis: { ...axis, ...yaxis },
+    ...(state.printing && { width: PAPER_PIXELS }),
     ...others,
   };
 }

@@ -6,7 +6,8 @@ function grow(opening, lines) {
   const follows = state.generation === lastGeneration.generation;
   take(opening, lines);
   if (follows) state.generation = lastGeneration.generation;
-  showTitle();
+  showFacts();
+  showGeneration();
   showAxes();
   showLegend();
   showTable();

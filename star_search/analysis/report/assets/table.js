@@ -25,7 +25,7 @@ function rowOf(candidate) {
     element("td", { textContent: candidate.outcome, title: candidate.reason }),
     ...data.columns.map(number),
     element("td", {}, strip(candidate)),
-    element("td", { textContent: candidate.canonical }),
+    element("td", { className: "genome", textContent: candidate.canonical }),
   );
   row.dataset.id = candidate.id;
   return row;
