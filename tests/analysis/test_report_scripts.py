@@ -132,17 +132,17 @@ def test_the_scatter_stands_still_while_the_slider_moves_and_frames_nobody_unbor
 
 @needs_node
 def test_a_long_lineage_keeps_one_line_down_to_its_beginning(data):
-    """Of 400 generations of two the second is the first's sibling; the first parent of 300 was drawn late, its second was not."""
+    """Of 60 generations of two, the first parent of candidate 60 was drawn late, its second was not."""
     candidates = [
         {"id": number, "generation": number // 2, "parents": [number - number % 2 - 2, number - number % 2 - 1] if number > 1 else []}
-        for number in range(800)
+        for number in range(120)
     ]
-    candidates[300]["parents"] = [297, 298]
-    candidates[297]["parents"] = []
-    opening = {**data.opening, "candidates": candidates}
-    asked = "(() => { const all = ancestorsOf(799); return [all.length, shownAncestors(all).map((each) => each.id)]; })()"
-    count, shown = evaluate(replace(data, opening=opening), asked, "candidate.js")
-    newest, line = shown[:100], shown[100:]
-    assert count == 799 and newest[0] == 799
-    assert line[-1] == 0 and 297 not in line and 298 in line
+    candidates[60]["parents"], candidates[57]["parents"] = [57, 58], []
+    asked = "(() => { const all = ancestorsOf(119); return [all.length, shownAncestors(all), descent(all)].map(numbers); })()"
+    numbers = "const numbers = (given) => typeof given === 'number' ? given : [...given].map((each) => each.id);"
+    found = replace(data, opening={**data.opening, "candidates": candidates})
+    count, shown, line = evaluate(found, f"(() => {{ {numbers} return {asked}; }})()", "candidate.js")
+    assert (count, len(shown), shown[:42]) == (119, 100, list(range(119, 118, -1)) + list(range(117, 76, -1)))
+    assert (line[0], line[-1], len(line)) == (119, 0, 60) and set(line) <= set(shown)
+    assert 58 in line and 57 not in line
     assert all(parent in candidates[child]["parents"] for child, parent in pairwise(line))

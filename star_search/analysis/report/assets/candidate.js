@@ -39,11 +39,15 @@ function descent(ancestors) {
   return line;
 }
 
-// The newest ancestors and one whole line: a lineage of thousands is no table, and still shows where it begins.
+// One whole line, and of the other ancestors the newest: a lineage of thousands is no table, and still shows where it begins.
 function shownAncestors(ancestors) {
-  const newest = new Set(ancestors.slice(0, state.printing ? ANCESTORS_PRINTED : ANCESTORS_SHOWN)),
-    line = descent(ancestors);
-  return ancestors.filter((each) => newest.has(each) || line.has(each));
+  const most = state.printing ? ANCESTORS_PRINTED : ANCESTORS_SHOWN,
+    shown = descent(ancestors);
+  for (const each of ancestors) {
+    if (shown.size >= most) break;
+    shown.add(each);
+  }
+  return ancestors.filter((each) => shown.has(each));
 }
 
 const originOf = (candidate) =>
