@@ -13,8 +13,9 @@ def _whole(value: object) -> object:
 
 
 Integer = Annotated[int, BeforeValidator(_whole)]
-Count = Annotated[Integer, Field(ge=0)]
-Positive = Annotated[Integer, Field(gt=0)]
+LARGEST = 2**63 - 1  # What 64 bits hold; more would overflow where it becomes a floating-point number.
+Count = Annotated[Integer, Field(ge=0, le=LARGEST)]
+Positive = Annotated[Integer, Field(gt=0, le=LARGEST)]
 Factor = Annotated[Integer, Field(ge=1, le=64)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]

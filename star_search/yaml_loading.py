@@ -42,6 +42,8 @@ def parse_yaml(text: str, where: str) -> Any:
         mark = getattr(error, "problem_mark", None)
         place = f" at line {mark.line + 1}" if mark else ""
         raise InputError(f"{where} is not valid YAML{place}: {getattr(error, 'problem', None) or error}") from None
+    except ValueError as error:  # A date that is none, or a number of thousands of digits.
+        raise InputError(f"{where} holds a value that cannot be read: {str(error).partition(';')[0]}") from None
 
 
 def read_yaml_mapping(path: Path) -> dict[str, Any]:

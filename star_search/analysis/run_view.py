@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+import reprlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -34,8 +36,41 @@ def stored_configuration(run: RunDirectory) -> SearchConfig:
     return parse_configuration(values, where=where)
 
 
-def _problem(run: RunDirectory, record: CandidateRecord, names: list[str]) -> str:
-    """Return what keeps a record that can be read from being shown, empty when nothing does."""
+def stored_reference_point(run: RunDirectory, config: SearchConfig) -> list[float]:
+    """Return the point that a run's hypervolumes are measured from, a number for each of its objectives.
+
+    Raises:
+        InputError: when the run's file of it is damaged.
+    """
+    point, count = run.provenance.get("reference_point"), len(config.objectives)
+    if not isinstance(point, list) or len(point) != count or not all(map(_is_size, point)):
+        needed = f"{count} finite numbers of at least 0, one per objective"
+        raise InputError(f"{run.path / 'provenance.json'} is damaged: reference_point must be {needed}, got {reprlib.repr(point)}")
+    return point
+
+
+def stored_provenance(run: RunDirectory, config: SearchConfig) -> dict[str, Any]:
+    """Return what a run was made with, all that a resumed run reads of it checked.
+
+    Raises:
+        InputError: when the file is damaged.
+    """
+    stored_reference_point(run, config)
+    values = run.provenance
+    where, data, loss = f"{run.path / 'provenance.json'} is damaged", values.get("data"), values.get("unigram_loss")
+    if not _is_size(loss):
+        raise InputError(f"{where}: unigram_loss must be a finite number of at least 0, got {reprlib.repr(loss)}")
+    if not isinstance(data, dict) or not isinstance(data.get("fingerprint"), str):
+        raise InputError(f"{where}: data must hold the fingerprint of the text, got {reprlib.repr(data)}")
+    return values
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
+
+
+def record_problem(run: RunDirectory, record: CandidateRecord, names: list[str]) -> str:
+    """Return what keeps a record that can be read from being shown or used, empty when nothing does."""
     path = run.candidate_path(record.id)
     missing = [name for name in names if name not in record.objectives]
     if record.outcome == Outcome.ok and missing:
@@ -69,11 +104,9 @@ class RunView:
             InputError: when the run's own configuration cannot be read.
         """
         config = stored_configuration(run)
-        point = run.provenance.get("reference_point")
-        if not isinstance(point, list):
-            raise InputError(f"{run.path / 'provenance.json'} is damaged: reference_point is missing")
+        point = stored_reference_point(run, config)
         found, damaged_records = run.read_candidates()
-        problems = {record.id: _problem(run, record, config.objectives) for record in found}
+        problems = {record.id: record_problem(run, record, config.objectives) for record in found}
         records = [record for record in found if not problems[record.id]]
         damaged_records += [problem for problem in problems.values() if problem]
         generations, damaged_generations = run.read_generations()

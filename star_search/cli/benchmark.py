@@ -116,8 +116,9 @@ def read_lengths(text: str, fewest: str) -> tuple[int, ...]:
     from star_search.errors import InputError
 
     parts = [part.strip() for part in text.split(",")]
-    numbers = sorted({int(part) for part in parts if part.isdigit()})
-    if not all(part.isdigit() for part in parts) or len(numbers) < ("one", "two").index(fewest) + 1 or numbers[0] < 1:
+    digits = [part.isascii() and part.isdigit() for part in parts]
+    numbers = sorted({int(part) for part, fits in zip(parts, digits, strict=True) if fits})
+    if not all(digits) or len(numbers) < ("one", "two").index(fewest) + 1 or numbers[0] < 1:
         raise InputError(f"--lengths must be {fewest} or more whole numbers from 1, joined by commas, got {text}")
     return tuple(numbers)
 

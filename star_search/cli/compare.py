@@ -109,7 +109,7 @@ def _compare_searches(
     from star_search.cli.console import print_json
     from star_search.cli.session import check_search, resolved
     from star_search.config import load_configuration
-    from star_search.evolution.comparison import BASELINE, SearchPlan, summarise
+    from star_search.evolution.comparison import BASELINE, SearchPlan, check_comparable, summarise
 
     loaded = load_configuration(config, overrides)
     shared = [*overrides, *([f"workers.count={workers}"] if workers is not None else [])]
@@ -118,8 +118,10 @@ def _compare_searches(
     budget = max_tokens or algorithm.candidates * training.steps * training.batch_tokens
     # Candidates that fail or are rejected leave tokens for others: twice the generations are asked for, and the budget ends the search.
     shared += [f"algorithm.generations={2 * algorithm.generations}"]
-    for plan in plans:
-        check_search(resolved(load_configuration(config, [*shared, *plan.overrides])))
+    planned = {plan.label: resolved(load_configuration(config, [*shared, *plan.overrides])) for plan in plans}
+    for each in planned.values():
+        check_search(each)
+    check_comparable(planned, budget)
     root = runs or Path("runs") / f"compare-{loaded.name}"
     results = {plan.label: [_run(plan, config, shared, seed, root, budget) for seed in range(seeds)] for plan in plans}
     summaries = summarise(results)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -56,7 +57,7 @@ def evolve(
 def _overrides(workers: str | None, scheduler: str | None, seed: int | None, device: str | None, asynchronous: bool) -> list[str]:
     pairs = {
         "workers.count": workers,
-        "workers.scheduler": scheduler,
+        "workers.scheduler": None if scheduler is None else json.dumps(scheduler),  # An empty one is text too, which is refused.
         "algorithm.seed": seed,
         "workers.device": device,
         "algorithm.asynchronous": asynchronous or None,

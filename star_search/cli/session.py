@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from star_search.analysis.run_view import stored_configuration
+from star_search.analysis.run_view import stored_configuration, stored_reference_point
 from star_search.config import SearchConfig, load_configuration, parse_configuration
 from star_search.errors import InputError, StarSearchError
 from star_search.runs.directory import RunDirectory, is_run
@@ -112,22 +112,27 @@ class Session:
         from star_search.data.stream import TokenStream
         from star_search.data.unigram import unigram_loss
         from star_search.evolution.provenance import provenance
-        from star_search.evolution.workers import devices
+        from star_search.evolution.stored import check_stored
+        from star_search.evolution.workers import check_workers, devices
 
         config = self.config
         if self.tensorboard:
             check_tensorboard()
         space, criteria = check_search(config)
+        if self.existing is not None:
+            check_stored(self.existing, config)
         found = devices(config.workers.device)
+        check_workers(config)
         with preparation_bar(quiet) as report:
             store = prepare(config.data, report=report)
         stream = TokenStream(store, config.training.sequence_length, config.training.rows, config.data.seed)
         batches = stream.validation_batches(config.data.validation_tokens, 1)
         loss = unigram_loss(batches.targets, store.vocabulary_size)
+        bits = loss * batches.count_tokens / (math.log(2) * batches.count_bytes)
+        criteria.check_losses(loss, bits)
         if self.existing is not None:
             # The point that shares and hypervolumes are measured from stays as it was; a measured one would not come out equal.
-            return provenance(config, store, found, loss, self.existing.provenance["reference_point"])
-        bits = loss * batches.count_tokens / (math.log(2) * batches.count_bytes)
+            return provenance(config, store, found, loss, stored_reference_point(self.existing, config))
         others = _ceilings(config, space, criteria, store.vocabulary_size, found[0], quiet)
         return provenance(config, store, found, loss, criteria.worst(space, config.backbone.residual, loss, bits, others))
 
@@ -192,9 +197,10 @@ def check_search(config: SearchConfig) -> tuple[SearchSpace, Criteria]:
     """Return the space and the criteria of a search.
 
     Raises:
-        InputError: for a space, objectives, constraints or an algorithm that cannot be.
+        InputError: for a space, objectives, constraints, an algorithm, a time limit or a scheduler that cannot be.
     """
     from star_search.evolution.algorithms import Operators, SearchProblem, build_algorithm
+    from star_search.evolution.workers import check_scheduler_used, check_time_limit
     from star_search.genome.space import SearchSpace
     from star_search.objectives.own import load_own
     from star_search.objectives.racing import check_racing
@@ -202,7 +208,9 @@ def check_search(config: SearchConfig) -> tuple[SearchSpace, Criteria]:
 
     space, criteria = SearchSpace.from_config(config.space), Criteria.from_config(config)
     space.check_width()
+    check_scheduler_used(config)
     check_racing(config, criteria)
+    check_time_limit(config)
     for objective in criteria.own:
         load_own(config, objective.name)
     criteria.check_reach(space, config.backbone.residual)

@@ -14,7 +14,7 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from star_search.objectives.assessment import Assessor
 
 POLL_SECONDS = 0.2
-CONNECT_SECONDS = 30
+CONNECT_SECONDS = 10
 NEARLY = 0.9  # The message that a candidate began may take longer than the one that its worker is gone.
 _TOPIC = "star-search"
 
@@ -45,11 +45,12 @@ _one_at_a_time = threading.Lock()
 
 @dataclass
 class _Flight:
-    """A candidate that a worker was given: when, and since when it is known to train."""
+    """A candidate that a worker was given: when, since when it is known to train, and steps reported."""
 
     assignment: Assignment
     given: float
     begun: float | None = None
+    steps: int = 0
 
 
 class DaskWorkers:
@@ -101,6 +102,7 @@ class DaskWorkers:
         if event["progress"] is None:
             flight.begun = time.monotonic()
         progress = None if event["progress"] is None else Progress(**event["progress"])
+        flight.steps = 0 if progress is None else progress.step
         report(Sign(flight.assignment, event["name"], progress))
 
     def _landed(self, future: Future[Assessed], flight: _Flight, retries: Retries) -> Iterator[Assessed]:
@@ -123,8 +125,8 @@ class DaskWorkers:
         limit, seconds = self.config.workers.timeout, time.monotonic() - (flight.begun or flight.given)
         # Of a worker that died early nobody may have heard that it began, and then the time it took to start is no time over the limit.
         if limit is not None and flight.begun is not None and seconds >= NEARLY * limit:
-            return Lost(flight.assignment, Outcome.timeout, f"not finished after {limit:g} seconds", seconds)
-        return Lost(flight.assignment, Outcome.crashed, "its worker process died", seconds)
+            return Lost(flight.assignment, Outcome.timeout, f"not finished after {limit:g} seconds", seconds, flight.steps)
+        return Lost(flight.assignment, Outcome.crashed, "its worker process died", seconds, flight.steps)
 
     def _free(self) -> int:
         """Return how many candidates may be in flight: as many as there are workers now."""
@@ -133,9 +135,7 @@ class DaskWorkers:
                 threads = self._client.nthreads()
             except (OSError, TimeoutError) as error:
                 raise StarSearchError(f"the Dask scheduler does not answer: {error}") from error
-            crowded = next((address for address, count in threads.items() if count != 1), None)
-            if crowded is not None:
-                raise InputError(f"the Dask worker at {crowded} has {threads[crowded]} threads; start workers with --nthreads 1")
+            _refuse_crowded(threads)
             self._slots, self._counted = len(threads), time.monotonic()
         count = self.config.workers.count
         return self._slots if count == "auto" else min(self._slots, count)
@@ -189,6 +189,29 @@ def _connect(config: SearchConfig, cluster: LocalCluster | None) -> Client:
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"workers.scheduler {address} must be the address or the JSON file of a running Dask scheduler: {text}") from None
     return client
+
+
+def check_scheduler(config: SearchConfig) -> None:
+    """Connect to the scheduler once and let go of it, to find out whether a search could use it; it may have no worker yet.
+
+    Raises:
+        InputError: when it is not there, or one of its workers has several threads.
+    """
+    _silence()
+    client = _connect(config, None)
+    try:
+        _refuse_crowded(client.nthreads())
+    except (OSError, TimeoutError) as error:
+        raise InputError(f"workers.scheduler {config.workers.scheduler} does not answer: {error}") from None
+    finally:
+        with contextlib.suppress(Exception):
+            client.close(timeout=2)
+
+
+def _refuse_crowded(threads: Mapping[str, int]) -> None:
+    crowded = next((address for address, count in threads.items() if count != 1), None)
+    if crowded is not None:
+        raise InputError(f"the Dask worker at {crowded} has {threads[crowded]} threads; start workers with --nthreads 1")
 
 
 def _never_rerun(dask_scheduler: Any = None) -> None:

@@ -13,25 +13,29 @@ from star_search.errors import InputError, did_you_mean
 from star_search.genome.accounting import Accounting, Residual
 from star_search.genome.catalogue import load_catalogue
 from star_search.genome.encoding import Genome
+from star_search.genome.smallest import least_cache_bytes, least_parameters
 from star_search.genome.space import SearchSpace
 
 if TYPE_CHECKING:
     from star_search.objectives.measurement import DecodingCost
 
-_CONSTRAINT = re.compile(r"^\s*(?P<name>[\w@.:-]+)\s*(?P<sign><=|>=)\s*(?P<bound>[-+\d.eE_]+)\s*$")
+_CONSTRAINT = re.compile(r"^\s*(?P<name>[\w@.:-]+)\s*(?P<sign><=|>=)\s*(?P<bound>[-+0-9.eE_]+)\s*$")
+
+_LENGTH = re.compile(r"0*[1-9][0-9]{0,11}")
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectiveKind:
     """What an objective name means.
 
-    `exact` gives the value from the genome alone, `measured` from what decoding costs on the device of the search, both before any
-    training; without either the value needs training. What is better the larger can only be a constraint. An `own` one is code that is
-    called with the candidate.
+    `exact` gives the value from the genome alone, and `least_in` a bound that no genome of a space is below; `measured` gives it from
+    what decoding costs on the device of the search, both before any training; without either the value needs training. What is better
+    the larger can only be a constraint. An `own` one is code that is called with the candidate.
     """
 
     description: str
     exact: Callable[[Accounting, int], float] | None = None
+    least_in: Callable[[SearchSpace, Residual, int], float] | None = None
     takes_length: bool = False
     least: float = 0.0
     measured: Callable[[DecodingCost], float] | None = None
@@ -47,9 +51,16 @@ class ObjectiveKind:
 KINDS: dict[str, ObjectiveKind] = {
     "perplexity": ObjectiveKind("exp of the mean validation loss per token", least=1.0),
     "bits_per_byte": ObjectiveKind("bits per byte of validation text"),
-    "parameters": ObjectiveKind("parameters but embedding and head, shared ones once", lambda account, length: account.parameters),
+    "parameters": ObjectiveKind(
+        "parameters but embedding and head, shared ones once",
+        lambda account, length: account.parameters,
+        lambda space, residual, length: least_parameters(space, residual),
+    ),
     "cache_bytes": ObjectiveKind(
-        "bytes that decoding one sequence holds, 2 an element", lambda account, length: account.cache_bytes(length), takes_length=True
+        "bytes that decoding one sequence holds, 2 an element",
+        lambda account, length: account.cache_bytes(length),
+        lambda space, residual, length: least_cache_bytes(space, length),
+        takes_length=True,
     ),
     "time_to_first_token": ObjectiveKind(
         "seconds from a prompt to the logits that follow it", takes_length=True, measured=lambda cost: cost.first_token.median
@@ -125,10 +136,9 @@ def parse_objective(text: str, default_length: int, own: Collection[str] = ()) -
     if name not in KINDS:
         raise InputError(f"unknown objective '{name}'{did_you_mean(name, [*KINDS, *own])}")
     kind = KINDS[name]
-    if at and not (kind.takes_length and length.isdigit() and int(length) > 0):
-        raise InputError(
-            f"objective '{text}': " + ("the length must be a whole number above 0" if kind.takes_length else "takes no length")
-        )
+    if at and not (kind.takes_length and _LENGTH.fullmatch(length)):
+        allowed = "the length must be a whole number above 0 and below 1e12" if kind.takes_length else "takes no length"
+        raise InputError(f"objective '{text}': {allowed}")
     return Objective(text, kind, int(length) if at else default_length)
 
 
@@ -175,16 +185,35 @@ class Criteria:
         return cls(objectives, constraints)
 
     def check_reach(self, space: SearchSpace, residual: Residual) -> None:
-        """Refuse a lower bound on a size that no genome of the space has.
+        """Refuse a bound on a size that no genome of the space keeps; an upper one may have to be far below, as the least is estimated.
 
         Raises:
-            InputError: naming the constraint and the largest there is.
+            InputError: naming the constraint, and the largest or the least of the space.
         """
         for constraint in self.constraints:
-            if constraint.sign == ">=" and constraint.objective.kind.exact is not None:
-                largest = _largest(constraint.objective, space, residual)
+            objective = constraint.objective
+            if constraint.sign == ">=" and objective.kind.exact is not None:
+                largest = _largest(objective, space, residual)
                 if largest < constraint.bound:
                     raise InputError(f"constraint '{constraint}' cannot be kept: the largest of the space is {largest:,.0f}")
+            if constraint.sign == "<=" and objective.kind.least_in is not None:
+                least = objective.kind.least_in(space, residual, objective.length)
+                if least > constraint.bound:
+                    raise InputError(f"constraint '{constraint}' cannot be kept: none of the space has less than {least:,.0f}")
+
+    def check_losses(self, unigram_loss: float, unigram_bits_per_byte: float) -> None:
+        """Refuse a lower bound on what follows from the loss that only `degenerate` candidates keep.
+
+        Raises:
+            InputError: naming the constraint and the unigram's value.
+        """
+        unigram = {"perplexity": math.exp(unigram_loss), "bits_per_byte": unigram_bits_per_byte}
+        for constraint in self.constraints:
+            value = unigram.get(constraint.objective.name, math.inf)
+            if constraint.sign == ">=" and constraint.bound > value:
+                raise InputError(
+                    f"constraint '{constraint}' cannot be kept: a candidate that is not under the unigram's {value:,.6g} is degenerate"
+                )
 
     @property
     def names(self) -> list[str]:

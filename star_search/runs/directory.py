@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from star_search.errors import InputError, StarSearchError
 from star_search.runs.atomic import is_leftover, remove_leftovers, write_json, write_text
@@ -17,6 +17,8 @@ from star_search.runs.reading import DamagedRecord, read_json, read_text
 from star_search.runs.records import CandidateRecord, GenerationRecord, Record, read_record, write_record
 
 SCHEMA = 1
+
+Read = TypeVar("Read")
 
 _RUN, _CONFIG, _PROVENANCE = "run.json", "config.yaml", "provenance.json"
 _ID, _GENERATION = r"\d{5}|[1-9]\d{5,}", r"\d{2}|[1-9]\d{2,}"
@@ -58,10 +60,7 @@ class RunDirectory:
         """
         if not is_run(path):
             raise InputError(_why_no_run(path))
-        try:
-            values = read_json(path / _RUN)
-        except DamagedRecord as error:
-            raise InputError(str(error)) from error
+        values = _needed(read_json, path / _RUN)
         if values.get("schema") != SCHEMA:
             raise InputError(f"{path} has schema version {values.get('schema')!r}, this star-search reads version {SCHEMA}")
         name, created_ns = values.get("name"), values.get("created_ns")
@@ -78,13 +77,13 @@ class RunDirectory:
 
     @property
     def config_yaml(self) -> str:
-        """The resolved configuration."""
-        return read_text(self.path / _CONFIG)
+        """The resolved configuration; a file that is missing or no text is an InputError."""
+        return _needed(read_text, self.path / _CONFIG)
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """Versions, seeds, device, threads and data fingerprint."""
-        return read_json(self.path / _PROVENANCE)
+        """Versions, seeds, device, threads and data fingerprint; a file that is missing or damaged is an InputError."""
+        return _needed(read_json, self.path / _PROVENANCE)
 
     def update_config(self, config_yaml: str) -> None:
         """Replace the configuration, for a run that is extended."""
@@ -163,6 +162,14 @@ def is_run(path: Path) -> bool:
         return (path / _RUN).is_file()
     except OSError:
         return False  # a folder that cannot be looked into
+
+
+def _needed(read: Callable[[Path], Read], path: Path) -> Read:
+    """Read a file without which there is no run to use."""
+    try:
+        return read(path)
+    except DamagedRecord as error:
+        raise InputError(str(error)) from error
 
 
 def _identity(name: str, created_ns: int) -> dict[str, Any]:

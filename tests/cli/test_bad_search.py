@@ -28,6 +28,8 @@ ALGORITHM = {
     "mutation_probability=.inf": "algorithm.mutation_probability must be finite, got inf",
     'segment_mutation={"composition":0.1}': "algorithm.segment_mutation names composition, which genomes of this space lack; ",
     "segment_mutation=0.5": "algorithm.segment_mutation must be values by name, got 0.5",
+    "mutation_probability=0 crossover_probability=0": "algorithm.crossover_probability and the probabilities of mutation cannot all be 0: ",
+    'crossover_probability=0 segment_mutation={"backbone":0}': "cannot all be 0: offspring would be copies",
     "repair=fix": "algorithm.repair must be one of 'resample', 'reinitialise' or 'off', got 'fix'",
     "repair=true": "algorithm.repair must be one of 'resample', 'reinitialise' or 'off', got True",
     "seed=-1": "algorithm.seed must be at least 0, got -1",
@@ -55,6 +57,11 @@ ALGORITHM = {
     "name=rvea penalty_exponent=0": "algorithm.penalty_exponent must be greater than 0, got 0",
     "name=rvea adaptation_frequency=1.5": "algorithm.adaptation_frequency must be at most 1, got 1.5",
     "name=rvea horizon=0": "algorithm.horizon must be greater than 0, got 0",
+    f"name=rvea horizon={'9' * 400}": "algorithm.horizon must be at most 9.22337e+18, got 999",
+    f"horizon={'9' * 5000}": "holds a value that cannot be read: Exceeds the limit",
+    f"generations={'9' * 400}": "algorithm.generations must be at most 9.22337e+18, got 999",
+    f"absorption={'9' * 400}": "algorithm.absorption must be ",
+    "horizon=2026-13-13": "holds a value that cannot be read: month must be in 1..12",
     "name=sms reference_margin=0": "algorithm.reference_margin must be greater than 0, got 0",
     "name=spea2 normalise=perhaps": "algorithm.normalise must be true or false, got 'perhaps'",
     "initial_genomes=5": "algorithm.initial_genomes must be text or a list, got 5",
@@ -76,14 +83,18 @@ WORKERS = {
     "threads=auto": "workers.threads must be a whole number, got 'auto'",
     "threads=100000": "workers.threads must be at most 1024, got 100000",
     "device=5": "workers.device must be text, got 5",
+    "device=cuda:²": "workers.device must be auto",
     "per_device=0": "workers.per_device must be at least 1, got 0",
     "per_device=65": "workers.per_device must be at most 64, got 65",
     "timeout=0": "workers.timeout must be greater than 0, got 0",
     "timeout=.inf": "workers.timeout must be finite, got inf",
     "timeout=1h": "workers.timeout must be a number, got '1h'",
+    "timeout=5": "workers.timeout 5 needs worker processes, which can be killed; with workers.count 0, this process, it must be null",
     "disk_timeout=-1": "workers.disk_timeout must be at least 0, got -1",
     "backend=ray": "workers.backend must be one of 'processes' or 'dask', got 'ray'",
     "scheduler=5": "workers.scheduler must be text, got 5",
+    'scheduler=""': "workers.scheduler must be the address or the JSON file of a running Dask scheduler, got ''",
+    "scheduler=nonsense": "workers.scheduler is nonsense, and workers.count 0 trains in this process: ask for auto or at least 1 worker, ",
 }
 
 CONSTRAINTS = {
@@ -106,11 +117,19 @@ CONSTRAINTS = {
     '["parameters <= 1e999"]': "constraint 'parameters <= 1e999' must read ",
     '["size <= 5"]': "unknown objective 'size'; allowed: perplexity, bits_per_byte, parameters, cache_bytes",
     '["parameters@100 <= 5"]': "objective 'parameters@100': takes no length",
-    '["cache_bytes@0 <= 5"]': "objective 'cache_bytes@0': the length must be a whole number above 0",
+    **{
+        f'["cache_bytes@{length} <= 5"]': f"objective 'cache_bytes@{length}': the length must be a whole number above 0 and below 1e12"
+        for length in ("0", "²", "٥", "1" * 13, "-1", "1.5")
+    },
+    '["parameters <= ٥"]': "constraint 'parameters <= ٥' must read ",
     '["perplexity <= 0.5"]': "constraint 'perplexity <= 0.5' cannot be kept: perplexity is never below 1",
     '["cache_bytes <= -1"]': "constraint 'cache_bytes <= -1' cannot be kept: cache_bytes is never below 0",
     '["parameters <= 9", "parameters >= 10"]': "constraints 'parameters >= 10' and 'parameters <= 9' cannot both be kept",
     '["cache_bytes <= 9", "cache_bytes@32 >= 10"]': "constraints 'cache_bytes@32 >= 10' and 'cache_bytes <= 9' cannot both be kept",
+    '["parameters <= 10"]': "constraint 'parameters <= 10' cannot be kept: none of the space has less than ",
+    '["cache_bytes@32 <= 1"]': "constraint 'cache_bytes@32 <= 1' cannot be kept: none of the space has less than ",
+    '["perplexity >= 1e9"]': "constraint 'perplexity >= 1e+09' cannot be kept: a candidate that is not under the unigram's ",
+    '["bits_per_byte >= 8.5"]': "constraint 'bits_per_byte >= 8.5' cannot be kept: a candidate that is not under the unigram's ",
     '["parameters >= 1e18"]': "constraint 'parameters >= 1e+18' cannot be kept: the largest of the space is ",
 }
 
@@ -163,6 +182,17 @@ def test_one_objective_under_two_names(wrong):
 def test_a_population_that_the_space_cannot_fill(wrong):
     few = ("space.depth=1", "space.classes=[7]", "algorithm.population=3")
     assert wrong({few: "the search space gave only 1 distinct architectures for a population of 3; "}) == {}
+
+
+def test_an_option_without_an_address_is_no_scheduler_left_out(command, configuration):
+    sentence = command("evolve", "--config", configuration, "--scheduler", "").sentence()
+    assert sentence == "workers.scheduler must be the address or the JSON file of a running Dask scheduler, got ''"
+
+
+def test_dask_that_is_not_installed_is_found_before_a_folder_is_made(wrong, monkeypatch):
+    monkeypatch.setattr("star_search.evolution.workers.find_spec", lambda name: None)
+    cases = {("workers.count=1", f"workers.{key}"): "workers on Dask need distributed: pip" for key in ("backend=dask", "scheduler=x")}
+    assert wrong(cases) == {}
 
 
 def test_racing_may_be_switched_off_in_words(command, configuration):

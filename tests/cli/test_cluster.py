@@ -85,6 +85,7 @@ def test_workers_with_more_than_one_thread_are_refused(cluster, whole, tmp_path)
     ended = run_command(*arguments(whole[0], tmp_path / "run", file))
     assert ended.code == 2
     assert "has 2 threads; start workers with --nthreads 1" in ended.err
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "none.json", "nonsense"])
@@ -98,3 +99,4 @@ def test_a_scheduler_that_is_not_there_is_one_sentence(command, whole, tmp_path,
         f"star-search: workers.scheduler {address} must be the address or the JSON file of a running Dask scheduler"
     )
     assert ended.err.count("\n") == 1
+    assert not (tmp_path / "run").exists()

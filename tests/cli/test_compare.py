@@ -35,6 +35,23 @@ def test_searches_run_once_and_print_intervals_and_a_test(command, here, tiny):
         (["--searches", "nsga4"], "unknown algorithm 'nsga4'; did you mean 'nsga"),
         (["--searches", "nsga2", "--seeds", "1"], "Invalid value for '--seeds'"),
         (["--searches", "nsga2 algorithm.repair"], "--set algorithm.repair must read key=value"),
+        (
+            ["--searches", "nsga2 objectives=[perplexity,parameters]"],
+            "hypervolumes of 'random' and 'nsga2 objectives=[perplexity,parameters]' cannot be compared: objectives is ",
+        ),
+        (
+            ["--searches", "nsga2 space.width=64 training.tokens=1024"],
+            "hypervolumes of 'random' and 'nsga2 space.width=64 training.tokens=1024' cannot be compared: space.width is 16 in one and ",
+        ),
+        (
+            ["--searches", "ga data.validation_tokens=512"],
+            "hypervolumes of 'random' and 'ga data.validation_tokens=512' cannot be compared: data.validation_tokens is 256 in one and 512",
+        ),
+        (["--searches", "nsga2", "--max-tokens", "10"], "a budget of 10 tokens holds no candidate of 'random', which takes 1,024"),
+        (
+            ["--searches", "nsga2 training.tokens=9999"],
+            "a budget of 8,192 tokens holds no candidate of 'nsga2 training.tokens=9999', which ",
+        ),
     ],
 )
 def test_what_cannot_be_compared_is_one_sentence(command, here, tiny, arguments, sentence):

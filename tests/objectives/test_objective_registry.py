@@ -38,10 +38,10 @@ class TestParseObjective:
             ("perplexty", "unknown objective 'perplexty'; did you mean 'perplexity'?"),
             ("speed", f"unknown objective 'speed'; allowed: {', '.join(KINDS)}"),
             ("", f"unknown objective ''; allowed: {', '.join(KINDS)}"),
-            ("cache_bytes@", "objective 'cache_bytes@': the length must be a whole number above 0"),
-            ("cache_bytes@0", "objective 'cache_bytes@0': the length must be a whole number above 0"),
-            ("cache_bytes@-5", "objective 'cache_bytes@-5': the length must be a whole number above 0"),
-            ("cache_bytes@4k", "objective 'cache_bytes@4k': the length must be a whole number above 0"),
+            ("cache_bytes@", "objective 'cache_bytes@': the length must be a whole number above 0 and below 1e12"),
+            ("cache_bytes@0", "objective 'cache_bytes@0': the length must be a whole number above 0 and below 1e12"),
+            ("cache_bytes@-5", "objective 'cache_bytes@-5': the length must be a whole number above 0 and below 1e12"),
+            ("cache_bytes@4k", "objective 'cache_bytes@4k': the length must be a whole number above 0 and below 1e12"),
             ("parameters@64", "objective 'parameters@64': takes no length"),
             ("perplexity@64", "objective 'perplexity@64': takes no length"),
         ],
@@ -141,6 +141,36 @@ class TestCriteria:
         assert found.rejection({"parameters": 1, "cache_bytes": 49}) == "cache_bytes 49 is below 50"
         assert found.rejection({"parameters": 1, "cache_bytes": 50, "perplexity": 4.0}) == "perplexity 4 is above 3"
         assert found.rejection({}) == ""
+
+
+class TestLeast:
+    @pytest.mark.parametrize("residual", ["plain", "scaled"])
+    @pytest.mark.parametrize(
+        "space", [{}, {"classes": [6, 7, 9]}, {"sharing": False}, {"minimum_mixers": 3}, {"minimum_mixers": 0}, {"composition": True}]
+    )
+    def test_no_genome_of_the_space_is_smaller(self, space, residual):
+        config = parse_configuration({"space": {"depth": 4, "width": 64, **space}, "backbone": {"residual": residual}})
+        drawn, found = SearchSpace.from_config(config.space), criteria(["parameters", "cache_bytes@16", "cache_bytes@4096"])
+        rng = np.random.default_rng(0)
+        sizes = [found.exact_values(account_of(config, drawn.sample(rng).genome)) for _ in range(200)]
+        for objective in found.objectives:
+            assert objective.kind.least_in(drawn, residual, objective.length) <= min(each[objective.name] for each in sizes)
+
+    def test_one_class_that_shares_all_it_can_reaches_it(self):
+        """Attention of 4 d^2: the output maps are its own, query, key and value are tied; keys and values are held once."""
+        config = parse_configuration({"space": {"depth": 3, "width": 64, "classes": [1], "groups": 1}})
+        space, found = SearchSpace.from_config(config.space), criteria(["parameters", "cache_bytes"])
+        values = found.exact_values(account_of(config, Genome.parse("11212-11212-11212")))
+        least = [objective.kind.least_in(space, "plain", objective.length) for objective in found.objectives]
+        assert least == [3 * 64**2 + 3 * 64**2 + 4 * 64, 2 * 2 * 64 * 128]
+        assert values["cache_bytes"] == least[1]
+        tied = found.exact_values(account_of(config, Genome.parse("11211-11211-11211")))
+        assert tied["parameters"] == least[0]
+
+    def test_of_classes_that_evolve_only_norms_are_known(self):
+        config = parse_configuration({"space": {"depth": 3, "width": 64, "levels": ["backbone", "operator"], "evolved_classes": 1}})
+        found, space = criteria(["parameters", "cache_bytes"]), SearchSpace.from_config(config.space)
+        assert [objective.kind.least_in(space, "scaled", 128) for objective in found.objectives] == [4 * 64 + 3, 0]
 
 
 class TestWorst:
