@@ -243,6 +243,9 @@ def look(report: Report) -> None:
     page.locator("#table-section").scroll_into_view_if_needed()
     report.keep(page, "table")
     slide(report, page)
+    for width in (900, 640, 420):  # What a plot prints while it follows the window is noted.
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(400)
     page.close()
     look_on_paper(report)
     is_kept = report.name != "5000"

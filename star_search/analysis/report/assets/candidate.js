@@ -122,7 +122,12 @@ function drawCurve(candidate) {
   Plotly.newPlot(
     holder,
     [trace],
-    baseLayout({ xaxis: { title: { text: "step" } }, yaxis: { title: { text: "loss (nats per token)" } }, showlegend: false }),
+    // Its short labels fit the margins; asked to make room, a narrow plot goes back and forth and warns.
+    baseLayout({
+      xaxis: { title: { text: "step" }, automargin: false },
+      yaxis: { title: { text: "loss (nats per token)" }, automargin: false },
+      showlegend: false,
+    }),
     { ...CONFIG, displayModeBar: false },
   );
 }
