@@ -257,10 +257,8 @@ def _find_existing(run_dir: Path | None, name: str) -> RunDirectory | None:
 
 
 def _check_changes(run: RunDirectory, stored: SearchConfig, requested: SearchConfig) -> None:
-    before, after = dict(_leaves(stored.model_dump(mode="json"))), dict(_leaves(requested.model_dump(mode="json")))
-    for key in before | after:
-        old, new = before.get(key, "absent"), after.get(key, "absent")
-        if old != new and key not in CHANGEABLE:
+    for key, old, new in _differences(stored.model_dump(mode="json"), requested.model_dump(mode="json")):
+        if key not in CHANGEABLE:
             raise InputError(
                 f"{key} of {run.path} is {old} and cannot become {new}; what may change when a run resumes: {', '.join(CHANGEABLE)}"
             )
@@ -269,9 +267,11 @@ def _check_changes(run: RunDirectory, stored: SearchConfig, requested: SearchCon
         raise InputError(f"algorithm.generations of {run.path} cannot become {requested.algorithm.generations}: {done} are done")
 
 
-def _leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+def _differences(before: dict[str, Any], after: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yield every key in which two configurations differ, with both values; a section that only one of them has is one value."""
+    for key in before | after:
+        old, new = before.get(key, "absent"), after.get(key, "absent")
+        if isinstance(old, dict) and isinstance(new, dict):
+            yield from _differences(old, new, f"{prefix}{key}.")
+        elif old != new:
+            yield f"{prefix}{key}", old, new
