@@ -86,11 +86,13 @@ class AlgorithmConfig(Section):
     mutation: Literal["per_gene", "per_genome"] = "per_gene"
     mutation_probability: Fraction = 0.1
     segment_mutation: dict[Segment, Fraction] = {}
+    constrained_mutation: bool = True
     repair: Annotated[Literal["resample", "reinitialise", "off"], BeforeValidator(_off)] = "resample"
     initial_genomes: str | list[str] | None = None
     asynchronous: bool = False
     max_pending: Positive | None = None
     seed: Count = 0
+    crowding: Literal["cd", "pcd", "ce", "mnn", "2nn"] | None = None
     elites: Count | None = None
     weights: list[Weight] | None = None
     partitions: Positive | None = None
@@ -106,6 +108,12 @@ class AlgorithmConfig(Section):
     def brood(self) -> int:
         """Offspring of one generation."""
         return self.offspring or self.population
+
+    @property
+    def pending(self) -> int:
+        """The most candidates that can be in training at once, on as many workers."""
+        later = (self.max_pending or self.population) if self.asynchronous else self.brood
+        return max(self.population, later if self.generations else 0)
 
     @property
     def candidates(self) -> int:

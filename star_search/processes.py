@@ -8,6 +8,8 @@ import sys
 import threading
 from collections.abc import Iterator
 
+# How long a process may take until it can work: imports, a GPU's context, the text; minutes on a busy machine, never this long.
+START_SECONDS = 300.0
 _KILL_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 

@@ -9,8 +9,9 @@ from star_search.analysis.lineage import trace
 from star_search.analysis.run_view import RunView
 from star_search.genome.composition import blocks
 from star_search.genome.description import describe
-from star_search.genome.encoding import Genome, hamming
-from star_search.runs.records import CandidateRecord
+from star_search.genome.distance import hamming
+from star_search.genome.encoding import Genome
+from star_search.runs.records import CandidateRecord, lost_tokens
 
 
 def candidate_json(view: RunView, record: CandidateRecord) -> dict[str, Any]:
@@ -28,6 +29,7 @@ def candidate_json(view: RunView, record: CandidateRecord) -> dict[str, Any]:
         "in_population": any(each.id == record.id for each in view.population),
         "seed": record.seed,
         "tokens": record.tokens,
+        "lost_tokens": lost_tokens(record),
         "details": record.details,
         "architecture": None if account is None else describe(account, view.config.training.sequence_length),
         "lineage": trace(view.by_id, record.id).as_json(),
@@ -38,11 +40,10 @@ def comparison_json(view: RunView, first: CandidateRecord, second: CandidateReco
     """Return two candidates in full, their differing genes (canonical), the LIVs that differ (from 1) and common ancestors."""
     one, other = (Genome.parse(record.canonical) for record in (first, second))
     families = [{each.record.id for each in trace(view.by_id, record.id).ancestors} for record in (first, second)]
-    same_layout = one.layout == other.layout
     return {
         "candidates": [candidate_json(view, first), candidate_json(view, second)],
         "differing_livs": differing_livs(one, other),
-        "hamming_distance": hamming(one.integers(), other.integers()) if same_layout else None,
+        "hamming_distance": hamming(one, other),
         "common_ancestors": sorted(families[0] & families[1]),
     }
 

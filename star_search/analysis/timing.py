@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, chain
 
 from star_search.runs.records import CandidateRecord
 
 
 @dataclass(frozen=True, slots=True)
 class WallTime:
-    """Seconds of wall time, seconds in which at least one candidate was in training or evaluation, and seconds summed over workers."""
+    """Seconds of wall time, seconds with at least one candidate in training or evaluation, seconds summed over workers, their number."""
 
     seconds: float
     busy_seconds: float
@@ -29,11 +30,20 @@ class WallTime:
 
 
 def split_wall_time(records: Sequence[CandidateRecord], seconds: float) -> WallTime:
-    """Return the union of the candidates' busy intervals against `seconds` of wall time."""
+    """Return the union of the candidates' busy intervals against `seconds` of wall time; tries that a worker took with it count too.
+
+    Workers are as many as were busy at once: one that was started again has another process, and is no other worker.
+    """
     busy, reached = 0.0, float("-inf")
-    intervals = sorted(tuple(record.measured["busy"]) for record in records if "busy" in record.measured)
+    intervals = sorted(chain.from_iterable(map(_intervals, records)))
     for start, end in intervals:
         busy += max(0.0, end - max(start, reached))
         reached = max(reached, end)
-    workers = len({record.measured.get("worker") for record in records}) or 1
+    changes = sorted([(start, 1) for start, _ in intervals] + [(end, -1) for _, end in intervals])
+    workers = max(accumulate(change for _, change in changes), default=1)
     return WallTime(seconds, busy, sum(end - start for start, end in intervals), workers)
+
+
+def _intervals(record: CandidateRecord) -> list[tuple[float, float]]:
+    found = [*record.measured.get("lost_busy", []), *([record.measured["busy"]] if "busy" in record.measured else [])]
+    return [(start, end) for start, end in found]

@@ -16,7 +16,7 @@ MODEL_FLOPS_PER_SECOND = {"one H200 at 40 % of its bf16 peak": 0.4 * 790e12, "on
 def print_bill(config: SearchConfig) -> None:
     """Print the configuration, the token, FLOP and time bill, and Transformer++ at this scale."""
     space, criteria = check_search(config)
-    candidates = config.algorithm.candidates
+    algorithm, candidates = config.algorithm, config.algorithm.candidates
     tokens = candidates * config.training.steps * config.training.batch_tokens
     depth, width = config.space.depth, config.space.width
     account = Accounting.of(baseline("transformer++", depth), width, "star", config.backbone.residual)
@@ -25,14 +25,17 @@ def print_bill(config: SearchConfig) -> None:
     console.print(config.to_yaml(), markup=False)
     console.print(f"classes      {as_text(', '.join(space.rules.catalogue[each].name for each in space.rules.classes))}")
     console.print(f"objectives   {', '.join(criteria.names)}")
-    console.print(
-        f"candidates   at most {candidates:,}: {config.algorithm.population} in gen00 and in each of {config.algorithm.generations} more"
-    )
+    later = f"{algorithm.brood:,} in each of {algorithm.generations:,} more"
+    console.print(f"candidates   at most {candidates:,}: {algorithm.population:,} in gen00 and {later}")
     console.print(f"tokens       {config.training.steps:,} steps of {config.training.batch_tokens:,}: {tokens:,} in all")
     console.print(f"FLOPs        about {flops:.3g}, at 6 per parameter and token of a Transformer++ without its head")
     for device, speed in MODEL_FLOPS_PER_SECOND.items():
         console.print(f"time         about {flops / speed / 3600:,.3g} hours on {device}")
     _print_probe(config)
+    limit = config.workers.timeout
+    console.print(
+        f"time limit   {'none (workers.timeout): a candidate that hangs holds its worker' if limit is None else f'{limit:g} s a candidate'}"
+    )
     if criteria.own:
         console.print(f"not counted  what {', '.join(each.name for each in criteria.own)} takes by itself", markup=False)
     console.print(

@@ -20,7 +20,7 @@ from star_search.cli.console import (
     print_legend,
     shown_objectives,
 )
-from star_search.runs.records import CandidateRecord, Outcome
+from star_search.runs.records import CandidateRecord, Outcome, spent_tokens
 
 REASONS_SHOWN = 3
 
@@ -52,7 +52,7 @@ def csv_text(view: RunView, records: Sequence[CandidateRecord]) -> str:
     for each in records:
         values = [each.objectives.get(name, "") for name in objectives]
         texts = [printable(text) for text in (each.genome, each.canonical, each.reason)]
-        writer.writerow([each.id, each.generation, each.outcome.value, int(each.id in front), *values, each.tokens, *texts])
+        writer.writerow([each.id, each.generation, each.outcome.value, int(each.id in front), *values, spent_tokens(each), *texts])
     return buffer.getvalue()
 
 
@@ -91,7 +91,7 @@ def _progress_table(view: RunView) -> Table:
 def _account_table(view: RunView) -> Table:
     table = _table(("gen", "tokens", "time", "avoided", "distinct", "outcomes"), left=("outcomes",))
     for each in view.generations:
-        spent = (f"{each.tokens:,}", format_seconds(each.measured["seconds"]) if "seconds" in each.measured else "-")
+        spent = (f"{spent_tokens(each):,}", format_seconds(each.measured["seconds"]) if "seconds" in each.measured else "-")
         counts = (f"{each.rates['duplicates_avoided']:.0f}", f"{each.rates['distinct_architectures']:.0f}")
         table.add_row(str(each.generation), *spent, *counts, ", ".join(f"{count} {name}" for name, count in each.outcomes.items()))
     return table
@@ -104,6 +104,6 @@ def _outcome_table(records: Sequence[CandidateRecord]) -> Table:
         if found:
             shown = ", ".join(str(record.id) for record in found[:REASONS_SHOWN])
             rest = f" and {len(found) - REASONS_SHOWN:,} more" if len(found) > REASONS_SHOWN else ""
-            tokens = sum(record.tokens for record in found)
+            tokens = sum(map(spent_tokens, found))
             table.add_row(outcome.value, f"{len(found):,}", f"{len(found) / len(records):.0%}", f"{tokens:,}", shown + rest)
     return table

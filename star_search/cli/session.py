@@ -197,10 +197,10 @@ def check_search(config: SearchConfig) -> tuple[SearchSpace, Criteria]:
     """Return the space and the criteria of a search.
 
     Raises:
-        InputError: for a space, objectives, constraints, an algorithm or a scheduler that cannot be.
+        InputError: for a space, objectives, constraints, an algorithm, a scheduler or a time limit that cannot be.
     """
     from star_search.evolution.algorithms import Operators, SearchProblem, build_algorithm
-    from star_search.evolution.workers import check_scheduler_used
+    from star_search.evolution.workers import check_scheduler_used, check_time_limit
     from star_search.genome.space import SearchSpace
     from star_search.objectives.own import load_own
     from star_search.objectives.racing import check_racing
@@ -210,6 +210,7 @@ def check_search(config: SearchConfig) -> tuple[SearchSpace, Criteria]:
     space.check_width()
     check_scheduler_used(config)
     check_racing(config, criteria)
+    check_time_limit(config)
     for objective in criteria.own:
         load_own(config, objective.name)
     criteria.check_reach(space, config.backbone.residual)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 def print_end(run: RunDirectory, search: Search, finished: bool, seconds: float, resume_command: str) -> None:
     """Print the front, what it took, and the next command to type."""
+    from star_search.evolution.search import EXHAUSTED
+
     view = RunView.read(run)
     console.print()
     console.print(candidate_table("Front", view.front, view.names, view.catalogue, console.width))
@@ -33,10 +35,15 @@ def print_end(run: RunDirectory, search: Search, finished: bool, seconds: float,
             f"{format_seconds(seconds)}: candidates in training or evaluation {split.busy_share:.1%} of it, everything else "
             f"{1 - split.busy_share:.1%}; the {split.workers} workers busy {split.worker_share:.0%} of the time"
         )
+    exhausted = search.stopped_by == EXHAUSTED
+    if exhausted:
+        # A resumed search replays this one, and so ends where it did.
+        ended = f"ended after {len(view.records):,} of {search.config.algorithm.candidates:,} candidates: {EXHAUSTED}"
+        print_whole(f"\n{ended}; to continue this run would not change that")
     path = shlex.quote(str(run.path))
-    if finished and view.front:
+    if (finished or exhausted) and view.front:
         print_whole(f"\nNext: star-search inspect {path}\n      star-search export-best {path}")
-    elif finished:
+    elif finished or exhausted:
         console.print("\nNo candidate is ok and keeps every constraint: the front is empty, and there is nothing to export.")
         print_whole(f"Next: star-search inspect {path}")
     else:

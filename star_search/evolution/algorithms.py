@@ -65,12 +65,12 @@ class Operators:
     statistics: MatingStatistics = field(default_factory=MatingStatistics)
 
     def __post_init__(self) -> None:
-        constrained = self.config.repair != "off"
-        self.duplicates = CanonicalDuplicates(self.space, self.statistics, all_legal=constrained)
+        repaired = self.config.repair != "off"
+        self.duplicates = CanonicalDuplicates(self.space, self.statistics, all_legal=repaired)
         self.sampling = GenomeSampling(self.space, self.duplicates, initial_genomes(self.config, self.space))
         self.repair = GenomeRepair(self.space, self.config.repair, self.statistics)
         rates = MutationRates(self.config.mutation, self.config.mutation_probability, self.config.segment_mutation)
-        self.mutation = GeneMutation(self.space, rates, constrained)
+        self.mutation = GeneMutation(self.space, rates, self.config.constrained_mutation and repaired)
 
     def for_population(self) -> dict[str, Any]:
         """Return what every algorithm of pymoo that has a population takes."""
@@ -107,7 +107,8 @@ class _FreshSamples(InfillCriterion):
 
 
 def _nsga2(operators: Operators, objectives: int) -> Algorithm:
-    return NSGA2(survival=RankAndCrowding(), **operators.for_mating(by_rank_and_crowding))
+    assert operators.config.crowding is not None
+    return NSGA2(survival=RankAndCrowding(crowding_func=operators.config.crowding), **operators.for_mating(by_rank_and_crowding))
 
 
 def _ga(operators: Operators, objectives: int) -> Algorithm:

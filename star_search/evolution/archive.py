@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from star_search.analysis.fronts import front_of
 from star_search.objectives.registry import Criteria
-from star_search.runs.records import CandidateRecord, Outcome
+from star_search.runs.records import CandidateRecord, Outcome, lost_tokens, spent_tokens
 
 FloatArray = NDArray[np.float64]
 
@@ -28,8 +28,8 @@ class Archive:
 
     def add(self, record: CandidateRecord) -> None:
         """Take in a record."""
-        self.records[record.id] = replace(record, details=_raced(record), lineage={}, measured={})
-        self.tokens += record.tokens
+        self.records[record.id] = replace(record, details=_raced(record), lineage={}, measured={"lost_tokens": lost_tokens(record)})
+        self.tokens += spent_tokens(record)
 
     def settle(self, ids: Iterable[int]) -> None:
         """Let candidates count towards the front."""
@@ -50,13 +50,17 @@ class Archive:
         return np.array(values, dtype=float) / np.where(worst > 0, worst, 1.0)
 
     def constraint_array(self, ids: Iterable[int]) -> FloatArray:
-        """Return violations [n, 1 + constraints]: the first is 1 for a failure, 0.5 for a candidate stopped in a race, -1 for `ok`."""
+        """Return violations [n, 1 + constraints]: the first is 1 for a failure, 0.5 for a candidate stopped in a race, -1 for `ok`.
+
+        Those of constraints add up to less than 0.5, so that every `ok` candidate comes before the stopped ones, and these before failures.
+        """
         return np.array([self._violations(self.records[number]) for number in ids], dtype=float)
 
     def _violations(self, record: CandidateRecord) -> list[float]:
         failed = {Outcome.ok: -1.0, Outcome.stopped: 0.5}.get(record.outcome, 1.0)
         values = ((constraint, record.objectives.get(constraint.objective.name)) for constraint in self.criteria.constraints)
-        return [failed, *(0.0 if value is None else constraint.violation(value) for constraint, value in values)]
+        beyond = [0.0 if value is None else constraint.violation(value) for constraint, value in values]
+        return [failed, *(each if each <= 0 else each / (1 + each) / (2 * len(beyond)) for each in beyond)]
 
     def front(self) -> list[int]:
         """Return the ids of the settled candidates that are `ok`, keep every constraint and are not dominated, in order."""

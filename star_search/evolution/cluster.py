@@ -45,11 +45,12 @@ _one_at_a_time = threading.Lock()
 
 @dataclass
 class _Flight:
-    """A candidate that a worker was given: when, and since when it is known to train."""
+    """A candidate that a worker was given: when, since when it is known to train, and steps reported."""
 
     assignment: Assignment
     given: float
     begun: float | None = None
+    steps: int = 0
 
 
 class DaskWorkers:
@@ -101,6 +102,7 @@ class DaskWorkers:
         if event["progress"] is None:
             flight.begun = time.monotonic()
         progress = None if event["progress"] is None else Progress(**event["progress"])
+        flight.steps = 0 if progress is None else progress.step
         report(Sign(flight.assignment, event["name"], progress))
 
     def _landed(self, future: Future[Assessed], flight: _Flight, retries: Retries) -> Iterator[Assessed]:
@@ -123,8 +125,8 @@ class DaskWorkers:
         limit, seconds = self.config.workers.timeout, time.monotonic() - (flight.begun or flight.given)
         # Of a worker that died early nobody may have heard that it began, and then the time it took to start is no time over the limit.
         if limit is not None and flight.begun is not None and seconds >= NEARLY * limit:
-            return Lost(flight.assignment, Outcome.timeout, f"not finished after {limit:g} seconds", seconds)
-        return Lost(flight.assignment, Outcome.crashed, "its worker process died", seconds)
+            return Lost(flight.assignment, Outcome.timeout, f"not finished after {limit:g} seconds", seconds, flight.steps)
+        return Lost(flight.assignment, Outcome.crashed, "its worker process died", seconds, flight.steps)
 
     def _free(self) -> int:
         """Return how many candidates may be in flight: as many as there are workers now."""

@@ -19,7 +19,7 @@ from star_search.evolution.kinds import KINDS, kind_of
 from star_search.genome.space import SearchSpace
 from star_search.objectives.registry import FROM_LOSS, Criteria
 from star_search.runs.directory import RunDirectory
-from star_search.runs.records import Outcome
+from star_search.runs.records import Outcome, spent_tokens
 
 BASELINE = "random"
 _OF_LOSSES = (*(f"data.{key}" for key in DataConfig.model_fields), "training.sequence_length")
@@ -113,9 +113,9 @@ def result_within(run: RunDirectory, budget_tokens: int) -> SearchResult:
     archive, first, tokens, ok = Archive(Criteria.from_config(view.config), view.reference_point), view.names[0], 0, 0
     counted = []
     for record in view.records:
-        if tokens + record.tokens > budget_tokens:
+        if tokens + spent_tokens(record) > budget_tokens:
             break
-        tokens, ok = tokens + record.tokens, ok + (record.outcome == Outcome.ok)
+        tokens, ok = tokens + spent_tokens(record), ok + (record.outcome == Outcome.ok)
         archive.add(record)
         archive.settle([record.id])
         counted.append(record)

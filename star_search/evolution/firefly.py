@@ -15,7 +15,8 @@ from pymoo.core.problem import Problem
 from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
 
 from star_search.evolution.selection import brightness
-from star_search.genome.encoding import Genome, hamming
+from star_search.genome.distance import hamming
+from star_search.genome.encoding import Genome
 
 Generator = np.random.Generator
 
@@ -52,7 +53,7 @@ class FireflyMoves(InfillCriterion):
 
     def attraction(self, one: Individual, other: Individual) -> float:
         """Return the probability with which a differing gene is copied."""
-        distance = hamming(*(Genome.parse(each.get("canonical")).integers() for each in (one, other)))
+        distance = hamming(*(Genome.parse(each.get("canonical")) for each in (one, other)))
         return float(self.attractiveness * np.exp(-self.absorption * distance**2))
 
 

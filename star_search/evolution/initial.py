@@ -19,14 +19,27 @@ def read_initial_genomes(config: AlgorithmConfig) -> list[str]:
     """Return the texts of the initial genomes: as listed, the lines of a file, or the front of a run.
 
     Raises:
-        InputError: when the file cannot be read or holds no genome.
+        InputError: when the file cannot be read, or list, file or front hold no genome.
     """
     given = config.initial_genomes
-    if given is None or isinstance(given, list):
-        return given or []
+    if given is None:
+        return []
+    if given == []:
+        raise InputError(f"{_KEY} holds no genome; without any it must be null")
+    if isinstance(given, list):
+        return given
     path = Path(given)
-    if is_run(path):
-        return [record.genome for record in RunView.read(RunDirectory.open(path)).front]
+    return _read_front(path) if is_run(path) else _read_file(path)
+
+
+def _read_front(path: Path) -> list[str]:
+    front = [record.genome for record in RunView.read(RunDirectory.open(path)).front]
+    if not front:
+        raise InputError(f"{_KEY} {path} is a run without a front: no generation of it is finished, or none of its candidates is fit")
+    return front
+
+
+def _read_file(path: Path) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

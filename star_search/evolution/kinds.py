@@ -15,23 +15,28 @@ MOST_OBJECTIVES = 3
 
 @dataclass(frozen=True)
 class AlgorithmKind:
-    """One algorithm: fewest objectives it takes, its own keys with their defaults, and whether it can run asynchronously."""
+    """One algorithm: fewest objectives it takes, its own keys with their defaults, whether it can be asynchronous, and whether it mates."""
 
     description: str
     fewest_objectives: int = 1
     parameters: Mapping[str, Any] = field(default_factory=dict)
     steady: bool = True
+    mates: bool = True
 
 
 _DIRECTIONS = {"partitions": None}
 
 KINDS: dict[str, AlgorithmKind] = {
-    "nsga2": AlgorithmKind("non-dominated sorting and crowding distance (Deb et al., 2002); the paper's main algorithm"),
+    "nsga2": AlgorithmKind(
+        "non-dominated sorting and crowding distance (Deb et al., 2002); the paper's main algorithm", parameters={"crowding": "cd"}
+    ),
     "ga": AlgorithmKind("a weighted sum of the normalised objectives, with elites", parameters={"elites": 2, "weights": None}),
     "firefly": AlgorithmKind(
-        "moves towards brighter genomes (Yang, 2008), over genes as categories", parameters={"attractiveness": 1.0, "absorption": None}
+        "moves towards brighter genomes (Yang, 2008), over genes as categories",
+        parameters={"attractiveness": 1.0, "absorption": None},
+        mates=False,
     ),
-    "random": AlgorithmKind("every genome drawn anew"),
+    "random": AlgorithmKind("every genome drawn anew", mates=False),
     "nsga3": AlgorithmKind("non-dominated sorting and reference directions (Deb and Jain, 2014)", 2, _DIRECTIONS),
     "unsga3": AlgorithmKind("NSGA-III with a tournament by niche (Seada and Deb, 2016)", 2, _DIRECTIONS),
     "sms": AlgorithmKind("least hypervolume contribution leaves (Beume et al., 2007)", 2, {"reference_margin": 10.0, "normalise": True}),
@@ -80,6 +85,7 @@ def complete(config: AlgorithmConfig, space: SearchSpace, objectives: int) -> Al
         )
     _check_mode(config, kind)
     _check_segments(config, space)
+    _check_rates(config, kind, space)
     chosen = {key: default for key, default in kind.parameters.items() if getattr(config, key) is None}
     computed = {key: _COMPUTED[key](config, space, objectives) for key, default in chosen.items() if default is None}
     completed = config.model_copy(update=chosen | computed)
@@ -132,6 +138,15 @@ def _check_segments(config: AlgorithmConfig, space: SearchSpace) -> None:
     for segment in config.segment_mutation:
         if segment not in there:
             raise InputError(f"algorithm.segment_mutation names {segment}, which genomes of this space lack; they have {', '.join(there)}")
+
+
+def _check_rates(config: AlgorithmConfig, kind: AlgorithmKind, space: SearchSpace) -> None:
+    segments = {space.segment_of(index) for index in range(space.size)}
+    mutates = any(config.segment_mutation.get(segment, config.mutation_probability) for segment in segments)
+    if kind.mates and not mutates and not config.crossover_probability:
+        raise InputError(
+            "algorithm.crossover_probability and the probabilities of mutation cannot all be 0: offspring would be copies of their parents"
+        )
 
 
 def _check_values(config: AlgorithmConfig, objectives: int) -> None:

@@ -23,7 +23,7 @@ from star_search.objectives.racing import Standings
 from star_search.objectives.registry import Criteria, account_of
 from star_search.runs.atomic import patiently
 from star_search.runs.directory import RunDirectory
-from star_search.runs.records import CandidateRecord, GenerationRecord, Outcome
+from star_search.runs.records import CandidateRecord, GenerationRecord, Outcome, lost_tokens
 
 Record = TypeVar("Record", CandidateRecord, GenerationRecord)
 
@@ -70,15 +70,15 @@ class Ledger:
         self._generations = {record.generation: record for record in _intact(run.read_generations(), "it written")}
         self.standings = Standings(config)
         self._highest = max(self.recorded, default=-1)
+        self._offspring: dict[int, list[int]] = defaultdict(list)
         self._statistics: dict[int, MatingStatistics] = defaultdict(MatingStatistics)
         self.asked = 0
 
-    def first_of(self, generation: int) -> int:
-        """Return the number of a generation's first candidate."""
-        algorithm = self.config.algorithm
-        return 0 if generation == 0 else algorithm.population + (generation - 1) * algorithm.brood
+    def has_begun(self, generation: int) -> bool:
+        """Return whether a candidate of a generation that is not closed was asked for."""
+        return generation in self._offspring
 
-    def number(self, asked: Population, generation: int) -> list[int]:
+    def number(self, asked: Population, generation: int) -> None:
         """Number asked genomes in order, and refuse a recorded candidate that is another genome.
 
         Raises:
@@ -95,8 +95,8 @@ class Ledger:
                     f"generation {generation} of {self.run.path} would ask for {genome} as candidate {number}, but "
                     f"{self.recorded[number].genome} is recorded: resume with the versions in its provenance.json"
                 )
+        self._offspring[generation] += ids
         self.asked += len(asked)
-        return ids
 
     def assignment(self, individual: Individual, generation: int) -> Assignment | None:
         """Return what is to be assessed, or None where the outcome is known: recorded before, or rejected untrained."""
@@ -157,7 +157,7 @@ class Ledger:
         """Record a finished generation, or hold one that was replayed against its record."""
         archive, members = self.archive, [int(individual.get("candidate")) for individual in population]
         genomes = [individual.X.tolist() for individual in population]
-        ids = list(range(self.first_of(generation), min(self.first_of(generation + 1), self.asked)))
+        ids = self._offspring.pop(generation)
         rates = self._statistics.pop(generation).rates(self.operators.space.size) | {
             "mean_hamming_distance": mean_hamming_distance(genomes),
             "distinct_architectures": float(len({archive.records[number].canonical for number in members})),
@@ -171,7 +171,7 @@ class Ledger:
             rates=rates,
             outcomes=dict(Counter(record.outcome.value for record in offspring)),
             tokens=sum(record.tokens for record in offspring),
-            measured={"seconds": seconds},
+            measured={"seconds": seconds, "lost_tokens": sum(map(lost_tokens, offspring))},
         )
         self._keep(record)
         archive.keep([*members, *range(ids[-1] + 1, self.asked)])

@@ -9,7 +9,9 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import Literal
 
+import numpy as np
 from pymoo.core.evaluator import Evaluator
 from pymoo.core.population import Population
 from pymoo.problems.static import StaticProblem
@@ -24,7 +26,7 @@ from star_search.objectives.assignment import Assignment
 from star_search.objectives.registry import Criteria
 from star_search.runs.directory import RunDirectory
 
-EXHAUSTED = "a search space in which mating finds nothing new"
+EXHAUSTED = "mating found no architecture that the search has not had"
 
 
 class Search:
@@ -106,12 +108,13 @@ class Search:
             self._refill()
 
     def _ask(self, generation: int) -> Population | None:
+        self._draw_from("asking", self.ledger.asked)
         asked = self.algorithm.ask()
         if asked is None or len(asked) == 0:
             return None
-        ids = self.ledger.number(asked, generation)
-        if ids[0] == self.ledger.first_of(generation):
+        if not self.ledger.has_begun(generation):
             self.reporter.generation_started(generation)
+        self.ledger.number(asked, generation)
         assignments = (self.ledger.assignment(individual, generation) for individual in asked)
         self._waiting += [assignment for assignment in assignments if assignment is not None]
         return asked
@@ -141,9 +144,17 @@ class Search:
     def _tell(self, asked: Population) -> None:
         ids, archive = [int(individual.get("candidate")) for individual in asked], self.ledger.archive
         Evaluator().eval(StaticProblem(self.problem, F=archive.objective_array(ids), G=archive.constraint_array(ids)), asked)
+        self._draw_from("telling", self._told)
         self.algorithm.tell(infills=asked)
         self.ledger.settle(ids)
         self._told += len(asked)
+
+    def _draw_from(self, act: Literal["asking", "telling"], number: int) -> None:
+        """In a steady state, let every act draw from its own source: the last candidates of a run are told with none asked between them,
+        which an extended run must arrive at as a longer one does that asks."""
+        if self.config.algorithm.asynchronous:
+            source = (self.config.algorithm.seed, number, act == "telling")
+            self.algorithm.random_state = np.random.default_rng(source)
 
     def _close(self, generation: int) -> None:
         seconds = time.monotonic() - self._generation_start

@@ -7,9 +7,9 @@ import multiprocessing
 import os
 import signal
 import time
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -20,7 +20,7 @@ from star_search.errors import InputError, StarSearchError
 from star_search.genome.encoding import Genome
 from star_search.objectives.assignment import Assessed, Assignment, Sign
 from star_search.objectives.registry import Criteria, account_of
-from star_search.processes import end_with, interrupts_ignored
+from star_search.processes import START_SECONDS, end_with, interrupts_ignored
 from star_search.runs.records import Outcome
 
 POLL_SECONDS = 0.2
@@ -34,24 +34,32 @@ Source = Callable[[], Assignment | None]
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """A candidate that its worker did not bring to an end: by its time limit, or because the worker died."""
+    """A try that its worker did not bring to an end, by its time limit or its own death: seconds, and steps reported till then."""
 
     assignment: Assignment
     outcome: Outcome
     reason: str
     seconds: float
+    steps: int
+    ended: float = field(default_factory=time.time)
+
+    @property
+    def busy(self) -> list[float]:
+        """When it began and ended, in seconds since the epoch."""
+        return [self.ended - self.seconds, self.ended]
 
 
 class Retries:
     """Candidates whose worker died and that get another try: one each, and none for those that were out of time.
 
-    The record of a candidate that was tried again says why, whatever becomes of it.
+    The record of a candidate that was tried again says why, whatever becomes of it. Tokens that went with a worker are in `measured`,
+    because how many there were is the clock's doing; they are a lower bound, as a worker reports only every few steps.
     """
 
     def __init__(self, config: SearchConfig) -> None:
         self.config = config
         self.waiting = deque[Assignment]()
-        self._reasons: dict[int, list[str]] = defaultdict(list)
+        self._before: dict[int, list[Lost]] = {}
 
     def next(self) -> Assignment | None:
         """Return the next candidate to be tried again."""
@@ -60,20 +68,24 @@ class Retries:
     def ended(self, event: Assessed | Lost) -> Iterator[Assessed]:
         """Yield a candidate's record; one that was lost is kept for another try instead, where it has one left."""
         number = event.assignment.id if isinstance(event, Lost) else event.record.id
-        before = self._reasons[number]
+        before = self._before.pop(number, [])
+        tried = {"tried_before": [lost.reason for lost in before], "lost_busy": [lost.busy for lost in before]} if before else {}
         if isinstance(event, Assessed):
-            yield event.measured_with(tried_before=before) if before else event
+            yield event.measured_with(**tried, lost_tokens=self._tokens(before)) if before else event
         elif event.outcome != Outcome.timeout and len(before) < RETRIES:
-            before.append(event.reason)
+            self._before[number] = [*before, event]
             self.waiting.append(event.assignment)
         else:
             again = " for the second time" if before and event.outcome != Outcome.timeout else ""
-            yield self._record(event, event.reason + again, {"tried_before": before} if before else {})
+            yield self._record(event, event.reason + again, tried | {"lost_tokens": self._tokens([*before, event])})
+
+    def _tokens(self, tries: list[Lost]) -> int:
+        return sum(lost.steps for lost in tries) * self.config.training.batch_tokens
 
     def _record(self, lost: Lost, reason: str, measured: dict[str, Any]) -> Assessed:
         account = account_of(self.config, Genome.parse(lost.assignment.canonical))
         objectives = Criteria.from_config(self.config).exact_values(account)
-        seed, measured = self.config.algorithm.seed, {"seconds": lost.seconds, **measured}
+        seed, measured = self.config.algorithm.seed, {"seconds": lost.seconds, "busy": lost.busy, **measured}
         return Assessed(lost.assignment.record(seed, lost.outcome, reason, objectives, measured=measured))
 
 
@@ -121,6 +133,7 @@ class _Worker:
     device: str
     assignment: Assignment | None = None
     started: float = 0.0
+    steps: int = 0
     ready: bool = False
 
 
@@ -164,7 +177,7 @@ class Processes:
 
     @staticmethod
     def _give(worker: _Worker, assignment: Assignment) -> None:
-        worker.assignment, worker.started = assignment, time.monotonic()
+        worker.assignment, worker.started, worker.steps = assignment, time.monotonic(), 0
         with contextlib.suppress(OSError):  # A dead worker; the next look at its sentinel says so.
             worker.pipe.send(assignment)
 
@@ -188,6 +201,7 @@ class Processes:
             while worker.pipe.poll():
                 kind, value = worker.pipe.recv()
                 if kind == "progress" and worker.assignment is not None:
+                    worker.steps = value.step
                     report(Sign(worker.assignment, worker.name, value))
                 elif kind == "ready":
                     worker.ready, worker.started = True, time.monotonic()
@@ -201,33 +215,42 @@ class Processes:
             pass  # The pipe of a dead worker; its sentinel says the rest.
 
     def _overdue(self, worker: _Worker) -> bool:
-        limit = self.config.workers.timeout
-        return limit is not None and worker.ready and worker.assignment is not None and time.monotonic() - worker.started > limit
+        limit = self.config.workers.timeout if worker.ready else START_SECONDS
+        return limit is not None and worker.assignment is not None and time.monotonic() - worker.started > limit
 
     def _kill(self, index: int) -> Iterator[Lost]:
         worker = self._workers[index]
-        assignment, seconds = worker.assignment, time.monotonic() - worker.started
         worker.process.kill()
         worker.process.join()
-        self._workers[index] = self._start(worker.name, worker.device)
-        if assignment is not None:
-            yield Lost(assignment, Outcome.timeout, f"not finished after {self.config.workers.timeout:g} seconds", seconds)
+        if worker.ready:
+            yield from self._replace(index, Outcome.timeout, f"not finished after {self.config.workers.timeout:g} seconds")
+        else:
+            self._start_again(index, f"{STARTS} times were not ready after {START_SECONDS:g} seconds")
 
     def _bury(self, index: int) -> Iterator[Lost]:
         worker = self._workers[index]
         worker.process.join()
-        code, assignment, seconds = worker.process.exitcode or 0, worker.assignment, time.monotonic() - worker.started
-        if not worker.ready:
-            self._failed_starts += 1
-            if self._failed_starts == STARTS:
-                raise StarSearchError(f"worker processes on {worker.device} ended {STARTS} times before they were ready: exit code {code}")
-        self._workers[index] = self._start(worker.name, worker.device)
-        if assignment is None:
-            return
+        code = worker.process.exitcode or 0
         if worker.ready:
-            yield Lost(assignment, Outcome.crashed, _cause_of_death(code), seconds)
-        else:  # It had not begun with its candidate.
-            self._give(self._workers[index], assignment)
+            yield from self._replace(index, Outcome.crashed, _cause_of_death(code))
+        else:
+            self._start_again(index, f"ended {STARTS} times before they were ready: exit code {code}")
+
+    def _replace(self, index: int, outcome: Outcome, reason: str) -> Iterator[Lost]:
+        worker, seconds = self._workers[index], time.monotonic() - self._workers[index].started
+        self._workers[index] = self._start(worker.name, worker.device)
+        if worker.assignment is not None:
+            yield Lost(worker.assignment, outcome, reason, seconds, worker.steps)
+
+    def _start_again(self, index: int, what: str) -> None:
+        """Start a worker that was not ready again; it had not begun with its candidate, which its successor gets."""
+        worker = self._workers[index]
+        self._failed_starts += 1
+        if self._failed_starts == STARTS:
+            raise StarSearchError(f"worker processes on {worker.device} {what}")
+        self._workers[index] = self._start(worker.name, worker.device)
+        if worker.assignment is not None:
+            self._give(self._workers[index], worker.assignment)
 
     def close(self) -> None:
         """Kill the workers; nothing they hold is worth waiting for."""
@@ -302,14 +325,27 @@ def _check_distributed() -> None:
         raise InputError("workers on Dask need distributed: pip install 'star-search[distributed]'")
 
 
+def check_time_limit(config: SearchConfig) -> None:
+    """Refuse a time limit that nothing would keep.
+
+    Raises:
+        InputError: for a limit without worker processes.
+    """
+    if config.workers.timeout is not None and config.workers.count == 0:
+        raise InputError(
+            f"workers.timeout {config.workers.timeout:g} needs worker processes, which can be killed; with workers.count 0, "
+            "this process, it must be null"
+        )
+
+
 def worker_count(config: SearchConfig, available: list[str]) -> int:
-    """Return how many worker processes there will be: as asked, or `per_device` per GPU, or as many as the cores allow."""
+    """Return how many worker processes there will be: as asked, or `per_device` per GPU, or as many as cores and candidates allow."""
     if config.workers.count != "auto":
         return config.workers.count
     if available[0] != "cpu":
         return len(available) * config.workers.per_device
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores // config.workers.threads, config.algorithm.population))
+    return max(1, min(cores // config.workers.threads, config.algorithm.pending))
 
 
 def devices(name: str, where: str = "workers.device") -> list[str]:

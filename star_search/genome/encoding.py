@@ -171,11 +171,6 @@ def _format_class(genes: ClassGenes) -> str:
     return ":".join(format_digits(part) for part in ((*genes.operator, genes.differential), *genes.groups))
 
 
-def hamming(first: Sequence[int], second: Sequence[int]) -> int:
-    """Return in how many genes two genomes of one length differ."""
-    return sum(a != b for a, b in zip(first, second, strict=True))
-
-
 def _digits(part: str, where: str) -> list[int]:
     left_over = _DIGIT.sub("", part)
     if left_over:

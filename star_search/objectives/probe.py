@@ -25,13 +25,12 @@ from star_search.genome.catalogue import load_catalogue
 from star_search.genome.space import SearchSpace
 from star_search.model.language_model import LanguageModel
 from star_search.objectives.registry import account_of
-from star_search.processes import end_with, interrupts_ignored
+from star_search.processes import START_SECONDS, end_with, interrupts_ignored
 from star_search.training.batch_size import is_out_of_memory
 from star_search.training.stability import Unhealthy
 from star_search.training.trainer import train
 
 GENOMES = 32
-START_SECONDS = 300.0
 MOST_PROCESSES = 64
 CORE_FLOPS_PER_SECOND = 20e9
 # A forward pass costs a third of a training step, token for token.

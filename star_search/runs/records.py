@@ -69,6 +69,17 @@ class GenerationRecord(_Record):
 
 Record = TypeVar("Record", CandidateRecord, GenerationRecord)
 
+
+def lost_tokens(record: CandidateRecord | GenerationRecord) -> int:
+    """Return the tokens of tries that ended with their worker, killed or dead: as many as it had reported, no more than it trained on."""
+    return int(record.measured.get("lost_tokens", 0))
+
+
+def spent_tokens(record: CandidateRecord | GenerationRecord) -> int:
+    """Return all tokens that were spent: those that led to the outcome, and the lost ones."""
+    return record.tokens + lost_tokens(record)
+
+
 _HINTS: dict[type[_Record], dict[str, Any]] = {kind: get_type_hints(kind) for kind in (CandidateRecord, GenerationRecord)}
 
 
@@ -110,6 +121,8 @@ def _check(hints: dict[str, Any], values: dict[str, Any], path: Path, plain: boo
         allowed, fits = _RULES[hint]
         if not fits(values[name]):
             raise DamagedRecord(f"{path}: {name} must be {allowed}, got {reprlib.repr(values[name])}")
+    if not _is_count(lost := values["measured"].get("lost_tokens", 0)):
+        raise DamagedRecord(f"{path}: measured.lost_tokens must be {_RULES[int][0]}, got {reprlib.repr(lost)}")
 
 
 def _check_plain(value: object, name: str, path: Path) -> None:

@@ -27,7 +27,7 @@ class TestDryRun:
         assert (ended.code, ended.err) == (0, "")
         candidates = config.algorithm.population * (config.algorithm.generations + 1)
         tokens = candidates * config.training.steps * config.training.batch_tokens
-        assert f"at most {candidates:,}: {config.algorithm.population} in gen00" in ended.out
+        assert f"at most {candidates:,}: {config.algorithm.population:,} in gen00" in ended.out
         assert f"{tokens:,} in all" in ended.out
         assert f"Transformer++ at {config.space.depth} x {config.space.width}" in ended.out
         if (config.space.depth, config.space.width) == (24, 768):
@@ -38,16 +38,19 @@ class TestDryRun:
         keys = ["space.depth=24", "space.width=768", "algorithm.population=16", "algorithm.generations=18", "training.tokens=1_310_720_000"]
         keys += ["training.batch_tokens=262144", "training.sequence_length=4096"]
         out = command("evolve", "--dry-run", *(part for key in keys for part in ("--set", key))).out
-        assert "at most 304: 16 in gen00 and in each of 18 more" in out
+        assert "at most 304: 16 in gen00 and 16 in each of 18 more" in out
         assert "5,000 steps of 262,144: 398,458,880,000 in all" in out
         # 6 x 84,953,856 parameters x 398,458,880,000 tokens.
         assert "about 2.03e+20" in out
         assert "84,934,656 operator parameters (84,953,856 with norms), cache 150,994,944 bytes" in out
 
     def test_it_prints_the_configuration_that_would_run(self, command, configuration):
-        out = command("evolve", "--config", configuration, "--set", "algorithm.seed=9", "--workers", "3", "--dry-run").out
+        changes = ["--set", "algorithm.seed=9", "--set", "algorithm.offspring=8"]
+        out = command("evolve", "--config", configuration, *changes, "--workers", "3", "--dry-run").out
+        assert "at most 20: 4 in gen00 and 8 in each of 2 more" in out
+        assert "\ntime limit   none (workers.timeout): a candidate that hangs holds its worker\n" in out
         shown = yaml.safe_load(out[: out.index("classes      ")])
-        expected = resolved(load_configuration(str(configuration), ["algorithm.seed=9", "workers.count=3"]))
+        expected = resolved(load_configuration(str(configuration), ["algorithm.seed=9", "algorithm.offspring=8", "workers.count=3"]))
         assert parse_configuration(shown) == expected
 
 
@@ -138,7 +141,9 @@ class TestRun:
         tiny = write_configuration(tmp_path, source, space=space, algorithm={"population": 2, "generations": 5})
         ended = command("evolve", "--config", tiny)
         assert ended.code == 0
-        assert "stopped after a search space in which mating finds nothing new" in ended.out
+        assert "ended after 3 of 12 candidates: mating found no architecture that the search has not had; to continue this run" in ended.out
+        assert "Next: star-search inspect runs/small\n" in ended.out
+        assert "--resume" not in ended.out
         too_many = command("evolve", "--config", tiny, "--set", "algorithm.population=4", "--run-dir", "more")
         assert "gave only 3 distinct architectures for a population of 4" in too_many.err
 
@@ -176,7 +181,7 @@ class TestResume:
         assert archive_of(run)[0][:12] == archive_of(finished)[0]
         assert parse_configuration(yaml.safe_load(run.config_yaml)).algorithm.generations == 3
 
-    @pytest.mark.parametrize("change", ["workers.timeout=500", "workers.device=auto", "algorithm.generations=2"])
+    @pytest.mark.parametrize("change", ["workers.disk_timeout=500", "workers.device=auto", "algorithm.generations=2"])
     def test_what_may_change(self, command, copy, finished, change):
         assert command("evolve", "--resume", "--run-dir", copy.path, "--set", change, "--quiet").code == 0
         assert archive_of(copy)[:2] == archive_of(finished)[:2]

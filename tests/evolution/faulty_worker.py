@@ -95,6 +95,11 @@ def end_at_once(pipe: Any, parent: int, config: Any, device: str) -> None:
     sys.exit(3)
 
 
+def hang_at_once(pipe: Any, parent: int, config: Any, device: str) -> None:
+    """Serve as a worker that never gets ready."""
+    time.sleep(600)
+
+
 def patch() -> None:
     """Patch this process as the environment asks."""
     from star_search.objectives import assessment

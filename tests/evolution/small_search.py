@@ -24,7 +24,7 @@ from star_search.runs.directory import RunDirectory
 from star_search.runs.records import CandidateRecord, GenerationRecord, Outcome
 
 UNIGRAM_LOSS = math.log(50)
-# What a LIV of each class takes off the perplexity of the stand-in.
+# What a LIV of each class takes off the perplexity of the stand-in; 2 for a class of the genome's own.
 GAINS = {1: 3.0, 2: 1.0, 3: 2.5, 4: 2.8, 5: 2.2, 6: 1.8, 7: 1.2, 8: 1.4, 9: 1.6}
 
 
@@ -73,7 +73,7 @@ def stand_in_config(**changes: Any) -> SearchConfig:
 def analytic_perplexity(canonical: str) -> float:
     """Return a perplexity that follows from the genome: classes gain, deeper places more; sharing costs a little."""
     livs = Genome.parse(canonical).livs
-    gain = sum(GAINS[liv.liv_class] * (1 + 0.1 * position) for position, liv in enumerate(livs)) / len(livs)
+    gain = sum(GAINS.get(liv.liv_class, 2.0) * (1 + 0.1 * position) for position, liv in enumerate(livs)) / len(livs)
     sharing = sum(0.3 * (liv.featurizer_strategy > 1) + 0.2 * (liv.feature_strategy > 1) for liv in livs)
     return 12.0 - gain + sharing
 

@@ -38,8 +38,16 @@ def test_constraints_are_told_as_their_violation():
     made = archive(
         ok(5.0, 100.0), ok(9.0, 300.0), (Outcome.crashed, {"cache_bytes": 100.0}), constraints=["perplexity <= 6", "cache_bytes >= 200"]
     )
-    expected = [[-1.0, -1 / 6, 0.5], [-1.0, 0.5, -0.5], [1.0, 0.0, 0.5]]
+    expected = [[-1.0, -1 / 6, 1 / 12], [-1.0, 1 / 12, -0.5], [1.0, 0.0, 1 / 12]]
     assert made.constraint_array([0, 1, 2]).tolist() == [pytest.approx(row) for row in expected]
+
+
+def test_ok_candidates_far_beyond_their_bounds_come_before_stopped_ones_and_these_before_failures():
+    bounds = ["perplexity <= 1", "cache_bytes <= 1"]
+    stopped = (Outcome.stopped, {"cache_bytes": 9e9})
+    made = archive(ok(2.0, 1.0), ok(50.0, 9e9), stopped, (Outcome.crashed, {}), constraints=bounds)
+    totals = np.maximum(made.constraint_array(range(4)), 0).sum(1)
+    assert (np.diff(totals) > 0).all()
 
 
 def test_arrays_are_in_the_order_asked():

@@ -2,11 +2,12 @@
 
 import pytest
 
-from evolution.small_search import StandIn, chance, stand_in_config, stand_in_run
+from evolution.small_search import StandIn, chance, make_run, search_in, stand_in_config, stand_in_run
 from star_search.analysis.run_view import RunView
 from star_search.errors import InputError
 from star_search.evolution.comparison import SearchPlan, SearchResult, check_comparable, result_within, summarise
-from star_search.runs.records import Outcome
+from star_search.evolution.ledger import Budget
+from star_search.runs.records import Outcome, spent_tokens
 
 
 def fails(canonical):
@@ -28,6 +29,24 @@ def test_only_candidates_within_the_budget_count(run):
     good = [record for record in records[:17] if record.outcome == Outcome.ok]
     assert result.best == min(record.objectives["perplexity"] for record in good)
     assert result_within(run, budget - 1).candidates == 16
+
+
+def test_tokens_that_were_lost_with_a_worker_count_towards_every_budget(tmp_path):
+    config = stand_in_config()
+
+    class Losing(StandIn):
+        def _one(self, assignment):
+            return super()._one(assignment).measured_with(lost_tokens=200 if assignment.id < 6 else 0)
+
+    run = make_run(tmp_path / "run", config)
+    search = search_in(run, config, Losing(config), Budget(tokens=8300))
+    assert not search.run()
+    # Six of 1,200 tokens and two of 1,000 are more than 8,300.
+    assert (search.ledger.archive.tokens, len(run.read_candidates()[0])) == (9200, 8)
+    first = run.read_generations()[0][0]
+    assert (first.tokens, first.measured["lost_tokens"], spent_tokens(first)) == (6000, 1200, 7200)
+    assert (result_within(run, 8199).candidates, result_within(run, 8200)) == (6, result_within(run, 9199))
+    assert result_within(run, 9200).tokens == 9200
 
 
 def test_the_whole_budget_gives_the_hypervolume_of_the_run(run):

@@ -2,11 +2,12 @@
 
 import pytest
 
-from evolution.small_search import GAINS, stand_in_config, stand_in_run
+from evolution.small_search import GAINS, StandIn, make_run, stand_in_config, stand_in_run
 from star_search.config import AlgorithmConfig, SpaceConfig
 from star_search.errors import InputError
 from star_search.evolution.initial import initial_genomes, read_initial_genomes
 from star_search.genome.space import SearchSpace
+from star_search.runs.records import Outcome
 
 SPACE = SearchSpace.from_config(SpaceConfig(depth=4, width=64, classes=list(GAINS)))
 BASELINE = "11111-91111-11111-91111"
@@ -55,6 +56,18 @@ def test_a_genome_that_does_not_fit_is_refused(given, sentence):
 def test_more_than_the_population_are_refused():
     given = [BASELINE, "71111-91111-11111-91111", "71111-91111-71111-91111"]
     assert refusal(given, population=2) == "algorithm.initial_genomes holds 3 genomes, more than algorithm.population (2)"
+
+
+def test_no_genome_at_all_is_refused(tmp_path):
+    assert refusal([]) == "algorithm.initial_genomes holds no genome; without any it must be null"
+    run = make_run(tmp_path / "run", stand_in_config())
+    sentence = (
+        f"algorithm.initial_genomes {run.path} is a run without a front: no generation of it is finished, or none of its candidates is fit"
+    )
+    assert refusal(str(run.path)) == sentence
+    config = stand_in_config()
+    failed = stand_in_run(tmp_path / "failed", config, StandIn(config, lambda canonical: Outcome.unstable))
+    assert refusal(str(failed.path)) == sentence.replace(str(run.path), str(failed.path))
 
 
 def test_a_file_that_is_none_or_empty_is_refused(tmp_path):

@@ -8,6 +8,7 @@ from evolution.small_search import (
     Listener,
     StandIn,
     archive_of,
+    chance,
     make_run,
     search_in,
     stand_in_config,
@@ -239,6 +240,52 @@ def test_a_search_space_that_is_used_up_ends_the_search_cleanly(tmp_path, name):
     run, workers = make_run(tmp_path / "run", config), StandIn(config)
     search = search_in(run, config, workers)
     assert not search.run()
-    assert search.stopped_by == "a search space in which mating finds nothing new"
+    assert search.stopped_by == "mating found no architecture that the search has not had"
     assert sorted(workers.assessed) == ["11111-11111", "11111-91111", "91111-11111"]
     assert run.generation_numbers() == [0, 1]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_generations_that_mating_fills_in_part_are_recorded_with_all_that_they_had(tmp_path, seed):
+    """Few architectures and little mutation: mating often finds less than a generation."""
+    config = stand_in_config(
+        space={"depth": 2, "classes": [1, 2, 7, 9], "sharing": False},
+        algorithm={"population": 4, "generations": 8, "mutation_probability": 0.05, "seed": seed},
+    )
+    run, workers = make_run(tmp_path / "run", config), StandIn(config)
+    search_in(run, config, workers).run()
+    generations, records = run.read_generations()[0], run.read_candidates()[0]
+    assert [number for each in generations for number in each.offspring] == list(range(len(workers.assessed)))
+    assert sum(each.tokens for each in generations) == sum(record.tokens for record in records)
+    assert all(each.generation == record.generation for each in generations for record in records if record.id in each.offspring)
+
+
+@pytest.mark.parametrize(
+    "space",
+    [{"depth": 2, "composition": True}, {"levels": ["backbone", "operator", "featurizer"], "evolved_classes": 2}],
+    ids=["composition", "levels"],
+)
+def test_fireflies_find_their_distance_where_canonical_genomes_differ_in_length(tmp_path, space):
+    config = stand_in_config(space=space, algorithm={"name": "firefly", "generations": 2})
+    run = stand_in_run(tmp_path / "run", config)
+    assert len({len(Genome.parse(record.canonical).integers()) for record in run.read_candidates()[0]}) > 1
+
+
+@pytest.mark.parametrize("crowding", ["cd", "pcd", "ce", "mnn", "2nn"])
+def test_every_measure_of_crowding_serves_a_search_with_failures(tmp_path, crowding):
+    config = stand_in_config(objectives=["perplexity", "cache_bytes"], algorithm={"crowding": crowding, "population": 8})
+    fails = StandIn(config, lambda canonical: Outcome.unstable if chance(canonical) < 0.3 else None)
+    run = stand_in_run(tmp_path / "run", config, fails)
+    records, last = run.read_candidates()[0], run.read_generations()[0][-1]
+    assert len(records) == 40 and len({record.outcome for record in records}) == 2
+    assert len(last.population) == 8 and {records[number].outcome for number in last.front} == {Outcome.ok}
+
+
+def test_mutation_without_constraints_gives_repair_more_to_do(tmp_path):
+    rates = []
+    for constrained in (True, False):
+        config = stand_in_config(algorithm={"constrained_mutation": constrained, "mutation_probability": 0.4, "crossover_probability": 0})
+        run = stand_in_run(tmp_path / str(constrained), config)
+        rates.append(sum(each.rates["repair_rate"] for each in run.read_generations()[0]))
+        assert all(record.outcome == Outcome.ok for record in run.read_candidates()[0])
+    assert rates[1] > 1.2 * rates[0]

@@ -111,8 +111,12 @@ def test_budgets_stop_it_and_it_goes_on(whole, tmp_path):
     assert archive_of(run) == archive_of(expected)
 
 
-def test_extended_it_equals_a_longer_run(tmp_path):
-    short, long = asynchronous(generations=2), asynchronous(generations=4)
+@pytest.mark.parametrize("name", sorted(name for name, kind in KINDS.items() if kind.steady))
+@pytest.mark.parametrize("window", [4, 8])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_extended_it_equals_a_longer_run(tmp_path, name, window, seed):
+    """Also where the last candidates of the short run break ties, with none asked between them."""
+    short, long = (asynchronous(name=name, generations=generations, max_pending=window, seed=seed) for generations in (2, 4))
     run, workers = stand_in_run(tmp_path / "short", short), StandIn(long)
     assert search_in(run, long, workers).run()
     assert len(workers.assessed) == 12
@@ -132,5 +136,5 @@ def test_a_used_up_space_ends_it(tmp_path):
     run, workers = make_run(tmp_path / "run", config), StandIn(config)
     search = search_in(run, config, workers)
     assert not search.run()
-    assert search.stopped_by == "a search space in which mating finds nothing new"
+    assert search.stopped_by == "mating found no architecture that the search has not had"
     assert len(workers.assessed) == 3

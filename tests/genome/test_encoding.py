@@ -10,7 +10,7 @@ from hypothesis import given
 
 from genome.strategies import any_genome
 from star_search.errors import InputError
-from star_search.genome.encoding import Genome, LIVGenes, format_digit, hamming
+from star_search.genome.encoding import Genome, LIVGenes, format_digit
 
 
 @given(any_genome())
@@ -76,12 +76,6 @@ def test_a_gene_that_is_no_whole_number_is_refused(gene: Any) -> None:
 
 def test_integers_may_be_numpys() -> None:
     assert Genome.from_integers(np.array([9, 1, 1, 1, 1])).integers() == [9, 1, 1, 1, 1]
-
-
-def test_hamming_counts_genes() -> None:
-    first, second = Genome.parse("11111-91111").integers(), Genome.parse("12111-91113").integers()
-    assert hamming(first, second) == 2
-    assert hamming(first, first) == 0
 
 
 def test_genomes_need_no_torch() -> None:

@@ -12,7 +12,8 @@ from genome.strategies import any_genome, legal_genomes
 from helpers import STAR
 from star_search import LanguageModel
 from star_search.genome import Genome
-from star_search.genome.encoding import LIVGenes, hamming
+from star_search.genome.distance import hamming
+from star_search.genome.encoding import LIVGenes
 from star_search.genome.repair import repair
 from star_search.genome.rules import Rules
 
@@ -33,7 +34,7 @@ def test_repair_ends_legal_and_is_idempotent(genome: Genome, rules: Rules, metho
     repaired = repair(genome, rules, np.random.default_rng(seed), method)
     assert rules.problems(repaired.genome) == []
     assert repaired.genome.depth == genome.depth
-    assert repaired.changed == hamming(genome.integers(), repaired.genome.integers())
+    assert repaired.changed == hamming(genome, repaired.genome)
     assert bool(repaired.problems) == bool(problems)
     assert repair(genome, rules, np.random.default_rng(seed), method) == repaired
     again = repair(repaired.genome, rules, np.random.default_rng(seed), method)

@@ -57,6 +57,7 @@ def test_comparable_leaves_out_what_was_measured_and_nothing_else(candidate, gen
         ({"objectives": {"perplexity": None}}, "objectives must be numbers by name, got {'perplexity': None}"),
         ({"reason": None}, "reason must be text, got None"),
         ({"lineage": []}, "lineage must be values by name, got []"),
+        ({"measured": {"lost_tokens": "7"}}, "measured.lost_tokens must be a whole number of at least 0, got '7'"),
     ],
 )
 def test_writing_refuses_what_could_not_be_read_back(tmp_path, candidate, change, sentence):

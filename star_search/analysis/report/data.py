@@ -17,7 +17,7 @@ from star_search.errors import StarSearchError
 from star_search.genome.composition import blocks
 from star_search.genome.encoding import Genome
 from star_search.genome.evolved import catalogue_for
-from star_search.runs.records import CandidateRecord
+from star_search.runs.records import CandidateRecord, spent_tokens
 
 # A drawing of a curve needs no more points, and thousands of candidates have one each.
 CURVE_POINTS = 40
@@ -109,7 +109,7 @@ def _candidate(record: CandidateRecord, ancestor: Ancestor, columns: list[str], 
         "reason": printable(record.reason),
         "values": [record.objectives.get(name) for name in columns],
         "canonical": record.canonical,
-        "tokens": record.tokens,
+        "tokens": spent_tokens(record),
         "parents": ancestor.parents,
         "livs": livs,
     }
