@@ -113,7 +113,8 @@ class Session:
         from star_search.data.unigram import unigram_loss
         from star_search.evolution.provenance import provenance
         from star_search.evolution.stored import check_stored
-        from star_search.evolution.workers import check_workers, devices
+        from star_search.evolution.worker_checks import check_workers
+        from star_search.evolution.workers import devices
 
         config = self.config
         if self.tensorboard:
@@ -200,7 +201,7 @@ def check_search(config: SearchConfig) -> tuple[SearchSpace, Criteria]:
         InputError: for a space, objectives, constraints, an algorithm, a scheduler or a time limit that cannot be.
     """
     from star_search.evolution.algorithms import Operators, SearchProblem, build_algorithm
-    from star_search.evolution.workers import check_scheduler_used, check_time_limit
+    from star_search.evolution.worker_checks import check_scheduler_used, check_time_limit
     from star_search.genome.space import SearchSpace
     from star_search.objectives.own import load_own
     from star_search.objectives.racing import check_racing

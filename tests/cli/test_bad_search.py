@@ -201,7 +201,7 @@ def test_an_option_without_an_address_is_no_scheduler_left_out(command, configur
 
 
 def test_dask_that_is_not_installed_is_found_before_a_folder_is_made(wrong, monkeypatch):
-    monkeypatch.setattr("star_search.evolution.workers.find_spec", lambda name: None)
+    monkeypatch.setattr("star_search.evolution.worker_checks.find_spec", lambda name: None)
     cases = {("workers.count=1", f"workers.{key}"): "workers on Dask need distributed: pip" for key in ("backend=dask", "scheduler=x")}
     assert wrong(cases) == {}
 
