@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
+
+import yaml
 
 from evolution.small_search import StandIn, chance, stand_in_config, stand_in_run
 from star_search.objectives.assignment import Assessed, Assignment
@@ -33,6 +36,19 @@ def fate(canonical: str) -> Outcome | None:
     """Return how a candidate fails, if it does: about one in ten each way."""
     share = chance(canonical)
     return Outcome.crashed if share < 0.1 else Outcome.unstable if share > 0.9 else None
+
+
+def with_objective(run: RunDirectory, path: Path, name: str) -> RunDirectory:
+    """Copy a run to a path, its perplexity under another name, such as an objective of the user's own."""
+    shutil.copytree(run.path, path)
+    values = yaml.safe_load(run.config_yaml)
+    values["objectives"] = [name if each == "perplexity" else each for each in values["objectives"]]
+    values["own_objectives"] = {name: {"origin": name.partition(":")[0], "sha256": "0" * 64, "source": ""}}
+    (path / "config.yaml").write_text(yaml.safe_dump(values))
+    for record in run.read_candidates()[0]:
+        objectives = {name if key == "perplexity" else key: value for key, value in record.objectives.items()}
+        RunDirectory.open(path).write_candidate(replace(record, objectives=objectives))
+    return RunDirectory.open(path)
 
 
 def store_run(path: Path) -> RunDirectory:

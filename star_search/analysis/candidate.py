@@ -61,6 +61,4 @@ def _placed_livs(genome: Genome) -> list[tuple[int, ...]]:
 
 def loss_curve(record: CandidateRecord) -> list[tuple[float, float]]:
     """Return the training loss as (step, nats a token), empty where none is on record."""
-    curve = record.details.get("curve")
-    pairs = curve if isinstance(curve, list) else []
-    return [(float(step), float(loss)) for step, loss in pairs]
+    return [(float(step), float(loss)) for step, loss in record.details.get("curve", [])]

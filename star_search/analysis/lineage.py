@@ -72,6 +72,19 @@ class Lineage:
     ancestors: list[Ancestor]
     missing: list[int]
 
+    def path_to_the_oldest(self) -> list[int]:
+        """Return ids from the candidate back to an ancestor of the oldest generation, along first parents wherever these lead there."""
+        oldest = min(each.record.generation for each in self.ancestors)
+        leading, by_id = set[int](), {each.record.id: each for each in self.ancestors}
+        for number in sorted(by_id):
+            if by_id[number].record.generation == oldest or leading & set(by_id[number].parents):
+                leading.add(number)
+        path = [self.ancestors[0].record.id]
+        # A damaged record may name parents younger than itself.
+        while onward := [each for each in by_id[path[-1]].parents if each in leading and each < path[-1]]:
+            path.append(onward[0])
+        return path
+
     def as_json(self) -> dict[str, Any]:
         """Return it as plain data."""
         return {"ancestors": [each.as_json() for each in self.ancestors], "missing": self.missing}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import re
 import reprlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from star_search.analysis.progress import GenerationProgress, progress
+from star_search.analysis.record_check import candidate_problem, front_problem, generation_problem, is_size
 from star_search.config import SearchConfig, parse_configuration
 from star_search.errors import InputError
 from star_search.genome.accounting import Accounting
@@ -43,7 +43,7 @@ def stored_reference_point(run: RunDirectory, config: SearchConfig) -> list[floa
         InputError: when the run's file of it is damaged.
     """
     point, count = run.provenance.get("reference_point"), len(config.objectives)
-    if not isinstance(point, list) or len(point) != count or not all(map(_is_size, point)):
+    if not isinstance(point, list) or len(point) != count or not all(map(is_size, point)):
         needed = f"{count} finite numbers of at least 0, one per objective"
         raise InputError(f"{run.path / 'provenance.json'} is damaged: reference_point must be {needed}, got {reprlib.repr(point)}")
     return point
@@ -57,24 +57,42 @@ def stored_provenance(run: RunDirectory, config: SearchConfig) -> dict[str, Any]
     """
     stored_reference_point(run, config)
     values = run.provenance
-    where, data, loss = f"{run.path / 'provenance.json'} is damaged", values.get("data"), values.get("unigram_loss")
-    if not _is_size(loss):
-        raise InputError(f"{where}: unigram_loss must be a finite number of at least 0, got {reprlib.repr(loss)}")
+    where, data = f"{run.path / 'provenance.json'} is damaged", values.get("data")
+    _check_unigram_loss(run, values.get("unigram_loss"))
     if not isinstance(data, dict) or not isinstance(data.get("fingerprint"), str):
         raise InputError(f"{where}: data must hold the fingerprint of the text, got {reprlib.repr(data)}")
     return values
 
 
-def _is_size(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
+def _check_unigram_loss(run: RunDirectory, loss: object) -> None:
+    if not is_size(loss):
+        where = f"{run.path / 'provenance.json'} is damaged"
+        raise InputError(f"{where}: unigram_loss must be a finite number of at least 0, got {reprlib.repr(loss)}")
+
+
+def _usable_generations(
+    run: RunDirectory, found: list[GenerationRecord], candidates: list[CandidateRecord]
+) -> tuple[list[GenerationRecord], list[str]]:
+    """Return the generations that can be shown, their fronts without members that cannot be in one, and what is wrong with the others."""
+    outcomes = {record.id: record.outcome for record in candidates}
+    usable, problems = [], dict[str, str]()
+    for record in found:
+        where = f"{run.generation_path(record.generation)} is damaged"
+        if broken := generation_problem(record):
+            problems[where] = f"{where}: {broken}"
+            continue
+        if wrong := front_problem(record, outcomes):
+            # One candidate's outcome is wrong in every generation that has it in its front, and is said of the last.
+            problems[wrong] = f"{where}: {wrong}"
+        usable.append(replace(record, front=[each for each in record.front if outcomes.get(each, Outcome.ok) == Outcome.ok]))
+    return usable, list(problems.values())
 
 
 def record_problem(run: RunDirectory, record: CandidateRecord, names: list[str]) -> str:
     """Return what keeps a record that can be read from being shown or used, empty when nothing does."""
     path = run.candidate_path(record.id)
-    missing = [name for name in names if name not in record.objectives]
-    if record.outcome == Outcome.ok and missing:
-        return f"{path} is damaged: it is ok and has no {missing[0]}"
+    if problem := candidate_problem(record, names):
+        return f"{path} is damaged: {problem}"
     # Most genomes are plain digits, and a run may have thousands: only the others need to be read to know that they can be.
     if not _PLAIN_GENOME.fullmatch(record.canonical):
         try:
@@ -109,7 +127,9 @@ class RunView:
         problems = {record.id: record_problem(run, record, config.objectives) for record in found}
         records = [record for record in found if not problems[record.id]]
         damaged_records += [problem for problem in problems.values() if problem]
-        generations, damaged_generations = run.read_generations()
+        read, damaged_generations = run.read_generations()
+        generations, problems_of_generations = _usable_generations(run, read, found)
+        damaged_generations += problems_of_generations
         if generation is not None:
             records = [record for record in records if record.generation <= generation]
             generations = [record for record in generations if record.generation <= generation]
@@ -148,7 +168,10 @@ class RunView:
     @cached_property
     def provenance(self) -> dict[str, Any]:
         """What the run was made with."""
-        return self.run.provenance
+        values = self.run.provenance
+        if "unigram_loss" in values:
+            _check_unigram_loss(self.run, values["unigram_loss"])
+        return values
 
     @cached_property
     def by_id(self) -> dict[int, CandidateRecord]:

@@ -81,7 +81,7 @@ def run(given: Given, lengths: tuple[int, ...], device: str, threads: int, out: 
     from rich.progress import track
 
     from star_search.benchmark import decoding, report
-    from star_search.cli.console import console, errors, print_json
+    from star_search.cli.console import errors, print_json, print_written
 
     if out is not None:
         report.check_target(out, decoding.FILES)
@@ -91,7 +91,7 @@ def run(given: Given, lengths: tuple[int, ...], device: str, threads: int, out: 
     rows = [row for rows in shown for row in rows]
     print_json(decoding.as_json(setting, rows)) if as_json else _print(setting, rows)
     for path in decoding.write(setting, rows, out) if out is not None else []:
-        (errors if as_json else console).print(f"wrote {path}", markup=False)
+        print_written(path, aside=as_json)
 
 
 def _print(setting: DecodingSetting, rows: list[DecodingRow]) -> None:

@@ -146,7 +146,7 @@ def run(setting: ModelSetting, genomes: dict[str, str], rivals: Rivals, threads:
     import torch
 
     from star_search.benchmark import models, models_report, report
-    from star_search.cli.console import console, errors, print_json
+    from star_search.cli.console import print_json, print_written
     from star_search.errors import StarSearchError
 
     if out is not None:
@@ -157,7 +157,7 @@ def run(setting: ModelSetting, genomes: dict[str, str], rivals: Rivals, threads:
     measured = models_report.ModelReport(setting, peak, genomes, costs, refused)
     print_json(measured.as_json()) if as_json else _print(measured)
     for path in measured.write(out) if out is not None else []:
-        (errors if as_json else console).print(f"wrote {path}", markup=False)
+        print_written(path, aside=as_json)
     if refused:
         raise StarSearchError("; ".join(refused))
 

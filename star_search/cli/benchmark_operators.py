@@ -26,7 +26,7 @@ def run(setting: Setting, ids: list[int], out: Path | None, as_json: bool) -> No
 
     from star_search.benchmark import report
     from star_search.benchmark.operators import measure_classes
-    from star_search.cli.console import console, errors, print_json
+    from star_search.cli.console import errors, print_json, print_written
 
     if out is not None:
         report.check_target(out)
@@ -35,7 +35,7 @@ def run(setting: Setting, ids: list[int], out: Path | None, as_json: bool) -> No
     costs: list[ClassCost] = list(shown)
     print_json(report.as_json(setting, costs)) if as_json else _print(setting, costs)
     for path in report.write(setting, costs, out) if out is not None else []:
-        (errors if as_json else console).print(f"wrote {path}", markup=False)
+        print_written(path, aside=as_json)
 
 
 def _print(setting: Setting, costs: list[ClassCost]) -> None:

@@ -24,7 +24,7 @@ def print_bill(config: SearchConfig) -> None:
     length = config.training.sequence_length
     console.print(config.to_yaml(), markup=False)
     console.print(f"classes      {as_text(', '.join(space.rules.catalogue[each].name for each in space.rules.classes))}")
-    console.print(f"objectives   {', '.join(criteria.names)}")
+    console.print(f"objectives   {as_text(', '.join(criteria.names))}")
     later = f"{algorithm.brood:,} in each of {algorithm.generations:,} more"
     console.print(f"candidates   at most {candidates:,}: {algorithm.population:,} in gen00 and {later}")
     console.print(f"tokens       {config.training.steps:,} steps of {config.training.batch_tokens:,}: {tokens:,} in all")
@@ -37,7 +37,7 @@ def print_bill(config: SearchConfig) -> None:
         f"time limit   {'none (workers.timeout): a candidate that hangs holds its worker' if limit is None else f'{limit:g} s a candidate'}"
     )
     if criteria.own:
-        console.print(f"not counted  what {', '.join(each.name for each in criteria.own)} takes by itself", markup=False)
+        console.print(f"not counted  what {as_text(', '.join(each.name for each in criteria.own))} takes by itself")
     console.print(
         f"Transformer++ at {depth} x {width}: {account.operator_parameters:,} operator parameters "
         f"({account.parameters:,} with norms), cache {account.cache_bytes(length):,} bytes ({format_bytes(account.cache_bytes(length))}) "

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from star_search.analysis.plain_text import printable
 from star_search.analysis.run_view import RunView
 from star_search.cli.console import console, errors, print_json
 from star_search.cli.preparing import preparation_bar
@@ -159,8 +160,8 @@ def _print(summaries: list[Summary], comparison: Comparison, folder: Path) -> No
         console.print()
     for summary in summaries:
         for reason in summary.failures:
-            console.print(f"  {reason}", markup=False)
-    console.print(f"{method(comparison)}\nwrote {folder / 'comparison.json'} and comparison.md", markup=False)
+            console.print(f"  {printable(reason)}", markup=False)
+    console.print(f"{method(comparison)}\nwrote {printable(str(folder / 'comparison.json'))} and comparison.md", markup=False)
 
 
 def _numbers(text: str, option: str, lowest: int) -> list[int]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.columns import Columns
 from rich.console import Console
 from rich.markup import escape
@@ -42,9 +44,20 @@ def print_damaged(view: RunView) -> None:
         errors.print(f"star-search: {printable(sentence)}", markup=False)
 
 
+def exit_if_damaged(view: RunView) -> None:
+    """End with exit code 2, after all that can be shown was, where records of a run cannot be used."""
+    if view.damaged:
+        raise typer.Exit(2)
+
+
 def print_whole(text: str) -> None:
     """Print genomes and commands, which people copy: where the terminal is too narrow it wraps them itself, so that they stay one line."""
     console.print(text, markup=False, soft_wrap=True)
+
+
+def print_written(path: Path, aside: bool = False) -> None:
+    """Say which file was written, on standard error where standard output is for data."""
+    (errors if aside else console).print(f"wrote {printable(str(path))}", markup=False)
 
 
 def print_legend() -> None:
@@ -94,7 +107,7 @@ def candidate_table(title: str, records: Sequence[CandidateRecord], names: Seque
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
     objectives = shown_objectives(names)
     for heading in ("id", "gen", *objectives):
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(as_text(heading), justify="right", no_wrap=True)
     table.add_column("LIVs", overflow="fold")
     longest = max((len(record.canonical) for record in records), default=0)
     with_genome = width >= 14 + 14 * len(objectives) + longest * 7 // 6

@@ -32,7 +32,7 @@ def decode(
     json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Explain a genome: its LIVs, who shares what with whom, its parameters and its cache."""
-    from star_search.cli.console import errors, print_json
+    from star_search.cli.console import print_json, print_written
     from star_search.errors import InputError
     from star_search.genome import description
     from star_search.genome.accounting import Accounting
@@ -58,7 +58,7 @@ def decode(
 
         _check_matrix_width(parsed, table, matrix_width)
         write_matrices(parsed, table, matrix_width, matrix_length, matrices)
-        errors.print(f"wrote {matrices}", markup=False)
+        print_written(matrices, aside=True)
     if graph is not None:
         print(description.graph(parsed, table))
     else:

@@ -26,6 +26,7 @@ def export_best(
 
     Weights are kept for the front alone; any other candidate is retrained from its record.
     """
+    from star_search.analysis.plain_text import printable
     from star_search.analysis.run_view import RunView
     from star_search.cli.console import console, format_value, print_damaged, print_json
     from star_search.export.folder import check_target, exported_candidate, write_folder
@@ -45,12 +46,12 @@ def export_best(
             write_folder(exported_candidate(view, record, weights, note, standalone), folder)
         else:
             write_folder(exported_candidate(view, record, kept, standalone=standalone), folder)
-    values = ", ".join(f"{name} {format_value(name, record.objectives.get(name))}" for name in view.names)
+    values = ", ".join(f"{printable(name)} {format_value(name, record.objectives.get(name))}" for name in view.names)
     if json_:
         found = {"candidate": record.id, "genome": record.canonical, "objectives": record.objectives}
         print_json({**found, "folder": str(folder), "retrained": retrained})
     else:
-        console.print(f"wrote candidate {record.id} ({values}) to {folder}", markup=False)
+        console.print(f"wrote candidate {record.id} ({values}) to {printable(str(folder))}", markup=False)
 
 
 def _select(view: RunView, by: str | None, where: list[str], candidate: int | None) -> CandidateRecord:

@@ -20,14 +20,15 @@ def figures(
     """Draw a run: fronts, scores, progress, cache growth, motifs, backbones, genomes, loss curves."""
     from star_search.analysis.figures import FORMATS, write_figures
     from star_search.analysis.run_view import RunView
-    from star_search.cli.console import console, print_damaged
+    from star_search.cli.console import exit_if_damaged, print_damaged, print_written
     from star_search.runs.locate import locate, newest_run
 
     view = RunView.read(*((newest_run(Path("runs")), None) if run is None else locate(run)))
     print_damaged(view)
     folder = out or Path("figures") / view.run.path.resolve().name
     for path in write_figures(view, folder, format_ or FORMATS, dict(map(_read, baseline or []))):
-        console.print(f"wrote {path}", markup=False)
+        print_written(path)
+    exit_if_damaged(view)
 
 
 def _read(text: str) -> tuple[str, str]:

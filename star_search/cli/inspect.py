@@ -22,7 +22,9 @@ def inspect(
         typer.Option(metavar="WHICH", help="front, population or all; by default the first two, filtered or as JSON or CSV all."),
     ] = None,
     sort: Annotated[str | None, typer.Option(help="Sort by an objective, id, generation, outcome or tokens; -NAME: largest first.")] = None,
-    where: Annotated[list[str] | None, typer.Option(metavar="CONDITION", help='Such as "cache_bytes<=20e6"; may be repeated.')] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(metavar="CONDITION", help='"cache_bytes<=20e6", "generation>=3"; may be repeated.')
+    ] = None,
     outcome: Annotated[list[str] | None, typer.Option(help="Only candidates that ended so; may be repeated.")] = None,
     class_: Annotated[list[str] | None, typer.Option("--class", help="Only genomes that hold this class; may be repeated.")] = None,
     candidate: Annotated[
@@ -36,7 +38,7 @@ def inspect(
     csv: Annotated[bool, typer.Option("--csv", help="Print the candidates as CSV.")] = False,
 ) -> None:
     """Show a run: its front, its population, and how it went over the generations; or one or two of its candidates."""
-    from star_search.cli.console import console, errors, print_damaged
+    from star_search.cli.console import exit_if_damaged, print_damaged, print_written
     from star_search.objectives.listing import Listing
 
     _check(show, candidate or [], json_, csv)
@@ -51,9 +53,8 @@ def inspect(
         from star_search.analysis.figures import write_figures
 
         for figure in write_figures(view, plot):
-            (errors if json_ or csv else console).print(f"wrote {figure}", markup=False)
-    if view.damaged:
-        raise typer.Exit(2)
+            print_written(figure, aside=json_ or csv)
+    exit_if_damaged(view)
 
 
 def _check(show: str | None, candidate: list[int], json_: bool, csv: bool) -> None:

@@ -15,6 +15,7 @@ from star_search.cli.console import as_text, console, format_bytes, format_value
 from star_search.genome.encoding import Genome
 from star_search.runs.records import CandidateRecord
 
+# The newest; of older ones a line back to the oldest.
 ANCESTORS_SHOWN = 40
 
 
@@ -39,7 +40,7 @@ def _print_head(view: RunView, record: CandidateRecord) -> None:
     reason = f": {printable(record.reason)}" if record.reason else ""
     console.print(f"outcome {record.outcome.value}{reason}", markup=False)
     for name in shown_objectives(view.names):
-        console.print(f"{name} {format_value(name, record.objectives.get(name))}", markup=False)
+        console.print(f"{printable(name)} {format_value(name, record.objectives.get(name))}", markup=False)
     print_whole(f"genome    {printable(record.genome)}\ncanonical {record.canonical}")
 
 
@@ -85,13 +86,14 @@ def _print_lineage(view: RunView, lineage: Lineage) -> None:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("id", "gen", "LIVs", "from", "changed"):
         table.add_column(heading, justify="right" if heading in ("id", "gen") else "left", overflow="fold")
-    for ancestor in lineage.ancestors[:ANCESTORS_SHOWN]:
+    shown = {each.record.id for each in lineage.ancestors[:ANCESTORS_SHOWN]} | set(lineage.path_to_the_oldest())
+    for ancestor in (each for each in lineage.ancestors if each.record.id in shown):
         record = ancestor.record
         strip = strip_markup(Genome.parse(record.canonical), view.catalogue) if view.account(record) is not None else ""
         table.add_row(str(record.id), str(record.generation), strip, _origin(ancestor), _changed(ancestor))
     console.print(table)
-    if len(lineage.ancestors) > ANCESTORS_SHOWN:
-        console.print(f"and {len(lineage.ancestors) - ANCESTORS_SHOWN:,} older ancestors, all of them with --json")
+    if left := len(lineage.ancestors) - len(shown):
+        console.print(f"of the older ancestors one line back to the oldest is shown; {left:,} more are left out, all of them with --json")
     if lineage.missing:
         console.print(f"no record of candidate {', '.join(map(str, lineage.missing))}")
 
@@ -144,7 +146,7 @@ def _comparison_rows(view: RunView, pair: Sequence[CandidateRecord]) -> list[tup
         cells = [format_value(name, value) for value in values]
         if values[0] and values[1] is not None:
             cells[1] += f"  ({values[1] / values[0] - 1:+.1%})"
-        rows.append((name, cells))
+        rows.append((as_text(name), cells))
     losses = [[loss for _, loss in loss_curve(record)] for record in pair]
     if any(losses):
         rows.append(("loss", [f"{each[0]:.2f} {sparkline(each, 16)} {each[-1]:.2f}" if each else "-" for each in losses]))

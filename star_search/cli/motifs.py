@@ -24,7 +24,7 @@ def motifs(
     """Test which classes, pairs, kinds of sharing and distances the front holds more or less often than the initial population."""
     from star_search.analysis.enrichment import motif_statistics
     from star_search.analysis.run_view import RunView
-    from star_search.cli.console import print_damaged, print_json
+    from star_search.cli.console import exit_if_damaged, print_damaged, print_json
     from star_search.runs.locate import locate, newest_run
 
     view = RunView.read(*((newest_run(Path("runs")), None) if run is None else locate(run)))
@@ -34,6 +34,7 @@ def motifs(
         print_json({"run": view.run.name, "generation": view.generation, "seed": seed, **found.as_json()})
     else:
         _print(view, found, len(found.motifs) if everything else ROWS_SHOWN)
+    exit_if_damaged(view)
 
 
 def _print(view: RunView, found: MotifStatistics, rows: int) -> None:

@@ -109,5 +109,5 @@ def outcome_line(config: SearchConfig, record: CandidateRecord) -> str:
     """Return what became of a candidate, with rich markup."""
     if record.outcome != Outcome.ok:
         return f"candidate {record.id}  [red]{record.outcome.value}[/]: {as_text(record.reason)}"
-    values = (f"{name} {format_value(name, record.objectives.get(name))}" for name in shown_objectives(config.objectives))
+    values = (f"{as_text(name)} {format_value(name, record.objectives.get(name))}" for name in shown_objectives(config.objectives))
     return f"candidate {record.id}  ok  " + "  ".join(values)

@@ -42,18 +42,18 @@ def report(
 
 
 def _write_events(run: RunDirectory) -> None:
-    import shlex
-
+    from star_search.analysis.plain_text import shell_word
     from star_search.analysis.run_view import RunView
     from star_search.analysis.tensorboard import CandidateEvents
-    from star_search.cli.console import console, print_damaged, print_whole
+    from star_search.cli.console import console, exit_if_damaged, print_damaged, print_whole
 
     view = RunView.read(run)
     print_damaged(view)
     with view.run.writing():
         count = CandidateEvents(view.run, view.config).write_missing(view.records)
     console.print(f"wrote {count:,} candidates; {len(view.records) - count:,} were there")
-    print_whole(f"Next: tensorboard --logdir {shlex.quote(str(view.run.path))}")
+    print_whole(f"Next: tensorboard --logdir {shell_word(str(view.run.path))}")
+    exit_if_damaged(view)
 
 
 def _serve(run: RunDirectory, generation: int | None, port: int) -> None:
@@ -69,10 +69,11 @@ def _serve(run: RunDirectory, generation: int | None, port: int) -> None:
 def _write_page(run: RunDirectory, generation: int | None, out: Path | None) -> None:
     from star_search.analysis.report import write_report
     from star_search.analysis.run_view import RunView
-    from star_search.cli.console import console, print_damaged
+    from star_search.cli.console import exit_if_damaged, print_damaged, print_written
 
     view = RunView.read(run, generation)
     print_damaged(view)
     path = out or Path(f"report-{view.run.path.resolve().name}.html")
     write_report(view, path)
-    console.print(f"wrote {path}", markup=False)
+    print_written(path)
+    exit_if_damaged(view)

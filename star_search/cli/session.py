@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import shlex
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from star_search.analysis.plain_text import shell_word
 from star_search.analysis.run_view import stored_configuration, stored_reference_point
 from star_search.config import SearchConfig, load_configuration, parse_configuration
 from star_search.errors import InputError, StarSearchError
@@ -174,7 +174,7 @@ class Session:
     def resume_command(self, run: RunDirectory) -> str:
         """Return the command that continues the run."""
         further = " --tensorboard" if self.tensorboard else ""
-        return f"star-search evolve --resume --run-dir {shlex.quote(str(run.path))}{further}"
+        return f"star-search evolve --resume --run-dir {shell_word(str(run.path))}{further}"
 
 
 def _ceilings(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import shlex
 from typing import TYPE_CHECKING
 
+from star_search.analysis.plain_text import shell_word
 from star_search.analysis.run_view import RunView
 from star_search.analysis.timing import split_wall_time
 from star_search.cli.console import candidate_table, console, format_seconds, print_failures, print_legend, print_whole
@@ -40,7 +40,7 @@ def print_end(run: RunDirectory, search: Search, finished: bool, seconds: float,
         # A resumed search replays this one, and so ends where it did.
         ended = f"ended after {len(view.records):,} of {search.config.algorithm.candidates:,} candidates: {EXHAUSTED}"
         print_whole(f"\n{ended}; to continue this run would not change that")
-    path = shlex.quote(str(run.path))
+    path = shell_word(str(run.path))
     if (finished or exhausted) and view.front:
         print_whole(f"\nNext: star-search inspect {path}\n      star-search export-best {path}")
     elif finished or exhausted:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from star_search.analysis.plain_text import shell_word
 from star_search.cli.console import console, errors, format_bytes, format_seconds, print_json, print_whole
 from star_search.cli.preparing import preparation_bar
 from star_search.cli.session import INTERRUPTED, RUNS
@@ -100,6 +100,7 @@ class TrainingSession:
         except KeyboardInterrupt:
             errors.print(
                 f"interrupted; what was trained since the last checkpoint is lost. Continue with:\n  {self.resume_command()}",
+                markup=False,
                 soft_wrap=True,
             )
             return INTERRUPTED
@@ -139,6 +140,7 @@ class TrainingSession:
         except KeyboardInterrupt:
             errors.print(
                 f"interrupted; what was trained since the last checkpoint is lost. Continue with:\n  {self.resume_command()}",
+                markup=False,
                 soft_wrap=True,
             )
             return INTERRUPTED
@@ -146,7 +148,7 @@ class TrainingSession:
     def resume_command(self) -> str:
         """Return the command that continues the training."""
         several = f" --devices {self.devices}" if self.devices > 1 else ""
-        return f"star-search train --resume --out {shlex.quote(str(self.folder))}{several}"
+        return f"star-search train --resume --out {shell_word(str(self.folder))}{several}"
 
     def _announce(self, quiet: bool, first_step: int) -> None:
         if quiet:

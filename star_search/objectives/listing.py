@@ -10,9 +10,10 @@ from star_search.analysis.run_view import RunView
 from star_search.errors import InputError, did_you_mean
 from star_search.genome.encoding import Genome
 from star_search.objectives.registry import KINDS, Constraint, Objective, parse_constraint, parse_objective
-from star_search.runs.records import CandidateRecord, Outcome
+from star_search.runs.records import CandidateRecord, Outcome, spent_tokens
 
-COLUMNS = ("id", "generation", "outcome", "tokens")
+NUMBERS = ("id", "generation", "tokens")
+COLUMNS = (*NUMBERS, "outcome")
 
 
 def value_of(view: RunView, record: CandidateRecord, objective: Objective) -> float | None:
@@ -25,7 +26,7 @@ def value_of(view: RunView, record: CandidateRecord, objective: Objective) -> fl
 @dataclass(frozen=True)
 class Listing:
     """Which candidates to list, in which order: by an objective or column (`-` before it: largest first), under conditions such as
-    `cache_bytes<=20e6` that all hold, of certain outcomes, and holding all of certain classes (ids or names).
+    `cache_bytes<=20e6` or `generation>=3` that all hold, of certain outcomes, and holding all of certain classes (ids or names).
 
     Raises:
         InputError: for a column, condition, outcome or class that does not exist.
@@ -63,16 +64,18 @@ class Listing:
 
     @cached_property
     def _objective(self) -> Objective | None:
-        name = (self.sort or COLUMNS[0]).removeprefix("-")
+        if self.sort is None:
+            return None
+        name, own = self.sort.removeprefix("-"), self.view.config.own_objectives
         if name in COLUMNS:
             return None
-        if name.partition("@")[0] not in KINDS:
-            raise InputError(f"--sort {name} is no column{did_you_mean(name, [*COLUMNS, *KINDS])}")
-        return parse_objective(name, self._length)
+        if name not in own and name.partition("@")[0] not in KINDS:
+            raise InputError(f"--sort '{name}' is no column{did_you_mean(name, [*COLUMNS, *KINDS, *own])}")
+        return parse_objective(name, self._length, own)
 
     @cached_property
     def _constraints(self) -> list[Constraint]:
-        return [parse_constraint(text, self._length) for text in self.where]
+        return [parse_constraint(text, self._length, [*self.view.config.own_objectives, *NUMBERS]) for text in self.where]
 
     @cached_property
     def _class_ids(self) -> list[int]:
@@ -87,11 +90,18 @@ class Listing:
             return False
         if self._class_ids and not set(self._class_ids) <= {liv.liv_class for liv in Genome.parse(record.canonical).livs}:
             return False
-        values = ((each, value_of(self.view, record, each.objective)) for each in self._constraints)
+        values = ((each, self._value(record, each.objective)) for each in self._constraints)
         return all(value is not None and each.violation(value) <= 0 for each, value in values)
+
+    def _value(self, record: CandidateRecord, objective: Objective) -> float | None:
+        return float(_column(record, objective.name)) if objective.name in NUMBERS else value_of(self.view, record, objective)
 
     def _key(self, record: CandidateRecord) -> float | str | None:
         if self._objective is not None:
             return value_of(self.view, record, self._objective)
-        key: float | str = getattr(record, str(self.sort).removeprefix("-"))
-        return key
+        return _column(record, str(self.sort).removeprefix("-"))
+
+
+def _column(record: CandidateRecord, name: str) -> float | str:
+    value: float | str = spent_tokens(record) if name == "tokens" else getattr(record, name)
+    return value

@@ -1,22 +1,25 @@
 """Figures of a stored run: what they draw is what the run says."""
 
+import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from matplotlib.collections import PathCollection
 
 from helpers import STAR
-from star_search.analysis.figures import FORMATS, write_figures
-from star_search.analysis.figures.backbones import draw_backbones, draw_front_backbones, draw_genomes
+from star_search.analysis.figures import FORMATS, objectives, write_figures
+from star_search.analysis.figures.backbones import draw_backbones, draw_genomes, front_backbones, split_into_pages
 from star_search.analysis.figures.cache import LENGTHS, baseline_accounts, draw_cache
 from star_search.analysis.figures.curves import draw_curves
 from star_search.analysis.figures.motifs import class_counts, draw_motifs
 from star_search.analysis.figures.objectives import draw_fronts, draw_progress, draw_scores
-from star_search.analysis.figures.style import ink_on, text
+from star_search.analysis.figures.style import ink_on, label, text
 from star_search.analysis.motifs import class_names, distance_range, links, motif_counts, population_of
 from star_search.analysis.run_view import RunView
 from star_search.errors import InputError
 from star_search.genome.encoding import Genome
+from stored_run import with_objective
 
 SHARING = "21211-31112-21221-32112"
 
@@ -96,7 +99,7 @@ def test_the_drawing_of_the_example_shows_both_sharings():
     gids = [patch.get_gid() for patch in axes.patches]
     assert [gid for gid in gids if "liv" in gid] == ["liv 1", "liv 2", "liv 3", "liv 4"]
     assert [gid for gid in gids if "liv" not in gid] == ["featurizer 1-3", "features 2-4"]
-    assert [each.get_text() for each in axes.texts] == ["SA-2", "SA-3", "SA-2", "SA-3", "k, v"]
+    assert [each.get_text() for each in axes.texts] == ["L", "SA-2", "A", "SA-3", "L", "SA-2", "A", "SA-3", "k, v"]
     above, below = (patch.get_path().vertices[1:3, 1].mean() for patch in axes.patches[5:3:-1])
     assert above > 1.9 and below < 0
 
@@ -109,11 +112,45 @@ def test_drawings_frame_what_runs_in_parallel_and_letters_stand_in_for_names_tha
 
 
 def test_strips_and_drawings_are_of_the_front(view):
-    assert [axes.get_title(loc="left").split(":")[0] for axes in draw_front_backbones(view).axes] == [
-        f"candidate {record.id}" for record in view.front[:8]
-    ]
+    pages = [draw_backbones(page, view.catalogue) for page in front_backbones(view)]
+    titles = [axes.get_title(loc="left").split(":")[0] for figure in pages for axes in figure.axes]
+    assert titles == [f"candidate {record.id}" for record in view.front[:8]]
     labels = [tick.get_text() for tick in draw_genomes(view).axes[0].get_yticklabels()]
     assert labels[: len(view.front)] == [f"front {record.id}" for record in view.front]
+
+
+@pytest.mark.parametrize(("depth", "beside"), [(8, True), (24, False)])
+def test_drawings_of_backbones_fit_pages(depth, beside):
+    genome = Genome.parse("-".join(["21212"] * (depth // 2) + ["21211"] * (depth // 2)))
+    pages = split_into_pages([(str(number), genome) for number in range(8)], STAR)
+    figures = [draw_backbones(page, STAR) for page in pages]
+    assert [axes.get_title(loc="left") for figure in figures for axes in figure.axes] == [str(number) for number in range(8)]
+    assert all(figure.get_figwidth() <= 7.01 and figure.get_figheight() <= 9 for figure in figures)
+    first, second = (axes.get_position() for axes in figures[0].axes[:2])
+    assert (bool(first.x1 <= second.x0), bool(second.y1 <= first.y0)) == (beside, not beside)
+
+
+def test_one_generation_has_dots_and_whole_numbers_and_a_front_of_one_value_no_range(view):
+    first = RunView.read(view.run, 0)
+    alone = replace(first, generations=[replace(first.generations[0], front=first.generations[0].front[:1])])
+    for figure, panels in ((draw_motifs(alone), [0, 1, 2]), (draw_scores(alone), [0]), (draw_progress(alone), [1])):
+        figure.draw_without_rendering()
+        for place in panels:
+            assert [tick for tick in figure.axes[place].get_xticks() if -0.5 <= tick <= 0.5] == [0]
+    assert all(line.get_marker() == "o" for line in draw_motifs(alone).axes[1].lines)
+    name = f"front, perplexity {alone.front[0].objectives['perplexity']:.4g}"
+    assert all(len(figure.axes) == 1 and name in lines(figure.axes[0]) for figure in (draw_cache(alone, {}), draw_curves(alone)))
+    assert len(draw_cache(view, {}).axes) == 2
+
+
+def test_a_candidate_is_seen_in_every_front_and_dots_are_sampled_where_there_are_many(view, monkeypatch):
+    drawn = draw_fronts(view).axes[0].lines
+    assert [line.get_markersize() for line in drawn] == sorted((line.get_markersize() for line in drawn), reverse=True)
+    assert [line.get_markerfacecolor() == "none" for line in drawn] == [True] * 4 + [False]
+    monkeypatch.setattr(objectives, "DOTS_DRAWN", 10)
+    axes = draw_scores(view).axes[0]
+    assert sum(len(each.get_offsets()) for each in axes.collections if isinstance(each, PathCollection)) <= 10
+    assert "offspring (1 in 3)" in axes.get_legend_handles_labels()[1]
 
 
 def test_every_figure_is_written_in_every_format_and_never_over_another(view, tmp_path):
@@ -126,6 +163,17 @@ def test_every_figure_is_written_in_every_format_and_never_over_another(view, tm
 def test_names_hold_no_mathematics_and_letters_are_read_on_their_colour():
     assert text("a$b$\x1b") == r"a\$b\$\x1b"
     assert (ink_on("#0072B2"), ink_on("#56B4E9"), ink_on("#999999")) == ("white", "black", "black")
+
+
+@pytest.mark.parametrize("name", [r"m$\frac$.py:acc", "m@8.py:acc"])
+def test_any_legal_name_of_an_objective_is_drawn_as_text(stored_run, tmp_path, name):
+    view = RunView.read(with_objective(stored_run, tmp_path / "run", name))
+    figures = [draw_fronts(view), draw_scores(view), draw_progress(view), draw_cache(view, {}), draw_curves(view)]
+    for figure in figures:
+        figure.savefig(io.BytesIO(), format="svg")
+    shown = [axes.get_ylabel() for figure in figures for axes in figure.axes]
+    assert sum(name.replace("$", r"\$") in each for each in shown) == 5
+    assert label("cache_bytes@8192") == "cache (bytes) at 8,192 tokens"
 
 
 def test_motifs_of_the_example():

@@ -1,8 +1,10 @@
 """Text from outside: what a terminal would obey is shown."""
 
+import subprocess
+
 import pytest
 
-from star_search.analysis.plain_text import printable
+from star_search.analysis.plain_text import printable, shell_word
 
 
 @pytest.mark.parametrize(
@@ -18,3 +20,11 @@ from star_search.analysis.plain_text import printable
 )
 def test_control_characters_are_shown_as_escapes(text, shown):
     assert printable(text) == shown
+
+
+@pytest.mark.parametrize("text", ["plain/name", "it's <b> $x", "a\x1b[31m b", "\x9b\u202e'\\\n-e", "\udcff"])
+def test_a_word_to_copy_shows_no_control_character_and_is_read_back_as_it_was(text):
+    word = shell_word(text)
+    assert printable(word) == word
+    read = subprocess.run(["bash", "-c", f"printf %s {word}"], capture_output=True, check=True).stdout
+    assert read.decode(errors="surrogateescape") == text

@@ -7,9 +7,14 @@ import re
 import shutil
 
 import pytest
+from rich.console import Console
 
+from star_search.analysis.lineage import trace
 from star_search.analysis.run_view import RunView
+from star_search.cli import inspect_candidate
+from star_search.cli.progress import outcome_line
 from star_search.genome.encoding import Genome
+from stored_run import with_objective
 
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
 
@@ -87,6 +92,39 @@ def test_a_damaged_record_cannot_write_to_the_terminal(command, stored_run, tmp_
     for name in ("inspect", "motifs"):
         ended = command(name, copy)
         assert r"\x1b" in ended.err and not CONTROL.search(ended.err + ended.out)
+
+
+def test_names_of_objectives_and_folders_are_shown_as_text(command, stored_run, here):
+    run = with_objective(stored_run, here / "m[b]\x1b[2J", "e\x1b[31m[b]$x$.py:acc")
+    shown = [command("inspect", run.path, *more) for more in ([], ["--candidate", 1], ["--candidate", 1, "--candidate", 25])]
+    shown.append(command("report", run.path))
+    for ended in shown:
+        assert not CONTROL.search(ended.out + ended.err) and ended.code == 0
+    assert all(r"e\x1b[31m[b]$x$.py:acc" in ended.out for ended in shown[:3])
+    assert shown[3].out == "wrote report-m[b]\\x1b[2J.html\n"
+
+
+def test_the_line_of_a_candidate_shows_names_as_text(stored_run, here):
+    run = with_objective(stored_run, here / "run", "e\x1b[31m[b].py:acc")
+    view = RunView.read(run)
+    console = Console(file=io.StringIO(), width=200, highlight=False)
+    console.print(outcome_line(view.config, view.front[0]), soft_wrap=True)
+    assert r"e\x1b[31m[b].py:acc" in console.file.getvalue() and not CONTROL.search(console.file.getvalue())
+
+
+def test_a_long_lineage_is_shown_back_to_generation_0(command, stored_run, monkeypatch):
+    monkeypatch.setattr(inspect_candidate, "ANCESTORS_SHOWN", 2)
+    view = RunView.read(stored_run)
+    youngest = max(view.front, key=lambda record: record.id)
+    ancestors = {each.record.id: each for each in trace(view.by_id, youngest.id).ancestors}
+    text = command("inspect", stored_run.path, "--candidate", youngest.id).out.split("Lineage")[1]
+    rows = {int(match[1]): int(match[2]) for match in re.finditer(r"^ *(\d+) +(\d+) +[A-Z]", text, re.MULTILINE)}
+    assert list(rows)[:2] == list(ancestors)[:2] and min(rows.values()) == 0
+    assert len(ancestors) > len(rows) and f"{len(ancestors) - len(rows)} more are left out" in text
+    line = [youngest.id]
+    while ancestors[line[-1]].parents:
+        line.append(ancestors[line[-1]].parents[0])
+    assert set(line) <= set(rows)
 
 
 def test_outcomes_stand_by_kind(command, stored_run):

@@ -5,6 +5,7 @@ import pytest
 from star_search.analysis.run_view import RunView
 from star_search.errors import InputError
 from star_search.objectives.listing import Listing
+from stored_run import with_objective
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +44,21 @@ def test_conditions_outcomes_and_classes_all_hold(view):
     assert ids(view, outcomes=["crashed", "unstable"]) == [each.id for each in view.records if each.outcome != "ok"]
 
 
+def test_columns_and_the_run_s_own_objectives_are_conditions_and_sort(view, stored_run, tmp_path):
+    assert ids(view, where=["generation>=3", "id<=20"]) == [18, 19, 20]
+    assert ids(view, where=["tokens>=1"]) == [each.id for each in view.records if each.tokens]
+    name = "m$ [8]@.py:acc"
+    own = RunView.read(with_objective(stored_run, tmp_path / "run", name))
+    assert ids(own, sort=f"-{name}") == ids(view, sort="-perplexity")
+    assert ids(own, where=[f"{name} <= 12.5"]) == ids(view, where=["perplexity<=12.5"]) != []
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"sort": "perplexty"}, "--sort perplexty is no column; did you mean 'perplexity'?"),
+        ({"sort": "perplexty"}, "--sort 'perplexty' is no column; did you mean 'perplexity'?"),
+        ({"sort": ""}, "--sort '' is no column; allowed: id, generation, tokens, outcome, perplexity"),
+        ({"where": ["generations<=1"]}, "unknown objective 'generations'; did you mean 'generation'?"),
         ({"outcomes": ["okay"]}, "--outcome okay is no outcome; did you mean 'ok'?"),
         ({"where": ["cache_bytes"]}, "constraint 'cache_bytes' must read"),
         ({"classes": ["SA-9"]}, "catalogue star has no LIV class 'SA-9'"),

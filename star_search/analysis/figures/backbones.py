@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -25,37 +27,82 @@ BLOCK_HEIGHT, ARC = 1.9, 0.62
 # Inches above every drawing for its title, and below all of them for the legend.
 TITLE, LEGEND = 0.24, 0.72
 SMALLEST_NAME = 4.0
+# What a page has room for, in inches and LIVs; what the letter of a family takes of a block; what stands behind letters on lines.
+TALLEST, DEEPEST_BESIDE, LETTER = 9.0, 10, 0.5
+WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
+ROWS_DRAWN = 45
+
+Named = tuple[str, Genome]
 
 
-def draw_backbones(named: Sequence[tuple[str, Genome]], catalogue: Catalogue) -> Figure:
-    """Return one drawing below the other for every (title, legal genome): feature sharing in arcs above, featurizer sharing below."""
-    depth = max(genome.depth for _, genome in named)
-    unit = min(0.42, (PAGE - 0.2) / (depth + 1))
-    reaches = [_reach(genome, catalogue) for _, genome in named]
-    heights = [unit * (BLOCK_HEIGHT + up + down) for up, down in reaches]
-    width, total = max(unit * (depth + 1) + 0.2, COLUMN), sum(heights) + TITLE * len(named) + LEGEND
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """Drawings beside and below each other; a unit of theirs in inches."""
+
+    depth: int
+    columns: int
+    unit: float
+
+    @classmethod
+    def of(cls, named: Sequence[Named]) -> _Grid:
+        """Return two columns where names can still be read in them, else one."""
+        depth = max(genome.depth for _, genome in named)
+        columns = 2 if len(named) > 1 and depth <= DEEPEST_BESIDE else 1
+        return cls(depth, columns, min(0.42, (PAGE / columns - 0.2) / (depth + 1)))
+
+    def rows(self, named: Sequence[Named]) -> list[Sequence[Named]]:
+        """Return the drawings that stand beside each other, row by row."""
+        return [named[start : start + self.columns] for start in range(0, len(named), self.columns)]
+
+    def height(self, row: Sequence[Named], catalogue: Catalogue) -> float:
+        """Return the height of a row with its titles, in inches."""
+        return TITLE + self.unit * max(BLOCK_HEIGHT + sum(_reach(genome, catalogue)) for _, genome in row)
+
+
+def split_into_pages(named: Sequence[Named], catalogue: Catalogue) -> list[list[Named]]:
+    """Return what `draw_backbones` draws on each page of at most 7 by 9 inches."""
+    grid, found, filled = _Grid.of(named), [list[Named]()], LEGEND
+    for row in grid.rows(named):
+        height = grid.height(row, catalogue)
+        if found[-1] and filled + height > TALLEST:
+            found, filled = [*found, []], LEGEND
+        found[-1] += row
+        filled += height
+    return found
+
+
+def draw_backbones(named: Sequence[Named], catalogue: Catalogue) -> Figure:
+    """Return a drawing for every (title, legal genome): feature sharing in arcs above, featurizer sharing below."""
+    grid = _Grid.of(named)
+    panel = grid.unit * (grid.depth + 1)
+    heights = [grid.height(row, catalogue) for row in grid.rows(named)]
+    width, total = max(grid.columns * (panel + 0.2), COLUMN), sum(heights) + LEGEND
     figure, top = Figure(figsize=(width, total)), total
-    for (title, genome), height, (up, down) in zip(named, heights, reaches, strict=True):
-        # Placed by hand: a unit is the same length in every panel and direction.
-        top -= TITLE + height
-        axes = figure.add_axes((0.1 / width, top / total, unit * (depth + 1) / width, height / total))
-        axes.set_xlim(-0.5, depth + 0.5)
-        axes.set_ylim(-down, BLOCK_HEIGHT + up)
-        axes.set_axis_off()
-        axes.set_title(text(title), fontsize=7, loc="left", pad=2)
-        _draw(axes, genome, catalogue, unit)
+    for row, height in zip(grid.rows(named), heights, strict=True):
+        for column, (title, genome) in enumerate(row):
+            up, down = _reach(genome, catalogue)
+            # Placed by hand: a unit is the same length in every panel and direction.
+            tall = grid.unit * (BLOCK_HEIGHT + up + down)
+            left = 0.1 + column * (panel + 0.2)
+            axes = figure.add_axes((left / width, (top - TITLE - tall) / total, panel / width, tall / total))
+            axes.set_xlim(-0.5, grid.depth + 0.5)
+            axes.set_ylim(-down, BLOCK_HEIGHT + up)
+            axes.set_axis_off()
+            axes.set_title(text(title), fontsize=7, loc="left", pad=2)
+            _draw(axes, genome, catalogue, grid.unit)
+        top -= height
     handles = _legend([genome for _, genome in named], catalogue)
     figure.legend(handles=handles, loc="lower center", frameon=False, ncols=4 if width > 5 else 2, fontsize=6.5)
     return figure
 
 
-def draw_front_backbones(view: RunView) -> Figure:
-    """Return drawings of the front, the best in the first objective first, at most eight."""
+def front_backbones(view: RunView) -> list[list[Named]]:
+    """Return the front with its titles, the best in the first objective first, at most eight, page by page."""
     name = view.names[0]
     named = [
         (f"candidate {record.id}: {name} {record.objectives[name]:,.2f}", Genome.parse(record.canonical)) for record in view.front[:DRAWN]
     ]
-    return draw_backbones(named, view.catalogue)
+    return split_into_pages(named, view.catalogue)
 
 
 def _reach(genome: Genome, catalogue: Catalogue) -> tuple[float, float]:
@@ -72,18 +119,11 @@ def _height(distance: int) -> float:
 
 def _draw(axes: Axes, genome: Genome, catalogue: Catalogue, unit: float) -> None:
     complete = catalogue_for(genome, catalogue)
-    # Points to an inch, for letters that fill a third of a block's width.
-    size = min(7.0, 72 * unit / 3.2)
     axes.plot([-0.4, genome.depth + 0.4], [BLOCK_HEIGHT / 2] * 2, color=MUTED, linewidth=0.8, zorder=0)
     for place, (family, liv) in enumerate(zip(families(genome, catalogue), genome.livs, strict=True)):
         colour = FAMILY_COLOURS[family]
         axes.add_patch(Rectangle((place + 0.08, 0), 0.84, BLOCK_HEIGHT, color=colour, linewidth=0, gid=f"liv {place + 1}"))
-        name = text(complete[liv.liv_class].name)
-        fit = min(size, 72 * unit * BLOCK_HEIGHT / (0.62 * len(name)))
-        if fit < SMALLEST_NAME:
-            name, fit = FAMILY_LETTERS[family], 1.4 * size
-        turn = 90 if len(name) > 1 else 0
-        axes.text(place + 0.5, BLOCK_HEIGHT / 2, name, rotation=turn, ha="center", va="center", fontsize=fit, color=ink_on(colour))
+        _write_name(axes, place + 0.5, text(complete[liv.liv_class].name), family, unit)
     for block in blocks(genome):
         if block.size > 1:
             axes.add_patch(_frame(block.start, block.stop, dashed=block.is_routed))
@@ -98,7 +138,22 @@ def _draw(axes: Axes, genome: Genome, catalogue: Catalogue, unit: float) -> None
         axes.add_patch(PathPatch(path, fill=False, edgecolor=colour, linestyle=dashes, linewidth=1, gid=gid))
         if above:
             middle = (link.first + link.second + 1) / 2
-            axes.text(middle, start + height + 0.05, ", ".join(link.groups), ha="center", va="bottom", fontsize=max(4.5, min(5.5, size)))
+            names: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": max(4.5, min(5.5, 72 * unit / 3.2))}
+            # On white, so that no other arc runs through the letters.
+            axes.text(middle, start + height + 0.05, ", ".join(link.groups), zorder=4, bbox=WHITE, **names)
+
+
+def _write_name(axes: Axes, middle: float, name: str, family: str, unit: float) -> None:
+    """Write a class upright above the letter of its family, which tells families apart in grey; where there is no room, the letter."""
+    ink: dict[str, Any] = {"ha": "center", "va": "center", "color": ink_on(FAMILY_COLOURS[family])}
+    # Points to an inch, for letters that fill a third of a block's width.
+    size = min(7.0, 72 * unit / 3.2)
+    fit = min(size, 72 * unit * (BLOCK_HEIGHT - LETTER) / (0.62 * len(name)))
+    if fit < SMALLEST_NAME:
+        axes.text(middle, BLOCK_HEIGHT / 2, FAMILY_LETTERS[family], fontsize=1.4 * size, **ink)
+        return
+    axes.text(middle, LETTER / 2, FAMILY_LETTERS[family], fontsize=size, fontweight="bold", **ink)
+    axes.text(middle, (BLOCK_HEIGHT + LETTER) / 2, name, rotation=90, fontsize=fit, **ink)
 
 
 def _frame(start: int, stop: int, dashed: bool) -> FancyBboxPatch:
@@ -128,6 +183,8 @@ def draw_genomes(view: RunView) -> Figure:
     front = {record.id for record in view.front}
     rows = [("front", record) for record in view.front]
     rows += [("population", record) for record in view.population if record.id not in front and view.account(record) is not None]
+    left = len(rows) - ROWS_DRAWN
+    rows = rows[:ROWS_DRAWN]
     depth = view.config.space.depth
     figure, axes = new_figure(max(3.4, min(PAGE, 1.4 + 0.2 * depth)), 0.9 + 0.17 * len(rows))
     used: set[str] = set()
@@ -141,7 +198,7 @@ def draw_genomes(view: RunView) -> Figure:
     axes.set_ylim(len(rows), 0)
     axes.set_yticks([row + 0.45 for row in range(len(rows))], [f"{kind} {record.id}" for kind, record in rows], fontsize=6)
     axes.set_xticks([0.46, depth - 0.54], ["1", str(depth)])
-    axes.set_xlabel("LIV in depth order")
+    axes.set_xlabel("LIV in depth order" + (f"; {left:,} more not drawn" if left > 0 else ""))
     handles = [Patch(color=FAMILY_COLOURS[name], label=f"{FAMILY_LETTERS[name]} {name}") for name in FAMILY_COLOURS if name in used]
     figure.legend(handles=handles, frameon=False, loc="outside upper center", ncols=2 if depth < 16 else 3)
     bare(axes)

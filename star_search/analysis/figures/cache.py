@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
-from star_search.analysis.figures.style import BEST_DARK, INK, front_scale, label, new_figure, text
+from star_search.analysis.figures.style import BEST_DARK, INK, explain_front, front_scale, new_figure, text
 from star_search.analysis.run_view import RunView
 from star_search.errors import InputError
 from star_search.genome.accounting import Accounting
@@ -65,7 +64,7 @@ def draw_cache(view: RunView, baselines: Mapping[str, Accounting]) -> Figure:
     axes.set_yscale("log")
     axes.set_xlabel("sequence length (tokens)")
     axes.set_ylabel("cache of one sequence (bytes)")
-    if baselines:
+    explain_front(figure, axes, view)
+    if axes.get_legend_handles_labels()[1]:
         axes.legend(frameon=False, loc="upper left")
-    figure.colorbar(ScalarMappable(scale, BEST_DARK), ax=axes, label=f"front, by {label(view.names[0])}")
     return figure

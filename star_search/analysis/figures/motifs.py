@@ -6,13 +6,13 @@ from collections import Counter
 from itertools import chain
 from math import nan
 from statistics import fmean, quantiles
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from star_search.analysis.figures.style import ORDERED, PAGE, SHARING_LINES, SHARING_NAMES, plain, text
+from star_search.analysis.figures.style import ORDERED, PAGE, SHARING_LINES, SHARING_NAMES, over_generations, plain, text
 from star_search.analysis.motifs import class_names, links, population_of
 from star_search.analysis.run_view import RunView
 from star_search.analysis.strips import FAMILY_COLOURS, FAMILY_LETTERS, families
@@ -29,8 +29,7 @@ def draw_motifs(view: RunView) -> Figure:
     _draw_classes(figure, classes, view, populations)
     _draw_links(connectivity, distance, view, populations)
     for axes in (classes, connectivity, distance):
-        axes.set_xlabel("generation")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+        over_generations(axes, list(populations))
     figure.legend(*connectivity.get_legend_handles_labels(), loc="outside upper right", frameon=False, ncols=2)
     return figure
 
@@ -76,19 +75,19 @@ def _draw_links(connectivity: Axes, distance: Axes, view: RunView, populations: 
             for generation, genomes in populations.items()
         }
         per_genome = [len(found[generation]) / max(1, len(genomes)) for generation, genomes in populations.items()]
-        connectivity.plot(list(populations), per_genome, color=colour, linestyle=dashes, label=SHARING_NAMES[kind])
+        # Dots, since a generation alone, or between two without a link, has no line.
+        dots: dict[str, Any] = {"color": colour, "linestyle": dashes, "marker": "o", "markersize": 2.5}
+        connectivity.plot(list(populations), per_genome, label=SHARING_NAMES[kind], **dots)
         some = {generation: sorted(distances) for generation, distances in found.items() if distances}
         lower, mean, upper = (
             [measure(some[generation]) if generation in some else nan for generation in populations] for measure in (_lower, fmean, _upper)
         )
-        # Dots, since a generation with links between two without has no line.
-        distance.plot(list(populations), mean, color=colour, linestyle=dashes, marker="o", markersize=2.5)
+        distance.plot(list(populations), mean, **dots)
         distance.fill_between(list(populations), lower, upper, color=colour, alpha=0.15, linewidth=0)
     connectivity.set_ylabel("links per genome")
     connectivity.set_ylim(bottom=0)
     distance.set_ylabel("distance of linked LIVs\n(mean, quartiles)")
     distance.set_ylim(bottom=0)
-    distance.set_xlim(connectivity.get_xlim())
     for axes in (connectivity, distance):
         plain(axes)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from star_search.analysis.figures.style import ACCENT, COLUMN, INK, MUTED, ORDERED, PALE, label, new_figure, plain
+from star_search.analysis.figures.style import ACCENT, COLUMN, INK, MUTED, ORDERED, PALE, label, new_figure, over_generations, plain
 from star_search.analysis.run_view import RunView
 from star_search.runs.records import CandidateRecord, GenerationRecord, Outcome
 
 FRONTS_DRAWN = 5
+DOTS_DRAWN = 1500
 LINES = ("solid", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (2, 1)), (0, (1, 1)))
 MARKERS = ("o", "s", "^", "D", "v")
 
@@ -27,10 +28,12 @@ def draw_fronts(view: RunView) -> Figure:
         axes.plot(
             *_points(sorted(members, key=lambda record: record.objectives[across]), across, down),
             drawstyle="steps-post" if len(view.names) == 2 else "default",
-            linestyle=LINES[-1 - turn % len(LINES)] if generation is not drawn[-1] else "solid",
+            linestyle=LINES[-1 - turn] if generation is not drawn[-1] else "solid",
             linewidth=1.1 if len(view.names) == 2 else 0,
-            marker=MARKERS[turn % len(MARKERS)],
-            markersize=3.5,
+            marker=MARKERS[turn],
+            # Earlier ones larger and hollow, so that a candidate that stays is seen in every front that it is in.
+            markersize=3.0 + 1.1 * (len(drawn) - 1 - turn),
+            markerfacecolor=None if generation is drawn[-1] else "none",
             color=ORDERED((turn + 1) / len(drawn)),
             label=f"generation {generation.generation}",
         )
@@ -55,8 +58,7 @@ def draw_progress(view: RunView) -> Figure:
         *zip(*((entry.generation, entry.hypervolume) for entry in view.progress), strict=True), marker="o", markersize=3, color=ACCENT
     )
     lower.set_ylabel("hypervolume\n(share of the box)")
-    lower.set_xlabel("generation")
-    lower.xaxis.set_major_locator(MaxNLocator(integer=True))
+    over_generations(lower, [entry.generation for entry in view.progress])
     for axes in (upper, lower):
         plain(axes)
     return figure
@@ -66,23 +68,25 @@ def draw_scores(view: RunView) -> Figure:
     """Return the first objective per generation (STAR figure 5.3): offspring as dots, the population as box, median and whiskers."""
     name = view.names[0]
     figure, axes = new_figure()
+    # Of more dots than a column has room for every n-th is drawn, and small; of more boxes than that the lines are thin.
+    every = max(1, round(sum(len(each.offspring) for each in view.generations) / DOTS_DRAWN))
+    size, thin = (5, 0.7) if len(view.generations) <= 40 and every == 1 else (1.5, 0.3)
     for generation in view.generations:
         place = generation.generation
-        offspring = _values(view, generation.offspring, name)
+        offspring = _values(view, generation.offspring, name)[::every]
         # Side by side in the order asked, so that equal scores stay apart and the picture is the same every time.
         steps = [0.28 * (2 * (index + 0.5) / len(offspring) - 1) for index in range(len(offspring))]
-        axes.scatter([place + step for step in steps], offspring, s=5, color=ACCENT, linewidths=0, zorder=2)
+        axes.scatter([place + step for step in steps], offspring, s=size, color=ACCENT, linewidths=0, zorder=2)
         population = _values(view, generation.population, name)
         if population:
-            lines = {"color": INK, "linewidth": 0.7}
+            lines = {"color": INK, "linewidth": thin}
             axes.boxplot(
                 [population], positions=[place], widths=0.72, whis=(0, 100), manage_ticks=False, boxprops=lines, whiskerprops=lines,
-                capprops=lines, medianprops={"color": INK, "linewidth": 1.6},
+                capprops=lines, medianprops={"color": INK, "linewidth": 2.3 * thin},
             )  # fmt: skip
-    axes.scatter([], [], s=5, color=ACCENT, label="offspring")
+    axes.scatter([], [], s=5, color=ACCENT, label="offspring" if every == 1 else f"offspring (1 in {every})")
     axes.plot([], [], color=INK, linewidth=1.6, label="population: median, quartiles, range")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("generation")
+    over_generations(axes, [each.generation for each in view.generations])
     axes.set_ylabel(label(name))
     figure.legend(loc="outside upper center", frameon=False, ncols=2)
     return figure

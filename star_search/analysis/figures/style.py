@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, ListedColormap, Normalize, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy import linspace
 
 from star_search.analysis.plain_text import printable
 from star_search.analysis.run_view import RunView
+from star_search.objectives.registry import KINDS
 
 COLUMN, PAGE = 3.4, 7.0
 SETTINGS: dict[Any, Any] = {
@@ -44,15 +48,33 @@ BEST_DARK = ORDERED.reversed()
 
 
 def label(name: str) -> str:
-    """Return an axis label for an objective."""
-    kind, at, length = name.partition("@")
-    return LABELS.get(kind, kind) + (f" at {int(length):,} tokens" if at else "")
+    """Return an axis label for an objective; the name of a file of the user's own means nothing but itself."""
+    kind, _, length = name.partition("@")
+    if kind not in KINDS:
+        return text(name)
+    return LABELS.get(kind, kind) + (f" at {int(length):,} tokens" if length.isdecimal() else "")
 
 
 def front_scale(view: RunView) -> Normalize:
-    """Return the range of the front's first objective, for `BEST_DARK`; a front of one has no range of its own."""
-    values = [record.objectives[view.names[0]] for record in view.front] or [0.0]
-    return Normalize(min(values), max(values) if len(set(values)) > 1 else values[0] + 1)
+    """Return the range of the front's first objective, for `BEST_DARK`; a front of one value is all dark."""
+    values = [record.objectives[view.names[0]] for record in view.front]
+    return Normalize(min(values), max(values))
+
+
+def explain_front(figure: Figure, axes: Axes, view: RunView) -> None:
+    """Say what the front's colours mean: a bar, and where there is one value alone a line of the legend."""
+    scale, name = front_scale(view), label(view.names[0])
+    if scale.vmin == scale.vmax:
+        axes.plot([], [], color=BEST_DARK(0.0), label=f"front, {name} {scale.vmin:.4g}")
+    else:
+        figure.colorbar(ScalarMappable(scale, BEST_DARK), ax=axes, label=f"front, by {name}")
+
+
+def over_generations(axes: Axes, generations: Sequence[int]) -> None:
+    """Make generations the x axis: half of one to spare at both ends, ticks at whole numbers alone."""
+    axes.set_xlim(generations[0] - 0.5, generations[-1] + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
+    axes.set_xlabel("generation")
 
 
 def text(name: str) -> str:

@@ -10,7 +10,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from star_search.analysis.candidate import loss_curve
-from star_search.analysis.figures.backbones import draw_front_backbones, draw_genomes
+from star_search.analysis.figures.backbones import draw_backbones, draw_genomes, front_backbones
 from star_search.analysis.figures.cache import baseline_accounts, draw_cache
 from star_search.analysis.figures.curves import draw_curves
 from star_search.analysis.figures.motifs import draw_motifs
@@ -62,8 +62,9 @@ def _drawings(view: RunView, baselines: Mapping[str, str]) -> dict[str, Callable
             "progress": partial(draw_progress, view),
             "scores": partial(draw_scores, view),
             "cache": partial(draw_cache, view, accounts),
-            "backbones": partial(draw_front_backbones, view),
         }
+        for number, page in enumerate(front_backbones(view), 1):
+            found["backbones" + (f"_{number}" if number > 1 else "")] = partial(draw_backbones, page, view.catalogue)
     if any(loss_curve(record) for record in view.records):
         found["loss_curves"] = partial(draw_curves, view)
     return found
