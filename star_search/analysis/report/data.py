@@ -14,12 +14,12 @@ from star_search.analysis.motifs import SHARED, links
 from star_search.analysis.plain_text import printable
 from star_search.analysis.run_view import RunView
 from star_search.analysis.strips import FAMILY_COLOURS, FAMILY_LETTERS, families
-from star_search.errors import InputError, StarSearchError
+from star_search.errors import StarSearchError
 from star_search.genome.composition import blocks
 from star_search.genome.encoding import Genome
 from star_search.genome.evolved import catalogue_for
 from star_search.objectives.registry import Criteria
-from star_search.runs.records import CandidateRecord, Outcome, spent_tokens
+from star_search.runs.records import CandidateRecord, spent_tokens
 
 # A drawing of a curve needs no more points, and thousands of candidates have one each.
 CURVE_POINTS = 40
@@ -35,12 +35,7 @@ class ReportData:
 
 
 def report_data(view: RunView) -> ReportData:
-    """Return the run for the page: facts, objectives, candidates, generations, motif statistics; details in the candidates' order.
-
-    Raises:
-        InputError: when a generation's front holds a candidate that failed.
-    """
-    _check_fronts(view)
+    """Return the run for the page: facts, objectives, candidates, generations, motif statistics; details in the candidates' order."""
     recorded = dict.fromkeys(name for record in view.records for name in record.objectives)
     columns = [*view.names, *(name for name in recorded if name not in view.names)]
     classes, curves, phrases = _Numbers(), _Numbers(), _Numbers()
@@ -73,16 +68,6 @@ def report_data(view: RunView) -> ReportData:
         "motifs": _motifs(view),
     }
     return ReportData(opening, details)
-
-
-def _check_fronts(view: RunView) -> None:
-    """Refuse a front whose members have no values to stand at: files that a hand or a disk has changed."""
-    for generation in view.generations:
-        for number in generation.front:
-            member = view.by_id.get(number)
-            if member is not None and member.outcome != Outcome.ok:
-                path = view.run.candidate_path(number)
-                raise InputError(f"{path} is damaged: it is {member.outcome}, and generation {generation.generation} has it in its front")
 
 
 def _generations(view: RunView) -> list[dict[str, Any]]:
