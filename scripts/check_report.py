@@ -5,9 +5,10 @@
 
 The quickstart is a real run, made by `star-search evolve` where none is given; of 304 and of 5,000 candidates perplexities are computed.
 Each report is written, opened in Chromium without a head (`--browser`; no GPU is needed) and read from disk, in a fresh page each time. It
-must ask for nothing but itself, print nothing on the console, react to click, sorting, filter and slider, and fit a narrow window. Served
-while the run grows, it must keep what was chosen. Prints a Markdown table of opening times (medians, with the range); ends with 1 where
-something does not hold, or where one takes 2 s or longer.
+must ask for nothing but itself, print nothing on the console, react to click, sorting, filter and slider, and fit a narrow window and
+paper. Served while the run grows, it must keep what was chosen; opened before the first generation is finished, it must choose the best so
+far. Prints a Markdown table of opening times (medians, with the range); ends with 1 where something does not hold, or where one takes 2 s
+or longer.
 """
 
 from __future__ import annotations
@@ -64,6 +65,10 @@ KEPT = """() => ({
   across: find("across").value, chosen: state.chosen, filter: find("filter").value,
   generation: state.generation, candidates: data.candidates.length,
 })"""
+RANGES = "['xaxis', 'yaxis'].map((name) => find('scatter')._fullLayout[name].range)"
+WIDTHS = "['scatter', 'progress'].map((id) => Math.round(find(id)._fullLayout.width))"
+REACH = "Math.max(...[...document.querySelectorAll('main *')].map((each) => each.getBoundingClientRect().right))"
+PAPER = 718  # pixels of A4 between margins of a centimetre
 COLUMNS = {
     "paint": "first paint",
     "front": "front and drawing",
@@ -217,8 +222,12 @@ def sort_and_filter(report: Report, page: Page) -> None:
 
 def slide(report: Report, page: Page) -> None:
     """Go back to the first generation; only its candidates may stand in the scatter."""
+    ranges = page.evaluate(RANGES)
     page.locator("#generation").fill("0")
     page.wait_for_timeout(1500)
+    report.check(page.evaluate(RANGES) == ranges, f"axes moved with the slider from {ranges} to {page.evaluate(RANGES)}")
+    framed = page.evaluate("byId.get(state.chosen).generation === 0")
+    report.check(page.locator("#scatter .shapelayer path").count() == framed, "a frame around a candidate that is not shown")
     shown = page.locator("#scatter .scatterlayer .trace .points path").count()
     generation = page.evaluate("data.candidates.filter(each => each.generation === 0 && each.outcome === 'ok').length")
     front = page.evaluate("frontAt(0).length")
@@ -234,8 +243,13 @@ def look(report: Report) -> None:
     page.locator("#table-section").scroll_into_view_if_needed()
     report.keep(page, "table")
     slide(report, page)
+    for width in (900, 640, 420):  # What a plot prints while it follows the window is noted.
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(400)
     page.close()
-    if report.name == "quickstart":
+    look_on_paper(report)
+    is_kept = report.name != "5000"
+    if is_kept:
         dark = report.open(scheme="dark")
         click_a_point(report, dark)
         report.keep(dark, "dark")
@@ -243,10 +257,39 @@ def look(report: Report) -> None:
     narrow = report.open(width=420)
     overhang = narrow.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     report.check(overhang <= 0, f"{overhang} pixels wider than a narrow window")
-    if report.name == "quickstart":
+    if is_kept:
         narrow.set_viewport_size({"width": 420, "height": 1500})
         report.keep(narrow, "narrow")
     narrow.close()
+
+
+def look_on_paper(report: Report) -> None:
+    """Lay the page out for paper: nothing may reach beyond it, the plots fill it, and go back to the screen's width."""
+    page = report.open(scheme="dark")
+    before = page.evaluate(WIDTHS)
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    report.check(page.evaluate(REACH) <= PAPER, f"reaches {page.evaluate(REACH):.0f} pixels on paper of {PAPER}")
+    report.check(page.evaluate(WIDTHS) == [690, 690], f"plots of {page.evaluate(WIDTHS)} pixels on paper")
+    page.emulate_media(media="screen")
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    report.check(page.evaluate(WIDTHS) == before, f"plots of {before} pixels became {page.evaluate(WIDTHS)} by printing")
+    page.close()
+
+
+def look_early(run: RunDirectory, browser: Browser, screens: Path) -> list[str]:
+    """Open the report of a run before its first generation is finished: the best candidate so far must be chosen."""
+    with TemporaryDirectory() as folder:
+        path, page_path = Path(folder) / "early", Path(folder) / "early.html"
+        shutil.copytree(run.path, path, ignore=lambda _, names: [name for name in names if re.match(r"gen|(?!0000)\d{5}", name)])
+        write_report(RunView.read(RunDirectory.open(path)), page_path)
+        report = Report("early", (page_path.as_uri(),), browser, screens)
+        page = report.open()
+        best = page.evaluate("data.candidates.filter(each => each.outcome === 'ok').sort((a, b) => a.values[0] - b.values[0])[0].id")
+        report.check(page.text_content("#candidate-title") == f"Candidate {best} of generation 0", "the best so far is not chosen")
+        report.check(page.locator("#scatter .trace:last-child .points path").count() > 1, "no front so far")
+        page.close()
+    return report.problems
 
 
 def look_live(run: RunDirectory, browser: Browser, screens: Path) -> list[str]:
@@ -322,6 +365,7 @@ def check(runs: dict[str, RunDirectory], arguments: argparse.Namespace) -> int:
             report.check(not slow, f"takes {LIMIT_MILLISECONDS / 1000:g} s or longer to open")
             problems += report.problems
         print(f"\nmilliseconds from navigation, {arguments.repeats} times each; Chromium {browser.version}")
+        problems += look_early(runs["300"], browser, screens)
         problems += look_live(runs["300"], browser, screens)
         browser.close()
     for problem in problems:

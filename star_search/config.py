@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,7 +11,7 @@ import yaml
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from star_search.config_base import Betas, Count, Factor, Fraction, Integer, Positive, Section, Weight
-from star_search.config_objectives import OWN_OBJECTIVE, MADConfig, MeasurementConfig, ObjectiveSource
+from star_search.config_objectives import CONSTRAINT, OWN_OBJECTIVE, MADConfig, MeasurementConfig, ObjectiveSource, short_name
 from star_search.config_sentences import first_sentence
 from star_search.errors import InputError, did_you_mean
 from star_search.yaml_loading import parse_yaml, read_yaml_mapping
@@ -339,14 +339,23 @@ def _anchor_paths(values: dict[str, Any], folder: Path) -> None:
         text = inner.get(key) if isinstance(inner, dict) else None
         if isinstance(inner, dict) and isinstance(text, str) and text and is_path(text):
             values[section] = {**inner, key: str(folder / Path(text).expanduser())}
+    known = set(values.get("own_objectives") or {})
     if isinstance(values.get("objectives"), list):
-        kept = values.get("own_objectives") or {}
-        values["objectives"] = [text if text in kept else _anchored_objective(text, folder) for text in values["objectives"]]
+        values["objectives"] = [_anchored_objective(text, folder, known) for text in values["objectives"]]
+        # A constraint may name an objective's file without its folder.
+        known |= {short_name(text) for text in values["objectives"] if isinstance(text, str)}
+    if isinstance(values.get("constraints"), list):
+        values["constraints"] = [_anchored_constraint(text, folder, known) for text in values["constraints"]]
 
 
-def _anchored_objective(text: object, folder: Path) -> object:
-    match = OWN_OBJECTIVE.fullmatch(text) if isinstance(text, str) else None
+def _anchored_objective(text: object, folder: Path, known: Collection[str]) -> object:
+    match = OWN_OBJECTIVE.fullmatch(text) if isinstance(text, str) and text not in known else None
     return f"{folder / Path(match['file']).expanduser()}:{match['attribute']}" if match else text
+
+
+def _anchored_constraint(text: object, folder: Path, known: Collection[str]) -> object:
+    match = CONSTRAINT.fullmatch(text) if isinstance(text, str) else None
+    return f"{_anchored_objective(match['name'], folder, known)} {match['sign']} {match['bound']}" if match else text
 
 
 def _apply_override(values: dict[str, Any], override: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field
@@ -11,6 +12,8 @@ from star_search.config_base import Count, Positive, Section
 
 # An objective of the user's own: a function or class in a Python file.
 OWN_OBJECTIVE = re.compile(r"(?P<file>.+\.py):(?P<attribute>[A-Za-z_]\w*)")
+# An objective and its bound.
+CONSTRAINT = re.compile(r"\s*(?P<name>[^\s<>=](?:[^<>=]*[^\s<>=])?)\s*(?P<sign><=|>=)\s*(?P<bound>[-+0-9.eE_]+)\s*")
 
 
 class MeasurementConfig(Section):
@@ -47,3 +50,9 @@ class ObjectiveSource(Section):
     origin: str
     sha256: str
     source: str | None = None
+
+
+def short_name(objective: str) -> str:
+    """Return the name that a run gives an objective: that of a file without its folder."""
+    match = OWN_OBJECTIVE.fullmatch(objective)
+    return f"{Path(match['file']).name}:{match['attribute']}" if match else objective

@@ -12,17 +12,32 @@ if TYPE_CHECKING:
     from star_search.config import SearchConfig
 
 
+def _folder(text: str) -> Path:
+    """Return the folder of `--run-dir`; an empty text, as of a variable that is not set, is not the current one."""
+    from star_search.errors import InputError
+
+    if not text:
+        raise InputError("--run-dir must name a folder, got ''; '.' is the current one")
+    return Path(text)
+
+
 def evolve(
     config: Annotated[str | None, typer.Option(help="A YAML file, or the name of a configuration that ships with the package.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one key; may be repeated.")] = None,
-    run_dir: Annotated[Path | None, typer.Option(help="Folder of the run; runs/NAME, numbered when it exists, by default.")] = None,
+    run_dir: Annotated[
+        Path | None,
+        typer.Option(parser=_folder, metavar="PATH", help="Folder of the run; runs/NAME, numbered when it exists, by default."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run where it stopped; start it if there is none.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved search and its bill; run nothing.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
     workers: Annotated[str | None, typer.Option(help="Worker processes: a number, auto, or 0 for this process.")] = None,
     asynchronous: Annotated[
         bool,
-        typer.Option("--async", help="Keep all workers busy: no wait at the end of a generation; the same archive for any number of them."),
+        typer.Option(
+            "--async",
+            help="Keep all workers busy: no wait at the end of a generation but the first; the same archive for any number of them.",
+        ),
     ] = False,
     scheduler: Annotated[str | None, typer.Option(help="Address or JSON file of a Dask scheduler whose workers train.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the search.")] = None,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from star_search.analysis.fronts import front_of
+from star_search.analysis.fronts import front_so_far
 from star_search.cli.console import as_text, console, format_seconds, format_value, shown_objectives
 from star_search.config import SearchConfig
 from star_search.objectives.assignment import Sign
@@ -34,7 +34,7 @@ class QuietReporter:
         self._criteria = Criteria.from_config(config)
         recorded = run.read_candidates()[0]
         self.outcomes = Counter(record.outcome for record in recorded)
-        self.front = self._front(recorded)
+        self.front = front_so_far(recorded, self._criteria)
 
     def __enter__(self) -> Self:
         self.opened()
@@ -61,14 +61,7 @@ class QuietReporter:
         self._also(record)
         self.trained += 1
         self.outcomes[record.outcome] += 1
-        self.front = self._front([*self.front, record])
-
-    def _front(self, records: list[CandidateRecord]) -> list[CandidateRecord]:
-        """Return those that are `ok`, keep every constraint and are not dominated, least of the first objective first."""
-        names = self.config.objectives
-        fit = [each for each in records if each.outcome == Outcome.ok and all(name in each.objectives for name in names)]
-        fit = [each for each in fit if not self._criteria.rejection(each.objectives)]
-        return sorted(front_of(fit, names), key=lambda record: record.objectives[names[0]])
+        self.front = front_so_far([*self.front, record], self._criteria)
 
     def generation_finished(self, record: GenerationRecord) -> None:
         """Nothing."""

@@ -113,7 +113,8 @@ class Session:
         from star_search.data.unigram import unigram_loss
         from star_search.evolution.provenance import provenance
         from star_search.evolution.stored import check_stored
-        from star_search.evolution.workers import check_workers, devices
+        from star_search.evolution.worker_checks import check_workers
+        from star_search.evolution.workers import devices
 
         config = self.config
         if self.tensorboard:
@@ -197,10 +198,10 @@ def check_search(config: SearchConfig) -> tuple[SearchSpace, Criteria]:
     """Return the space and the criteria of a search.
 
     Raises:
-        InputError: for a space, objectives, constraints, an algorithm, a time limit or a scheduler that cannot be.
+        InputError: for a space, objectives, constraints, an algorithm, a scheduler or a time limit that cannot be.
     """
     from star_search.evolution.algorithms import Operators, SearchProblem, build_algorithm
-    from star_search.evolution.workers import check_scheduler_used, check_time_limit
+    from star_search.evolution.worker_checks import check_scheduler_used, check_time_limit
     from star_search.genome.space import SearchSpace
     from star_search.objectives.own import load_own
     from star_search.objectives.racing import check_racing
@@ -258,10 +259,8 @@ def _find_existing(run_dir: Path | None, name: str) -> RunDirectory | None:
 
 
 def _check_changes(run: RunDirectory, stored: SearchConfig, requested: SearchConfig) -> None:
-    before, after = dict(_leaves(stored.model_dump(mode="json"))), dict(_leaves(requested.model_dump(mode="json")))
-    for key in before | after:
-        old, new = before.get(key, "absent"), after.get(key, "absent")
-        if old != new and key not in CHANGEABLE:
+    for key, old, new in _differences(stored.model_dump(mode="json"), requested.model_dump(mode="json")):
+        if key not in CHANGEABLE:
             raise InputError(
                 f"{key} of {run.path} is {old} and cannot become {new}; what may change when a run resumes: {', '.join(CHANGEABLE)}"
             )
@@ -270,9 +269,11 @@ def _check_changes(run: RunDirectory, stored: SearchConfig, requested: SearchCon
         raise InputError(f"algorithm.generations of {run.path} cannot become {requested.algorithm.generations}: {done} are done")
 
 
-def _leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+def _differences(before: dict[str, Any], after: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yield every key in which two configurations differ, with both values; a section that only one of them has is one value."""
+    for key in before | after:
+        old, new = before.get(key, "absent"), after.get(key, "absent")
+        if isinstance(old, dict) and isinstance(new, dict):
+            yield from _differences(old, new, f"{prefix}{key}.")
+        elif old != new:
+            yield f"{prefix}{key}", old, new

@@ -77,8 +77,10 @@ def check_comparable(configs: Mapping[str, SearchConfig], budget_tokens: int) ->
 
 def _box_keys(one: SearchConfig, other: SearchConfig) -> Iterator[str]:
     """Yield the keys in which two searches must be equal for their objectives to have one reference point."""
-    yield from ("objectives", "own_objectives")
+    yield "objectives"
     criteria = Criteria.from_config(one)
+    if any(objective.kind.own for objective in criteria.objectives):
+        yield "own_objectives"
     if not set(FROM_LOSS).isdisjoint(criteria.names):
         yield from _OF_LOSSES
     if any(objective.kind.measured for objective in criteria.objectives):

@@ -78,6 +78,11 @@ def complete(config: AlgorithmConfig, space: SearchSpace, objectives: int) -> Al
         if getattr(config, key) is not None:
             takers = [name for name, each in KINDS.items() if key in each.parameters]
             raise InputError(f"algorithm.{key} is a key of {', '.join(takers)}; algorithm.name is {config.name}")
+    if "partitions" in kind.parameters and directions(objectives, 1) > config.population:
+        needed = directions(objectives, 1)
+        raise InputError(
+            f"algorithm.population must be at least {needed} for {config.name} with {objectives} objectives, got {config.population}"
+        )
     _check_mode(config, kind)
     _check_segments(config, space)
     _check_rates(config, kind, space)
@@ -94,7 +99,7 @@ def _equal_weights(config: AlgorithmConfig, space: SearchSpace, objectives: int)
 
 def _fitting_partitions(config: AlgorithmConfig, space: SearchSpace, objectives: int) -> int:
     """Return the most partitions whose reference directions are no more than the population."""
-    return max(count for count in range(1, config.population) if count == 1 or directions(objectives, count) <= config.population)
+    return max(count for count in range(1, config.population) if directions(objectives, count) <= config.population)
 
 
 def _quarter_apart(config: AlgorithmConfig, space: SearchSpace, objectives: int) -> float:

@@ -10,13 +10,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
 from star_search.config import SearchConfig
 from star_search.errors import InputError, StarSearchError
+from star_search.evolution.worker_checks import check_distributed, on_dask
 from star_search.genome.encoding import Genome
 from star_search.objectives.assignment import Assessed, Assignment, Sign
 from star_search.objectives.registry import Criteria, account_of
@@ -275,67 +275,12 @@ def build_workers(config: SearchConfig) -> Workers:
     """
     if config.workers.count == 0:
         return InProcess(config)
-    if not _on_dask(config):
+    if not on_dask(config):
         return Processes(config)
-    _check_distributed()
+    check_distributed()
     from star_search.evolution.cluster import DaskWorkers
 
     return DaskWorkers(config)
-
-
-def check_time_limit(config: SearchConfig) -> None:
-    """Refuse a time limit that nothing would keep.
-
-    Raises:
-        InputError: for a limit without worker processes.
-    """
-    if config.workers.timeout is not None and config.workers.count == 0:
-        raise InputError(
-            f"workers.timeout {config.workers.timeout:g} needs worker processes, which can be killed; with workers.count 0, "
-            "this process, it must be null"
-        )
-
-
-def check_scheduler_used(config: SearchConfig) -> None:
-    """Refuse a scheduler that the search would not use, or whose address is empty.
-
-    Raises:
-        InputError: naming `workers.scheduler`, what it got and what is allowed.
-    """
-    scheduler = config.workers.scheduler
-    if scheduler is None:
-        return
-    if not scheduler.strip():
-        raise InputError(f"workers.scheduler must be the address or the JSON file of a running Dask scheduler, got {scheduler!r}")
-    if config.workers.count == 0:
-        raise InputError(
-            f"workers.scheduler is {scheduler}, and workers.count 0 trains in this process: ask for auto or at least 1 worker, "
-            "or leave the scheduler out (--set workers.scheduler=null)"
-        )
-
-
-def check_workers(config: SearchConfig) -> None:
-    """Refuse workers that cannot be had, before anything is made: a scheduler is connected to once.
-
-    Raises:
-        InputError: where Dask is asked for and not there, or its scheduler is not, or its workers have several threads.
-    """
-    if config.workers.count == 0 or not _on_dask(config):
-        return
-    _check_distributed()
-    if config.workers.scheduler is not None:
-        from star_search.evolution.cluster import check_scheduler
-
-        check_scheduler(config)
-
-
-def _on_dask(config: SearchConfig) -> bool:
-    return config.workers.backend == "dask" or config.workers.scheduler is not None
-
-
-def _check_distributed() -> None:
-    if find_spec("distributed") is None:
-        raise InputError("workers on Dask need distributed: pip install 'star-search[distributed]'")
 
 
 def worker_count(config: SearchConfig, available: list[str]) -> int:

@@ -20,7 +20,7 @@ from types import ModuleType
 from typing import Any
 
 from star_search.config import SearchConfig
-from star_search.config_objectives import OWN_OBJECTIVE, ObjectiveSource
+from star_search.config_objectives import CONSTRAINT, OWN_OBJECTIVE, ObjectiveSource, short_name
 from star_search.errors import InputError, did_you_mean
 from star_search.objectives.registry import KINDS
 
@@ -44,15 +44,29 @@ def with_sources(config: SearchConfig) -> SearchConfig:
     Raises:
         InputError: for an objective that is neither one of ours, nor of a package, nor a file that can be read.
     """
-    names, sources = [], dict[str, ObjectiveSource]()
-    for text in config.objectives:
-        name, source = _found(text, config)
-        if source is not None:
-            if sources.get(name, source).sha256 != source.sha256:
-                raise InputError(f"objectives names two files {name.partition(':')[0]} that differ; rename one")
-            sources[name] = source
-        names.append(name)
-    return config.model_copy(update={"objectives": names, "own_objectives": sources})
+    sources = dict[str, ObjectiveSource]()
+    names = [_kept(text, config, sources, "objectives") for text in config.objectives]
+    constraints = [_constraint(text, config, sources) for text in config.constraints]
+    return config.model_copy(update={"objectives": names, "constraints": constraints, "own_objectives": sources})
+
+
+def _constraint(text: str, config: SearchConfig, sources: dict[str, ObjectiveSource]) -> str:
+    """Return a constraint with its objective by the short name; one that cannot be read is left to `parse_constraint`."""
+    match = CONSTRAINT.fullmatch(text)
+    if match is None or match["name"] in sources:
+        return text
+    name = _kept(match["name"], config, sources, "constraints")
+    return text if name == match["name"] else f"{name} {match['sign']} {match['bound']}"
+
+
+def _kept(text: str, config: SearchConfig, sources: dict[str, ObjectiveSource], key: str) -> str:
+    """Return an objective's short name; what it was made of is put among the sources."""
+    name, source = _found(text, config)
+    if source is not None:
+        if sources.get(name, source).sha256 != source.sha256:
+            raise InputError(f"{key} names two files {name.partition(':')[0]} that differ; rename one")
+        sources[name] = source
+    return name
 
 
 def _found(text: str, config: SearchConfig) -> tuple[str, ObjectiveSource | None]:
@@ -61,8 +75,7 @@ def _found(text: str, config: SearchConfig) -> tuple[str, ObjectiveSource | None
     if text in config.own_objectives:
         return text, config.own_objectives[text]
     if match := OWN_OBJECTIVE.fullmatch(text):
-        path = Path(match["file"])
-        return f"{path.name}:{match['attribute']}", _of_file(path, text)
+        return short_name(text), _of_file(Path(match["file"]), text)
     points = _entry_points()
     if text not in points:
         raise InputError(f"unknown objective '{text}'{did_you_mean(text, [*KINDS, *points])}")

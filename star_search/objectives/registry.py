@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from star_search.config import SearchConfig
+from star_search.config_objectives import CONSTRAINT
 from star_search.errors import InputError, did_you_mean
 from star_search.genome.accounting import Accounting, Residual
 from star_search.genome.catalogue import load_catalogue
@@ -18,8 +19,6 @@ from star_search.genome.space import SearchSpace
 
 if TYPE_CHECKING:
     from star_search.objectives.measurement import DecodingCost
-
-_CONSTRAINT = re.compile(r"^\s*(?P<name>[^<>=]+?)\s*(?P<sign><=|>=)\s*(?P<bound>[-+0-9.eE_]+)\s*$")
 
 _LENGTH = re.compile(r"0*[1-9][0-9]{0,11}")
 
@@ -148,7 +147,7 @@ def parse_constraint(text: str, default_length: int, own: Collection[str] = ()) 
     Raises:
         InputError: for anything else.
     """
-    match = _CONSTRAINT.match(text)
+    match = CONSTRAINT.fullmatch(text)
     try:
         bound = float(match["bound"]) if match else math.nan
     except ValueError:

@@ -165,3 +165,19 @@ def test_a_run_that_went_away_is_one_sentence(serve, half):
     answer, body = serve(run)[1]()
     assert (answer.status, body.count("\n")) == (503, 1)
     assert body.startswith("the run cannot be read: ")
+
+
+def test_a_front_goes_without_a_member_that_failed(serve, half):
+    run, _ = half
+    failed = run.read_generations()[0][-1].front[0]
+    path = run.candidate_path(failed)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"outcome": "crashed", "objectives": {}}))
+    answer, body = serve(run)[1]("/data")
+    assert answer.status == 200
+    assert all(failed not in generation["front"] for generation in json.loads(body.splitlines()[0])["generations"])
+
+
+def test_what_nobody_thought_of_is_answered_too(serve, stored_run, monkeypatch):
+    monkeypatch.setattr(server, "report_data", lambda view: {}["\x1b[2J\udcff"])
+    answer, body = serve(stored_run)[1]("/data")
+    assert (answer.status, body) == (500, f"the report cannot be made of {stored_run.path}: KeyError: '\\x1b[2J\\udcff'\n")

@@ -175,6 +175,17 @@ def test_algorithms_of_several_objectives_refuse_one(wrong):
     assert wrong({("objectives=[perplexity]", f"algorithm.name={name}"): f"algorithm {name} {sentence}" for name in names}) == {}
 
 
+def test_fewer_candidates_than_the_fewest_reference_directions(wrong):
+    three = ("objectives=[perplexity, cache_bytes, parameters]", "algorithm.name=nsga3", "algorithm.population=2")
+    assert wrong({three: "algorithm.population must be at least 3 for nsga3 with 3 objectives, got 2"}) == {}
+
+
+def test_no_folder_is_not_the_current_one(command, here, configuration):
+    sentence = command("evolve", "--config", configuration, "--run-dir", "").sentence()
+    assert sentence == "--run-dir must name a folder, got ''; '.' is the current one"
+    assert list(here.iterdir()) == []
+
+
 def test_one_objective_under_two_names(wrong):
     assert wrong({("objectives=[cache_bytes, cache_bytes@32]",): "objectives names one twice: cache_bytes, cache_bytes@32"}) == {}
 
@@ -190,7 +201,7 @@ def test_an_option_without_an_address_is_no_scheduler_left_out(command, configur
 
 
 def test_dask_that_is_not_installed_is_found_before_a_folder_is_made(wrong, monkeypatch):
-    monkeypatch.setattr("star_search.evolution.workers.find_spec", lambda name: None)
+    monkeypatch.setattr("star_search.evolution.worker_checks.find_spec", lambda name: None)
     cases = {("workers.count=1", f"workers.{key}"): "workers on Dask need distributed: pip" for key in ("backend=dask", "scheduler=x")}
     assert wrong(cases) == {}
 

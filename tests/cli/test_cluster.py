@@ -81,7 +81,11 @@ def test_a_scheduler_that_is_killed_ends_the_search_in_a_sentence_and_another_on
 
 @pytest.mark.slow
 def test_workers_with_more_than_one_thread_are_refused(cluster, whole, tmp_path):
+    from distributed import Client
+
     _, file = cluster("--nthreads", "2")
+    with Client(scheduler_file=str(file)) as client:
+        client.wait_for_workers(2, timeout=60)
     ended = run_command(*arguments(whole[0], tmp_path / "run", file))
     assert ended.code == 2
     assert "has 2 threads; start workers with --nthreads 1" in ended.err

@@ -198,6 +198,8 @@ class TestResume:
             ("objectives=[perplexity]", "['perplexity', 'cache_bytes']", "['perplexity']"),
             ("workers.threads=2", "1", "2"),
             ("name=other", "small", "other"),
+            ("racing={}", "None", "{'rungs': [0.25, 0.5], 'margin': 0.1, 'minimum_finished': 8}"),
+            ("algorithm.segment_mutation.backbone=0.5", "absent", "0.5"),
         ],
     )
     def test_what_may_not(self, command, copy, change, before, after):

@@ -32,6 +32,17 @@ def test_a_run_keeps_it_whole(run, command, tmp_path, here):
     assert run("--resume", "--set", "algorithm.generations=2").sentence() == again
 
 
+def test_a_constraint_counts_its_path_from_where_it_is_written(run, here, tmp_path):
+    (here / "folder").mkdir()
+    (here / "folder" / "mine.py").write_text(CODE)
+    for constraint in ("mine.py:depth <= 0.6", "folder/mine.py:depth <= 0.6", "../mine.py:depth <= 0.6"):
+        ended = run("--dry-run", "--set", f"constraints=['{constraint}']")
+        assert (ended.code, ended.err) == (0, ""), ended
+        assert "- mine.py:depth <= 0.6" in ended.out
+    missing = run("--dry-run", "--set", "constraints=['none.py:depth <= 0.6']").sentence()
+    assert missing == f"objective {here}/none.py:depth: {here}/none.py cannot be read: No such file or directory"
+
+
 @pytest.mark.parametrize(
     ("objectives", "sentence"),
     [

@@ -106,6 +106,19 @@ class TestSources:
         (constraint,) = Criteria.from_config(config).constraints
         assert constraint.sentence(0.75) == "mine.py:Share 0.75 is above 0.5"
 
+    def test_a_constraint_may_name_its_file_by_path_and_without_an_objective(self, code):
+        for objectives in (["perplexity"], [f"{code}:Share"]):
+            config = config_of(*objectives, constraints=[f"{code}:Share<=5e-1", "parameters <= 1e9"])
+            assert config.constraints == ["mine.py:Share <= 5e-1", "parameters <= 1e9"]
+            assert (load_own(config, "mine.py:Share").worst, Criteria.from_config(config).constraints[0].bound) == (2.0, 0.5)
+            assert with_sources(parse_configuration(config.model_dump(mode="json"))) == config
+
+    def test_a_constraint_on_another_file_of_its_name(self, code, tmp_path):
+        (tmp_path / "other").mkdir()
+        (tmp_path / "other" / "mine.py").write_text(CODE + "\n")
+        with pytest.raises(InputError, match=r"^constraints names two files mine\.py that differ; rename one$"):
+            config_of(f"{code}:Share", constraints=[f"{tmp_path}/other/mine.py:Share <= 1"])
+
     def test_two_files_of_one_name(self, code, tmp_path):
         (tmp_path / "other").mkdir()
         (tmp_path / "other" / "mine.py").write_text(CODE + "\n")

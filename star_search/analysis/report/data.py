@@ -8,6 +8,7 @@ from typing import Any
 from star_search.analysis.candidate import loss_curve
 from star_search.analysis.enrichment import motif_statistics
 from star_search.analysis.figures.style import ink_on
+from star_search.analysis.fronts import front_so_far
 from star_search.analysis.lineage import Ancestor, explain, place_sentence
 from star_search.analysis.motifs import SHARED, links
 from star_search.analysis.plain_text import printable
@@ -17,6 +18,7 @@ from star_search.errors import StarSearchError
 from star_search.genome.composition import blocks
 from star_search.genome.encoding import Genome
 from star_search.genome.evolved import catalogue_for
+from star_search.objectives.registry import Criteria
 from star_search.runs.records import CandidateRecord, spent_tokens
 
 # A drawing of a curve needs no more points, and thousands of candidates have one each.
@@ -51,10 +53,9 @@ def report_data(view: RunView) -> ReportData:
     opening = {
         "run": printable(view.run.name),
         "path": printable(view.run.path.name),
-        "generation": view.generation,
         "facts": _facts(view),
-        "objectives": view.names,
-        "columns": columns,
+        "objectives": list(map(printable, view.names)),
+        "columns": list(map(printable, columns)),
         "families": {
             name: {"colour": colour, "letter": FAMILY_LETTERS[name], "ink": ink_on(colour)} for name, colour in FAMILY_COLOURS.items()
         },
@@ -63,6 +64,7 @@ def report_data(view: RunView) -> ReportData:
         "phrases": [phrase for (phrase,) in phrases],
         "candidates": candidates,
         "generations": _generations(view),
+        "so_far": _so_far(view),
         "motifs": _motifs(view),
     }
     return ReportData(opening, details)
@@ -80,6 +82,14 @@ def _generations(view: RunView) -> list[dict[str, Any]]:
         }
         for each, progress in zip(view.generations, view.progress, strict=True)
     ]
+
+
+def _so_far(view: RunView) -> dict[str, Any]:
+    """Return what stands in for the last generation where none is finished: the front of all candidates, as on a terminal."""
+    if view.generations:
+        return {}
+    front = front_so_far(view.records, Criteria.from_config(view.config))
+    return {"generation": max((record.generation for record in view.records), default=0), "front": [record.id for record in front]}
 
 
 class _Numbers(dict[tuple[Any, ...], int]):

@@ -12,6 +12,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from star_search.analysis.plain_text import printable
 from star_search.analysis.report.data import report_data
 from star_search.analysis.report.page import data_lines, page_html, waiting_html
 from star_search.analysis.run_view import RunView
@@ -123,6 +124,9 @@ class _Handler(BaseHTTPRequestHandler):
             made = self.server.report.made()
         except (StarSearchError, OSError) as error:
             return self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, f"the run cannot be read: {error}")
+        except Exception as error:  # A browser that is told nothing shows a page of its own, and asks again.
+            sentence = f"the report cannot be made of {self.server.report.run.path}: {type(error).__name__}: {error}"
+            return self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, sentence)
         if self.path == "/":
             return self._send(HTTPStatus.OK, "text/html; charset=utf-8", made.page, made.version)
         self.server.report.asked = time.monotonic()
@@ -134,7 +138,7 @@ class _Handler(BaseHTTPRequestHandler):
         return None
 
     def _refuse(self, status: HTTPStatus, sentence: str) -> None:
-        self._send(status, "text/plain; charset=utf-8", f"{sentence}\n".encode())
+        self._send(status, "text/plain; charset=utf-8", f"{printable(sentence)}\n".encode())
 
     def _send(self, status: HTTPStatus, kind: str, body: bytes, version: str = "") -> None:
         self.send_response(status)

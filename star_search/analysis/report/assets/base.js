@@ -9,7 +9,7 @@ function take(opening, lines) {
   byId = new Map(data.candidates.map((each) => [each.id, each]));
   placeOf = new Map(data.candidates.map((each, place) => [each.id, place]));
   livClasses = data.classes.map(([name, family]) => ({ name, familyName: family, family: data.families[family] }));
-  lastGeneration = data.generations.length ? data.generations[data.generations.length - 1] : { generation: 0, front: [] };
+  lastGeneration = data.generations.length ? data.generations[data.generations.length - 1] : data.so_far;
 }
 
 const find = (id) => document.getElementById(id);
@@ -24,6 +24,8 @@ const UNITS = {
   decode_seconds: "time of a token (s)",
   peak_bytes: "peak memory (bytes)",
 };
+// What fits between the margins of a page of A4 or letter paper: a plot does not follow when the browser lays paper out.
+const PAPER_PIXELS = 690;
 const CONFIG = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
 
 // Each without the end that vanishes on its paper.
@@ -39,11 +41,13 @@ function element(tag, properties, ...children) {
   return made;
 }
 
-// Plotly reads a few tags in its texts: they are shown instead.
-const plain = (text) => String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+// Plotly reads a few tags in its texts, and formulas between dollars: they are shown instead.
+const plain = (text) =>
+  String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("$", "&#36;");
 
+// An objective of a search's own is a file and a function, whose name may hold an @ too.
 function labelOf(name) {
-  const [kind, length] = name.split("@");
+  const [, kind, length] = /^(\w+)@(\d+)$/.exec(name) || [null, name, ""];
   return (UNITS[kind] || kind) + (length ? ` at ${Number(length).toLocaleString("en")} tokens` : "");
 }
 
@@ -79,6 +83,7 @@ function baseLayout(changes) {
     legend: { orientation: "h", y: 1.02, yanchor: "bottom", traceorder: "normal" },
     xaxis: { ...axis, ...xaxis },
     yaxis: { ...axis, ...yaxis },
+    ...(state.printing && { width: PAPER_PIXELS }),
     ...others,
   };
 }

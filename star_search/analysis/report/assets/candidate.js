@@ -1,5 +1,6 @@
 // One candidate: drawing, record, loss curve, and its ancestors back to those that were drawn.
-const ANCESTORS_SHOWN = 100;
+const ANCESTORS_SHOWN = 100,
+  ANCESTORS_PRINTED = 12;
 
 function showLegend() {
   const used = new Set(data.classes.map(([, family]) => family));
@@ -22,6 +23,31 @@ function ancestorsOf(id) {
     waiting.push(...byId.get(next).parents);
   }
   return [...seen].sort((a, b) => b - a).map((each) => byId.get(each));
+}
+
+// One line from a candidate down to generation 0, by first parents where they lead there; ancestors come newest first.
+function descent(ancestors) {
+  const known = (each) => each.parents.map((id) => byId.get(id)).filter(Boolean),
+    rooted = new Set();
+  for (const each of [...ancestors].reverse()) if (!each.generation || known(each).some((parent) => rooted.has(parent))) rooted.add(each);
+  const line = new Set();
+  for (let next = ancestors[0]; next && !line.has(next); ) {
+    line.add(next);
+    const parents = known(next);
+    next = parents.find((parent) => rooted.has(parent)) || parents[0];
+  }
+  return line;
+}
+
+// One whole line, and of the other ancestors the newest: a lineage of thousands is no table, and still shows where it begins.
+function shownAncestors(ancestors) {
+  const most = state.printing ? ANCESTORS_PRINTED : ANCESTORS_SHOWN,
+    shown = descent(ancestors);
+  for (const each of ancestors) {
+    if (shown.size >= most) break;
+    shown.add(each);
+  }
+  return ancestors.filter((each) => shown.has(each));
 }
 
 const originOf = (candidate) =>
@@ -60,21 +86,21 @@ function showLineage(candidate) {
     {},
     ...["id", "generation", "LIVs", "where its genes come from"].map((text) => element("th", { textContent: text })),
   );
-  const ancestors = ancestorsOf(candidate.id);
-  const rows = ancestors
-    .slice(0, ANCESTORS_SHOWN)
-    .map((each) =>
-      element(
-        "tr",
-        {},
-        element("td", {}, idButton(each.id)),
-        element("td", { textContent: String(each.generation) }),
-        element("td", {}, strip(each)),
-        element("td", { className: "text", textContent: originOf(each) }),
-      ),
-    );
-  if (ancestors.length > ANCESTORS_SHOWN)
-    rows.push(element("tr", {}, element("td", { colSpan: 4, textContent: `and ${ancestors.length - ANCESTORS_SHOWN} older` })));
+  const ancestors = ancestorsOf(candidate.id),
+    shown = shownAncestors(ancestors),
+    left = ancestors.length - shown.length;
+  const rows = shown.map((each) =>
+    element(
+      "tr",
+      {},
+      element("td", {}, idButton(each.id)),
+      element("td", { textContent: String(each.generation) }),
+      element("td", {}, strip(each)),
+      element("td", { className: "text", textContent: originOf(each) }),
+    ),
+  );
+  const sentence = `${formatted(left)} of ${formatted(ancestors.length - 1)} ancestors are left out; one line is whole down to where it begins.`;
+  if (left) rows.push(element("tr", {}, element("td", { className: "text", colSpan: 4, textContent: sentence })));
   find("lineage").replaceChildren(element("thead", {}, head), element("tbody", {}, ...rows));
 }
 
@@ -96,7 +122,12 @@ function drawCurve(candidate) {
   Plotly.newPlot(
     holder,
     [trace],
-    baseLayout({ xaxis: { title: { text: "step" } }, yaxis: { title: { text: "loss (nats per token)" } }, showlegend: false }),
+    // Its short labels fit the margins; asked to make room, a narrow plot goes back and forth and warns.
+    baseLayout({
+      xaxis: { title: { text: "step" }, automargin: false },
+      yaxis: { title: { text: "loss (nats per token)" }, automargin: false },
+      showlegend: false,
+    }),
     { ...CONFIG, displayModeBar: false },
   );
 }
@@ -122,10 +153,16 @@ function pick(id) {
   choose(id);
 }
 
+// Says why the scatter holds no frame while the slider stands before the candidate's birth.
+function showCandidateTitle() {
+  const { id, generation } = byId.get(state.chosen),
+    later = generation > state.generation ? ` (the scatter shows up to generation ${state.generation})` : "";
+  find("candidate-title").textContent = `Candidate ${id} of generation ${generation}${later}`;
+}
+
 function showCandidate() {
-  const candidate = byId.get(state.chosen),
-    id = candidate.id;
-  find("candidate-title").textContent = `Candidate ${id} of generation ${candidate.generation}`;
+  const candidate = byId.get(state.chosen);
+  showCandidateTitle();
   showRecord(candidate);
   showLineage(candidate);
 }

@@ -6,7 +6,8 @@ function grow(opening, lines) {
   const follows = state.generation === lastGeneration.generation;
   take(opening, lines);
   if (follows) state.generation = lastGeneration.generation;
-  showTitle();
+  showFacts();
+  showGeneration();
   showAxes();
   showLegend();
   showTable();
@@ -20,7 +21,7 @@ async function ask() {
   if (!document.hidden && state.isComplete) {
     try {
       const response = await fetch("data", { cache: "no-cache" });
-      if (!response.ok) throw new Error(response.statusText);
+      if (!response.ok) throw new Error(await response.text());
       const version = response.headers.get("ETag");
       if (version !== shownVersion) {
         const [opening, ...lines] = (await response.text()).split("\n");
@@ -28,8 +29,11 @@ async function ask() {
         shownVersion = version;
       }
       find("live").textContent = `live, as of ${new Date().toLocaleTimeString("en-GB")}`;
-    } catch {
-      find("live").textContent = "no answer: the search has ended or was stopped; this is what was last known";
+    } catch (error) {
+      // What fetch itself throws when nobody answers; else it is the server's sentence.
+      const isSilent = error instanceof TypeError;
+      const why = isSilent ? "no answer: the search has ended or was stopped" : error.message.trim();
+      find("live").textContent = `${why}; this is what was last known`;
     }
   }
   setTimeout(ask, ASK_MILLISECONDS);

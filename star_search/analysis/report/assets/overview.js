@@ -21,6 +21,8 @@ function interpolated(sorted, share) {
 }
 
 function drawProgress() {
+  find("overview-section").hidden = !data.generations.length;
+  if (!data.generations.length) return;
   const x = data.generations.map((each) => each.generation),
     { pale, ink, blue } = colours();
   const name = data.objectives[0],

@@ -1,7 +1,13 @@
 // The scatter: every candidate up to a generation over two axes, the front of that generation, and the candidate chosen.
 function frontAt(generation) {
   const reached = data.generations.filter((each) => each.generation <= generation);
-  return reached.length ? reached[reached.length - 1].front.map((id) => byId.get(id)).filter(Boolean) : [];
+  const { front } = data.generations.length ? reached[reached.length - 1] || { front: [] } : lastGeneration;
+  return front.map((id) => byId.get(id)).filter(Boolean);
+}
+
+function bestId() {
+  const best = frontAt(state.generation).sort((a, b) => valueOf(a, data.objectives[0]) - valueOf(b, data.objectives[0]))[0];
+  return (best || data.candidates[0]).id;
 }
 
 function points(candidates) {
@@ -26,8 +32,10 @@ function scatterTraces() {
   const done = points(known.filter((each) => each.outcome === "ok")),
     failed = points(known.filter((each) => each.outcome !== "ok"));
   const front = points(frontAt(state.generation).sort((a, b) => valueOf(a, find("across").value) - valueOf(b, find("across").value)));
+  // Of one generation a scale says nothing.
+  const showscale = lastGeneration.generation > 0;
   const bar = { title: { text: "generation", side: "right" }, thickness: 12, ...generationTicks() };
-  // Over any other pair of axes a line through the front's members would mean nothing.
+  // A staircase is the border of what is dominated where the two axes are all the objectives, and means nothing over any other pair.
   const axes = new Set([find("across").value, find("up").value]);
   const isBorder = data.objectives.length === 2 && data.objectives.every((name) => axes.has(name));
   return [
@@ -40,16 +48,17 @@ function scatterTraces() {
         color: done.generations,
         colorscale: scale,
         cmin: 0,
-        cmax: lastGeneration.generation,
+        cmax: Math.max(1, lastGeneration.generation),
+        showscale,
         colorbar: bar,
         opacity: 0.85,
       },
     },
     {
       ...front,
-      name: `front of generation ${state.generation}`,
+      name: data.generations.length ? `front of generation ${state.generation}` : "front so far",
       mode: isBorder ? "lines+markers" : "markers",
-      line: { color: ink, width: 1.2 },
+      line: { color: ink, width: 1.2, shape: "hv" },
       marker: { symbol: "circle-open", size: 11, color: ink, line: { width: 1.6 } },
     },
   ];
@@ -59,7 +68,7 @@ function scatterTraces() {
 function chosenFrame() {
   const candidate = byId.get(state.chosen),
     [x, y] = ["across", "up"].map((id) => valueOf(candidate, find(id).value));
-  if (x == null || y == null) return [];
+  if (x == null || y == null || candidate.generation > state.generation) return [];
   const around = { x0: -9, x1: 9, y0: -9, y1: 9, xanchor: x, yanchor: y, xsizemode: "pixel", ysizemode: "pixel" };
   return [{ type: "rect", ...around, line: { color: "#d55e00", width: 2.5 }, name: `chosen ${candidate.id}` }];
 }
@@ -68,14 +77,44 @@ function drawChosen() {
   if (hasPlots()) Plotly.relayout("scatter", { shapes: chosenFrame() });
 }
 
+// Of all generations, so that the axes stand still while the slider moves.
+function rangeOf(name, isLog) {
+  let least = Infinity,
+    most = -Infinity;
+  for (const each of data.candidates) {
+    const value = valueOf(each, name);
+    if (value == null || (isLog && value <= 0)) continue;
+    least = Math.min(least, value);
+    most = Math.max(most, value);
+  }
+  if (least > most) return undefined;
+  const ends = isLog ? [Math.log10(least), Math.log10(most)] : [least, most],
+    room = 0.06 * (ends[1] - ends[0]) || 0.06 * Math.abs(ends[0]) || 1;
+  return [ends[0] - room, ends[1] + room];
+}
+
+function axisOf(id) {
+  const name = find(id).value,
+    isLog = find(`${id}-log`).checked;
+  return { title: { text: plain(labelOf(name)) }, type: isLog ? "log" : "linear", range: rangeOf(name, isLog) };
+}
+
+function showGeneration() {
+  const last = lastGeneration.generation;
+  const finished = state.generation === last ? `generation ${last}` : `generation ${state.generation} of ${last}`;
+  find("title").textContent = `${data.path}, ${data.generations.length ? finished : "no generation finished yet"}`;
+  find("generation-shown").textContent = `${state.generation} of ${last}`;
+  showCandidateTitle();
+}
+
 function drawScatter() {
   if (!hasPlots()) return;
-  const axis = (id) => ({ title: { text: plain(labelOf(find(id).value)) }, type: find(`${id}-log`).checked ? "log" : "linear" });
-  find("generation-shown").textContent = `${state.generation} of ${lastGeneration.generation}`;
+  const xaxis = axisOf("across"),
+    yaxis = axisOf("up");
   Plotly.react(
     "scatter",
     scatterTraces(),
-    baseLayout({ shapes: chosenFrame(), xaxis: axis("across"), yaxis: axis("up"), uirevision: find("across").value + find("up").value }),
+    baseLayout({ shapes: chosenFrame(), xaxis, yaxis, uirevision: [xaxis, yaxis].map(({ title, type }) => title.text + type).join() }),
     CONFIG,
   );
 }
@@ -106,6 +145,7 @@ function startAxes() {
     waiting = true;
     requestAnimationFrame(() => {
       waiting = false;
+      showGeneration();
       drawScatter();
     });
   });

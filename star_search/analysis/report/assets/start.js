@@ -11,41 +11,40 @@ function setTheme(name) {
   find("theme").textContent = name === "dark" ? "light theme" : "dark theme";
 }
 
-function showTitle() {
-  find("title").textContent = `${data.path}, generation ${data.generation === null ? "none yet" : data.generation}`;
+function showFacts() {
   find("facts").textContent = Object.entries(data.facts)
     .map(([name, text]) => `${name}: ${text}`)
     .join(" · ");
 }
 
-function bestId() {
-  const best = frontAt(state.generation).sort((a, b) => valueOf(a, data.objectives[0]) - valueOf(b, data.objectives[0]))[0];
-  return (best || data.candidates[0]).id;
-}
-
-showTitle();
+showFacts();
 setTheme(window.matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
 find("theme").addEventListener("click", () => {
   setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
   drawAll();
 });
-// Paper is white whatever the screen shows.
+// Paper is white whatever the screen shows, narrower than most screens, and nobody scrolls on it.
+function setPrinting(printing, theme) {
+  state.printing = printing;
+  document.documentElement.classList.toggle("printing", printing);
+  setTheme(theme);
+  showLineage(byId.get(state.chosen));
+  drawAll();
+  // A width once given stays otherwise.
+  const wide = printing || !hasPlots() ? [] : ["scatter", "progress"].filter((id) => !find(id).closest("[hidden]"));
+  for (const id of wide) Plotly.relayout(id, { autosize: true });
+}
 let before = null;
 window.addEventListener("beforeprint", () => {
   before = document.documentElement.dataset.theme;
-  state.printing = true;
-  setTheme("light");
-  drawAll();
+  setPrinting(true, "light");
 });
-window.addEventListener("afterprint", () => {
-  state.printing = false;
-  setTheme(before);
-  drawAll();
-});
+window.addEventListener("afterprint", () => setPrinting(false, before));
 
 state.chosen = bestId();
 startAxes();
 showLegend();
+showGeneration();
 showCandidate();
 startTable();
 showMotifs();

@@ -2,34 +2,8 @@
 const PAGE = 100;
 const table = { sort: data.objectives[0], descending: false, rows: PAGE };
 
-function searched(candidate) {
-  candidate.words ??= [candidate.id, candidate.outcome, candidate.reason, candidate.canonical, ...livsOf(candidate).map(({ name }) => name)]
-    .join(" ")
-    .toLowerCase();
-  return candidate.words;
-}
-
-function conditions(text) {
-  return text
-    .trim()
-    .split(/\s+/)
-    .filter(Boolean)
-    .map((term) => {
-      const match = /^([\w@.]+)(<=|>=)([-+\d.eE]+)$/.exec(term);
-      if (match && [...data.columns, "id", "generation", "tokens"].includes(match[1]) && Number.isFinite(Number(match[3]))) {
-        return (each) => {
-          const value = valueOf(each, match[1]);
-          return value != null && (match[2] === "<=" ? value <= Number(match[3]) : value >= Number(match[3]));
-        };
-      }
-      const word = term.toLowerCase();
-      return (each) => searched(each).includes(word);
-    });
-}
-
-function listed() {
-  const tests = conditions(find("filter").value),
-    outcome = find("outcome").value,
+function listed(tests) {
+  const outcome = find("outcome").value,
     front = find("front-only").checked ? new Set(lastGeneration.front) : null;
   const kept = data.candidates.filter(
     (each) => (!outcome || each.outcome === outcome) && (!front || front.has(each.id)) && tests.every((test) => test(each)),
@@ -51,14 +25,16 @@ function rowOf(candidate) {
     element("td", { textContent: candidate.outcome, title: candidate.reason }),
     ...data.columns.map(number),
     element("td", {}, strip(candidate)),
-    element("td", { textContent: candidate.canonical }),
+    element("td", { className: "genome", textContent: candidate.canonical }),
   );
   row.dataset.id = candidate.id;
   return row;
 }
 
 function fillTable() {
-  const found = listed();
+  const { tests, problems } = understood(find("filter").value),
+    found = listed(tests);
+  find("filter-problem").textContent = problems.map((each) => `Not understood and left out: ${each}.`).join(" ");
   find("candidates").tBodies[0].replaceChildren(...found.slice(0, table.rows).map(rowOf));
   find("count").textContent = `${found.length.toLocaleString("en")} of ${data.candidates.length.toLocaleString("en")}`;
   find("more").hidden = found.length <= table.rows;
