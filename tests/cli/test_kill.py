@@ -195,7 +195,7 @@ def test_a_second_search_in_one_folder_is_refused(evolve, longer, tmp_path):
 
 
 @pytest.mark.slow
-def test_on_a_terminal_bars_are_drawn_and_failures_stay(tmp_path, longer):
+def test_on_a_terminal_the_search_is_drawn_and_generations_stay(tmp_path, longer):
     """A pseudo terminal: progress is drawn with control characters, and lines of text remain."""
     import pty
 
@@ -214,7 +214,7 @@ def test_on_a_terminal_bars_are_drawn_and_failures_stay(tmp_path, longer):
     assert process.wait() == 0
     text = seen.decode()
     assert "\x1b[" in text
-    assert "candidate 0" in text
+    assert "Workers" in text and "Front so far: " in text
     assert "generation 0: front of " in text
     assert "Traceback" not in text
 
