@@ -148,7 +148,7 @@ def _write_name(axes: Axes, middle: float, name: str, family: str, unit: float) 
     ink: dict[str, Any] = {"ha": "center", "va": "center", "color": ink_on(FAMILY_COLOURS[family])}
     # Points to an inch, for letters that fill a third of a block's width.
     size = min(7.0, 72 * unit / 3.2)
-    fit = min(size, 72 * unit * (BLOCK_HEIGHT - LETTER) / (0.62 * len(name)))
+    fit = min(size, 72 * unit * (BLOCK_HEIGHT - LETTER) / (0.72 * len(name)))
     if fit < SMALLEST_NAME:
         axes.text(middle, BLOCK_HEIGHT / 2, FAMILY_LETTERS[family], fontsize=1.4 * size, **ink)
         return
