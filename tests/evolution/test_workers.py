@@ -75,11 +75,11 @@ def test_a_worker_that_is_killed_once_costs_one_retry_and_nothing_else(search, h
 @pytest.mark.slow
 def test_what_hangs_raises_or_kills_its_worker_is_an_outcome_and_harms_nothing_beside_it(search, healthy):
     faults = ("hang", "raise", "die")
-    run, began = search(2, {canonical_of(healthy, number): fault for number, fault in enumerate(faults)}, timeout=10.0)
+    run, began = search(2, {canonical_of(healthy, number): fault for number, fault in enumerate(faults)}, timeout=15.0)
     records, tries = run.read_candidates()[0], [began[canonical_of(healthy, number)] for number in range(4)]
     assert tries == [1, 1, 2, 1]
     hung, raised, killed, beside = records[:4]
-    assert (hung.outcome, hung.reason) == (Outcome.timeout, "not finished after 10 seconds")
+    assert (hung.outcome, hung.reason) == (Outcome.timeout, "not finished after 15 seconds")
     assert 10 <= hung.measured["seconds"] < 15
     assert (raised.outcome, raised.reason) == (Outcome.crashed, "ValueError: on purpose")
     assert run.traceback_path(1).read_text().rstrip().endswith("ValueError: on purpose")
