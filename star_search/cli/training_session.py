@@ -98,14 +98,15 @@ class TrainingSession:
                         with _bar(self.training, quiet or as_json) as watch:
                             result = training.run(self._recorder(training, tensorboard, wandb, watch))
         except KeyboardInterrupt:
-            errors.print(
-                f"interrupted; what was trained since the last checkpoint is lost. Continue with:\n  {self.resume_command()}",
-                markup=False,
-                soft_wrap=True,
-            )
-            return INTERRUPTED
+            return self._interrupted()
         print_json(result) if as_json else self._print_end(result, quiet)
         return 0
+
+    def _interrupted(self) -> int:
+        """Say how to go on, and return the exit code."""
+        sentence = f"interrupted; what was trained since the last checkpoint is lost. Continue with:\n  {self.resume_command()}"
+        errors.print(sentence, markup=False, soft_wrap=True)
+        return INTERRUPTED
 
     def _opened(self, world: World, quiet: bool) -> TrainingFolder:
         """Return the folder, which the first process makes where there is none, once the text is at hand."""
@@ -138,12 +139,7 @@ class TrainingSession:
         try:
             return subprocess.run([*command, "-m", "star_search.cli", *arguments], check=False).returncode
         except KeyboardInterrupt:
-            errors.print(
-                f"interrupted; what was trained since the last checkpoint is lost. Continue with:\n  {self.resume_command()}",
-                markup=False,
-                soft_wrap=True,
-            )
-            return INTERRUPTED
+            return self._interrupted()
 
     def resume_command(self) -> str:
         """Return the command that continues the training."""

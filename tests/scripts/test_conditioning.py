@@ -1,6 +1,5 @@
 """The script that looks at random genomes: its interval, and that it goes on where it stopped."""
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.conftest import loaded
 from star_search.errors import InputError
 
 SCRIPT = Path(__file__).parents[2] / "scripts/conditioning.py"
@@ -15,10 +15,8 @@ SCRIPT = Path(__file__).parents[2] / "scripts/conditioning.py"
 
 @pytest.fixture(scope="module")
 def script():
-    specification = importlib.util.spec_from_file_location("conditioning", SCRIPT)
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+    with loaded("conditioning") as module:
+        yield module
 
 
 def test_the_interval_is_wilsons(script):

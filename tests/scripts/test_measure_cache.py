@@ -1,28 +1,22 @@
 """The script that counts caches: what it finds on a run is what is declared, and a difference is said."""
 
-import importlib.util
 import sys
-from pathlib import Path
 
 import pytest
 
+from scripts.conftest import loaded
 from star_search.analysis.run_view import RunView
 from star_search.genome.baselines import BASELINES
 from stored_run import store_run
 
-SCRIPT = Path(__file__).parents[2] / "scripts/measure_cache.py"
-
 
 @pytest.fixture
 def measure(monkeypatch, tmp_path):
-    """Return a caller of the script on a run of four LIVs of width 64, and the run."""
-    specification = importlib.util.spec_from_file_location("measure_cache", SCRIPT)
-    module = importlib.util.module_from_spec(specification)
-    monkeypatch.setitem(sys.modules, "measure_cache", module)
-    specification.loader.exec_module(module)
+    """Give the script, called on a run of four LIVs of width 64, and the run."""
     run = store_run(tmp_path / "run")
     monkeypatch.setattr(sys, "argv", ["measure_cache.py", str(run.path), "--lengths", "40", "300"])
-    return module, run
+    with loaded("measure_cache") as module:
+        yield module, run
 
 
 def test_fronts_and_baselines_hold_what_they_declare(measure, capsys):

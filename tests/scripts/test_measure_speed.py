@@ -1,6 +1,5 @@
 """The script that measures speed: it covers every class, stops what takes too long, and measures nothing twice."""
 
-import importlib.util
 import subprocess
 import sys
 import time
@@ -9,18 +8,15 @@ from pathlib import Path
 import pytest
 
 from helpers import STAR
+from scripts.conftest import loaded
 
 SCRIPT = Path(__file__).parents[2] / "scripts/measure_speed.py"
 
 
 @pytest.fixture(scope="module")
 def script():
-    specification = importlib.util.spec_from_file_location("measure_speed", SCRIPT)
-    module = importlib.util.module_from_spec(specification)
-    sys.modules["measure_speed"] = module
-    specification.loader.exec_module(module)
-    yield module
-    del sys.modules["measure_speed"]
+    with loaded("measure_speed") as module:
+        yield module
 
 
 def test_every_class_that_mixes_tokens_is_measured_once(script):

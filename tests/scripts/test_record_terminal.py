@@ -1,23 +1,16 @@
 """The script that records terminals: what it takes for a view that moves, stays or stands there twice."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "scripts/record_terminal.py"
+from scripts.conftest import loaded
+
 VIEW = ["━━━── 3 of 12 candidates · generation 0 of 2", "9 s elapsed", "Workers", "worker", "0", "Front so far: 0", "candidate"]
 
 
 @pytest.fixture(scope="module")
 def script():
-    specification = importlib.util.spec_from_file_location("record_terminal", SCRIPT)
-    module = importlib.util.module_from_spec(specification)
-    sys.modules["record_terminal"] = module
-    specification.loader.exec_module(module)
-    yield module
-    del sys.modules["record_terminal"]
+    with loaded("record_terminal") as module:
+        yield module
 
 
 def test_places_are_those_below_the_head_wherever_it_is(script):
