@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 from safetensors.torch import save
 
-from export.hand_made import configuration, lively_model, provenance, record_of
+from export.hand_made import configuration, generation_of, lively_model, provenance, record_of
 from star_search.analysis.run_view import RunView
 from star_search.export.folder import exported_candidate, write_folder
 from star_search.runs.atomic import write_bytes
 from star_search.runs.directory import RunDirectory
-from star_search.runs.records import GenerationRecord
 
 GENOME = "71111-91111-31111"
 
@@ -29,7 +28,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     record = record_of(0, GENOME, config, 5.0)
     run.write_candidate(record)
     write_bytes(run.weights_path(0), save(lively_model(GENOME, config).state_dict()))
-    run.write_generation(GenerationRecord(0, [0], [0], [0], {}, {}, 0, {}))
+    run.write_generation(generation_of(0, [0], [0], [0]))
     write_folder(exported_candidate(RunView.read(run), record, run.weights_path(0)), Path("model"))
     return Path("model")
 

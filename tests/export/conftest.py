@@ -12,11 +12,11 @@ import pytest
 from safetensors.torch import save
 from typer.testing import CliRunner
 
-from export.hand_made import SIZES, configuration, lively_model, provenance, record_of
+from export.hand_made import SIZES, configuration, generation_of, lively_model, provenance, record_of
 from star_search.config import SearchConfig
 from star_search.runs.atomic import write_bytes
 from star_search.runs.directory import RunDirectory
-from star_search.runs.records import CandidateRecord, GenerationRecord, Outcome
+from star_search.runs.records import CandidateRecord, Outcome
 
 MakeRun = Callable[..., RunDirectory]
 
@@ -35,7 +35,7 @@ def make_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeRun:
             model = lively_model(records[number].canonical, config, number)
             write_bytes(run.weights_path(number), save(model.state_dict()))
         ids = [record.id for record in records]
-        run.write_generation(GenerationRecord(0, ids, ids, front, {}, {}, 0, {}))
+        run.write_generation(generation_of(0, ids, ids, front))
         return run
 
     return make

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from star_search.analysis.record_check import RATES
 from star_search.config import SearchConfig, parse_configuration
 from star_search.data.tokenizer import load_tokenizer
 from star_search.genome.catalogue import load_catalogue
@@ -13,7 +14,7 @@ from star_search.genome.encoding import Genome
 from star_search.model.language_model import LanguageModel
 from star_search.objectives.assignment import Assignment
 from star_search.objectives.registry import Criteria, account_of
-from star_search.runs.records import CandidateRecord, Outcome
+from star_search.runs.records import CandidateRecord, GenerationRecord, Outcome
 
 # Every class built first, all kinds of sharing after.
 EVERY_CLASS = "11111-21111-31111-41111-51111-61111-71111-81111-91111"
@@ -38,6 +39,11 @@ def configuration(depth: int, **changes: Any) -> SearchConfig:
     }
     merged = {key: values.get(key, {}) | change if isinstance(change, dict) else change for key, change in changes.items()}
     return parse_configuration(values | merged)
+
+
+def generation_of(number: int, evaluated: list[int], population: list[int], front: list[int]) -> GenerationRecord:
+    """Return the record of a generation that no operator made."""
+    return GenerationRecord(number, evaluated, population, front, dict.fromkeys(RATES, 0.0), {}, 0, {})
 
 
 def provenance(fingerprint: str = "0" * 64) -> dict[str, Any]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from export.hand_made import SIZES, configuration, record_of
+from export.hand_made import SIZES, configuration, generation_of, record_of
 from star_search.analysis.run_view import RunView
 from star_search.errors import InputError
 from star_search.export.selection import Selection, find_candidate
 from star_search.objectives.registry import KINDS
-from star_search.runs.records import GenerationRecord
 
 # Width 32, 16 tokens: softmax attention holds 2 * 2 * 32 * 16 bytes, linear attention 2 * (32 * 32 / 4 + 32).
 CACHES = [0, 576, 2048, 4096]
@@ -118,6 +117,6 @@ def test_a_candidate_by_its_id(view):
 
 
 def test_the_front_of_a_generation_is_that_generation_s(sizes_run):
-    sizes_run.write_generation(GenerationRecord(1, [], [0, 1], [0, 1], {}, {}, 0, {}))
+    sizes_run.write_generation(generation_of(1, [], [0, 1], [0, 1]))
     assert Selection(RunView.read(sizes_run, 0)).best().id == 2
     assert Selection(RunView.read(sizes_run)).best().id == 1
