@@ -106,6 +106,19 @@ def find(config: DataConfig, cache_folder: Path | None = None) -> TokenStore | N
     return _Place.of(config, cache_folder or default_cache_folder(), refresh=False).open()
 
 
+def validation_tokens(config: DataConfig, fingerprint: str, cache_folder: Path | None = None) -> SplitTokens | None:
+    """Return the validation tokens of the store with this fingerprint, nothing where it is not there whole; its source is not looked at."""
+    folder = (cache_folder or default_cache_folder()) / fingerprint if config.store is None else Path(config.store)
+    index = read_index(folder)
+    try:
+        if index is None or index["fingerprint"] != fingerprint:
+            return None
+        count, dtype = index["splits"]["validation"]["tokens"], np.dtype(f"u{index['token_bytes']}")
+        return SplitTokens(folder, "validation", count, dtype, index["shard_tokens"])
+    except _DAMAGE:
+        return None
+
+
 def default_cache_folder() -> Path:
     """Return `$STAR_SEARCH_CACHE`, or `star-search` under `$XDG_CACHE_HOME` or `~/.cache`."""
     if folder := os.environ.get("STAR_SEARCH_CACHE"):
