@@ -18,10 +18,15 @@ class InputError(StarSearchError):
     """Input that cannot be used as given; the command line prints the sentence and exits 2."""
 
 
-def unwritable(path: Path, error: OSError, done: str = "written") -> StarSearchError:
+def refused_write(error: OSError, sentence: str) -> StarSearchError:
     """Return the error for what cannot be written: work that failed where a disk is full or broken, else a place that the user can mend."""
     kind = StarSearchError if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO) else InputError
-    return kind(f"{path} cannot be {done}: {error.strerror or error}")
+    return kind(sentence)
+
+
+def unwritable(path: Path, error: OSError, done: str = "written") -> StarSearchError:
+    """Return `refused_write` with its usual sentence."""
+    return refused_write(error, f"{path} cannot be {done}: {error.strerror or error}")
 
 
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:

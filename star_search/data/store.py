@@ -23,7 +23,7 @@ from star_search.data.preparation import Report
 from star_search.data.sources import SourceFile
 from star_search.data.tokenizer import Tokenizer, load_tokenizer
 from star_search.data.tokens import SplitTokens
-from star_search.errors import InputError, StarSearchError
+from star_search.errors import InputError, StarSearchError, refused_write
 
 # What reading a file that is missing, cut off or changed raises.
 _DAMAGE = (OSError, EOFError, ValueError, LookupError, TypeError)
@@ -206,10 +206,10 @@ class _Place:
             with self._lock():
                 yield
         except OSError as error:
-            raise StarSearchError(
-                f"the token cache {self.folder.parent} cannot be written ({error.strerror or error}); "
-                "set STAR_SEARCH_CACHE to a folder that can"
-            ) from None
+            if self.config.store is not None:
+                raise refused_write(error, f"data.store {self.folder} cannot be written: {error.strerror or error}") from None
+            sentence = f"the token cache {self.folder.parent} cannot be written ({error.strerror or error})"
+            raise refused_write(error, f"{sentence}; set STAR_SEARCH_CACHE to a folder that can") from None
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
