@@ -17,6 +17,8 @@ from star_search.runs.records import CandidateRecord, lost_tokens
 
 # The newest; of older ones a line back to the oldest.
 ANCESTORS_SHOWN = 40
+# Columns of text for each of two side by side, so that they stay beside each other on a wide terminal: the strip of 48 LIVs.
+WIDEST = 48
 
 
 def print_candidate(view: RunView, record: CandidateRecord) -> None:
@@ -131,7 +133,7 @@ def print_comparison(view: RunView, first: CandidateRecord, second: CandidateRec
     console.print(f"\nLIVs with parameters and cache at {length:,} tokens; * marks those that differ")
     table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("", *(f"candidate {record.id}" for record in pair)):
-        table.add_column(heading, justify="left", overflow="fold")
+        table.add_column(heading, justify="left", overflow="fold", max_width=WIDEST)
     for name, cells in _comparison_rows(view, pair):
         table.add_row(name, *cells)
     for position in range(1, max(len(Genome.parse(each.canonical).livs) for each in pair) + 1):
