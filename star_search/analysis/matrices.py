@@ -87,8 +87,9 @@ def write_matrices(genome: Genome, catalogue: Catalogue, width: int, length: int
 
 
 def token_matrices(genome: Genome, catalogue: Catalogue, width: int, length: int) -> list[TokenMatrix]:
-    """Return the matrix of every LIV, as `matrices_of`, in an untrained model (seed 0) that reads the first `length` bytes of the
-    embedded text.
+    """Return the matrix of every LIV, in an untrained model (seed 0) that reads the first `length` bytes of the embedded text.
+
+    Entries are those of `matrices_of`, with 2048 / length probes, at least 8.
 
     Raises:
         InputError: for an illegal genome, a width that its classes do not fit, or a length out of range.
@@ -97,16 +98,16 @@ def token_matrices(genome: Genome, catalogue: Catalogue, width: int, length: int
         raise InputError(f"--matrix-length must be from 2 to {MOST_TOKENS}, got {length}")
     tokenizer = load_tokenizer("bytes")
     model = LanguageModel.from_genome(genome, width, tokenizer.vocabulary_size, catalogue, seed=0).eval()
-    return matrices_of(model, torch.from_numpy(_text(length, tokenizer)), range(genome.depth))
+    probes = max(LEAST_PROBES, PROBED_VALUES // length)
+    return matrices_of(model, torch.from_numpy(_text(length, tokenizer)), range(genome.depth), probes)
 
 
-def matrices_of(model: LanguageModel, tokens_T: Tensor, positions: Collection[int]) -> list[TokenMatrix]:
+def matrices_of(model: LanguageModel, tokens_T: Tensor, positions: Collection[int], probes: int) -> list[TokenMatrix]:
     """Return the matrices of the LIVs at these positions (from 0), in a model that reads tokens [T].
 
-    An entry is the Frobenius norm over channels of a block of the explicit operator, exact up to 2048 / T channels and estimated
-    from as many directions, at least 8, beyond (`LIV.token_matrix`).
+    An entry is the Frobenius norm over channels of a block of the explicit operator, exact up to as many channels as there are probes
+    and estimated from as many directions beyond (`LIV.token_matrix`).
     """
-    probes = max(LEAST_PROBES, PROBED_VALUES // len(tokens_T))
     return [
         TokenMatrix(liv.position, liv.sizes.liv_class.name, _note(liv), liv.token_matrix(x_BTD[0], shared, probes).numpy())
         for liv, x_BTD, shared in _inputs(model, tokens_T.unsqueeze(0))

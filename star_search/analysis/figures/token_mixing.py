@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from star_search.analysis.figures.style import COLUMN, PAGE, text
-from star_search.analysis.matrices import COLOURS, SHARES, TokenMatrix, draw_matrix, matrices_of, share_scale
+from star_search.analysis.matrices import COLOURS, LEAST_PROBES, SHARES, TokenMatrix, draw_matrix, matrices_of, share_scale
 from star_search.analysis.run_view import RunView
 from star_search.data.store import validation_tokens
 from star_search.errors import StarSearchError
@@ -31,6 +31,8 @@ from star_search.objectives.candidate_model import candidate_model
 from star_search.runs.records import CandidateRecord
 
 TOKENS = 64
+# Directions in channel space times the width: all channels up to width 90, so that wide models take seconds a LIV and not minutes.
+PROBED_VALUES = 8192
 MOST_MEMBERS, MOST_ROWS = 3, 6
 # Panels beside each other in a column, and on a page, which is for genomes that a column has no room for.
 IN_A_COLUMN, ON_A_PAGE = 3, 6
@@ -75,8 +77,9 @@ def front_matrices(view: RunView) -> FrontMatrices:
     count = _that_fit([_rows(len(each), columns) for each in shown])
     models = [_trained(view, record) for record in kept[:count]]
     reading, tokens_T = _reading(view, models[0].vocabulary_size)
+    probes = max(LEAST_PROBES, PROBED_VALUES // view.config.space.width)
     members = [
-        Member(record, matrices_of(model, torch.from_numpy(tokens_T), drawn), len(every) - len(drawn))
+        Member(record, matrices_of(model, torch.from_numpy(tokens_T), drawn, probes), len(every) - len(drawn))
         for record, model, drawn, every in zip(kept, models, shown, mixers, strict=False)
     ]
     return FrontMatrices(members, columns, reading)
