@@ -80,7 +80,7 @@ def build(name: str, setting: ModelSetting, layers: int) -> nn.Module:
     )
 
 
-class _Training:
+class PlainTraining:
     """A plain training loop, its step in `parts` of equal rows."""
 
     def __init__(self, model: nn.Module, setting: ModelSetting, compiled: bool, parts: int) -> None:
@@ -109,13 +109,13 @@ class _Training:
 
 def _warmed_up(
     name: str, setting: ModelSetting, layers: int, compiled: bool, tokens_BT: Tensor
-) -> tuple[_Training, tuple[float, float], float]:
+) -> tuple[PlainTraining, tuple[float, float], float]:
     """Return a training that took its first step, that step's reading, and the seconds of it; in more parts where memory runs out."""
     parts = 1
     while True:
         start = time.perf_counter()
         try:
-            training = _Training(build(name, setting, layers), setting, compiled, parts)
+            training = PlainTraining(build(name, setting, layers), setting, compiled, parts)
             return training, training.step(tokens_BT), time.perf_counter() - start
         except RuntimeError as error:
             if parts == len(tokens_BT) or not is_out_of_memory(error):
@@ -134,7 +134,7 @@ def measure(name: str, setting: ModelSetting, layers: int, compiled: bool, peak:
         StarSearchError: when its first step is not its eager one in fp32.
     """
     tokens_BT = torch.from_numpy(random_stream(setting).batch(0)[0]).to(setting.device)
-    expected = _expected(name, setting, layers, tokens_BT)
+    expected = expected_step(name, setting, layers, tokens_BT)
     release(setting.device)
     training, reading, warm_up = _warmed_up(name, setting, layers, compiled, tokens_BT)
     errors = agree(name, reading, expected)
@@ -146,7 +146,7 @@ def measure(name: str, setting: ModelSetting, layers: int, compiled: bool, peak:
     return ModelCost(title, weights - setting.vocabulary_size * setting.width, *figures, len(tokens_BT) // training.parts, *errors)
 
 
-def _speed(training: _Training, tokens_BT: Tensor) -> float:
+def _speed(training: PlainTraining, tokens_BT: Tensor) -> float:
     setting = training.setting
     synchronise(setting.device)
     start = time.perf_counter()
@@ -162,7 +162,7 @@ def _attention_flops(name: str, setting: ModelSetting, layers: int) -> float:
     return attending * attention_flops(setting.sequence_length / 2, setting.width)
 
 
-def _expected(name: str, setting: ModelSetting, layers: int, tokens_BT: Tensor) -> tuple[float, float]:
+def expected_step(name: str, setting: ModelSetting, layers: int, tokens_BT: Tensor) -> tuple[float, float]:
     """Return loss and gradient norm of the eager model in fp32, a row at a time."""
     model = build(name, setting, layers).to(setting.device).train()
     losses = []

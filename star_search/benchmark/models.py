@@ -135,7 +135,7 @@ def measure_genome(setting: ModelSetting, name: str, genome: str, peak: float) -
         StarSearchError: when what would be timed is not what the reference forms and an eager step in fp32 give.
     """
     stream = random_stream(setting)
-    _check_forms(setting, name, genome)
+    check_forms(setting, name, genome)
     expected = first_step(_steps(setting, stream, genome, precision="float32", engine="eager", micro_batch_rows=1))
     release(setting.device)
     start = time.perf_counter()
@@ -196,7 +196,12 @@ def _speed(setting: ModelSetting, steps: Steps, repeat: int) -> float:
 
 
 @torch.no_grad()
-def _check_forms(setting: ModelSetting, name: str, genome: str) -> None:
+def check_forms(setting: ModelSetting, name: str, genome: str) -> None:
+    """Refuse a genome whose fast forms give other logits than the reference forms, in fp32.
+
+    Raises:
+        StarSearchError: when they do.
+    """
     model = _model(setting, genome)
     length = min(FORM_LENGTH, setting.sequence_length)
     tokens_BT = torch.randint(setting.vocabulary_size, (1, length), generator=torch.Generator().manual_seed(0)).to(setting.device)

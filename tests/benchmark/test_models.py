@@ -81,14 +81,14 @@ def test_hugging_face_llama_has_the_parameters_of_transformer_plus_plus():
 
 def test_a_hugging_face_model_that_does_not_fit_takes_its_step_in_parts(monkeypatch):
     pytest.importorskip("transformers")
-    whole, queue = huggingface.measure("llama", SETTING, 1, False, 1e12), huggingface._Training.queue
+    whole, queue = huggingface.measure("llama", SETTING, 1, False, 1e12), huggingface.PlainTraining.queue
 
     def small(training, tokens_BT):
         if training.parts == 1:
             raise torch.OutOfMemoryError
         return queue(training, tokens_BT)
 
-    monkeypatch.setattr(huggingface._Training, "queue", small)
+    monkeypatch.setattr(huggingface.PlainTraining, "queue", small)
     cost = huggingface.measure("llama", SETTING, 1, False, 1e12)
     assert (whole.rows_at_once, cost.rows_at_once) == (2, 1)
     assert cost.loss_error < 1e-6

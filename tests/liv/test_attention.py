@@ -7,7 +7,7 @@ from torch import Tensor
 
 from helpers import lively_liv, noise, relative
 from star_search.genome.accounting import head_count
-from star_search.liv.attention import rotate
+from star_search.liv.attention import rotary_table, rotate
 
 transformers = pytest.importorskip("transformers")
 
@@ -49,6 +49,13 @@ def test_linear_attention_is_equation_9() -> None:
             scores = k[: i + 1, span] @ q[i, span]
             expected[i, span] = scores @ v[: i + 1, span] / scores.sum()
     assert relative(liv(x)[0][0], torch.from_numpy(expected) @ liv.output.weight.T) < 1e-13
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_rotation_is_the_formula_to_the_bit(dtype):
+    x = torch.randn(2, 9, 3, 2, 8, generator=torch.Generator().manual_seed(0)).to(dtype)
+    cosine, sine = rotary_table(9, 16, x).unsqueeze(-3)
+    assert torch.equal(rotate(x.flatten(2), 16), (x * cosine + x.flip(-2) * sine).flatten(2))
 
 
 def test_rotation_depends_on_distance_alone() -> None:
