@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 RUNS = Path("runs")
 _WORKERS = ("count", "timeout", "disk_timeout", "device", "per_device", "backend", "scheduler")
 CHANGEABLE = ("algorithm.generations", *(f"workers.{key}" for key in _WORKERS))
+# Where the text lies; that it is the same is seen by its fingerprint once it is prepared.
+PLACES = ("data.source", "data.held_out_source", "data.store")
 INTERRUPTED = 130
 
 
@@ -260,9 +262,10 @@ def _find_existing(run_dir: Path | None, name: str) -> RunDirectory | None:
 
 def _check_changes(run: RunDirectory, stored: SearchConfig, requested: SearchConfig) -> None:
     for key, old, new in _differences(stored.model_dump(mode="json"), requested.model_dump(mode="json")):
-        if key not in CHANGEABLE:
+        if key not in (*CHANGEABLE, *PLACES):
             raise InputError(
-                f"{key} of {run.path} is {old} and cannot become {new}; what may change when a run resumes: {', '.join(CHANGEABLE)}"
+                f"{key} of {run.path} is {old} and cannot become {new}; what may change when a run resumes: {', '.join(CHANGEABLE)}, "
+                f"and, for the same text in another place, {', '.join(PLACES)}"
             )
     done = max(run.generation_numbers(), default=0)
     if requested.algorithm.generations < done:

@@ -200,6 +200,7 @@ class TestResume:
             ("name=other", "small", "other"),
             ("racing={}", "None", "{'rungs': [0.25, 0.5], 'margin': 0.1, 'minimum_finished': 8}"),
             ("algorithm.segment_mutation.backbone=0.5", "absent", "0.5"),
+            ("data.validation_fraction=0.3", "0.2", "0.3"),
         ],
     )
     def test_what_may_not(self, command, copy, change, before, after):
@@ -208,7 +209,7 @@ class TestResume:
         assert sentence == (
             f"{change.partition('=')[0]} of {copy.path} is {before} and cannot become {after}; what may change when a run resumes: "
             "algorithm.generations, workers.count, workers.timeout, workers.disk_timeout, workers.device, workers.per_device, "
-            "workers.backend, workers.scheduler"
+            "workers.backend, workers.scheduler, and, for the same text in another place, data.source, data.held_out_source, data.store"
         )
         assert copy.config_yaml == stored
         assert len(copy.read_candidates()[0]) == 9
@@ -217,12 +218,21 @@ class TestResume:
         sentence = command("evolve", "--resume", "--run-dir", copy.path, "--set", "algorithm.generations=0").sentence()
         assert sentence == f"algorithm.generations of {copy.path} cannot become 0: 1 are done"
 
+    def test_the_text_may_lie_elsewhere(self, command, copy, finished, source, tmp_path):
+        other = tmp_path / "elsewhere" / source.name
+        other.parent.mkdir()
+        shutil.copy(source, other)
+        assert command("evolve", "--resume", "--run-dir", copy.path, "--set", f"data.source={other}", "--quiet").code == 0
+        assert archive_of(copy)[:2] == archive_of(finished)[:2]
+        assert str(other) in copy.config_yaml
+
     def test_a_text_that_has_changed_is_refused(self, command, copy, source, tmp_path):
         other = tmp_path / source.name
         other.write_text(source.read_text() + json.dumps({"text": "one more"}) + "\n")
-        copy.update_config(copy.config_yaml.replace(str(source), str(other)))
-        sentence = command("evolve", "--resume", "--run-dir", copy.path).sentence()
+        stored = copy.config_yaml
+        sentence = command("evolve", "--resume", "--run-dir", copy.path, "--set", f"data.source={other}").sentence()
         assert re.fullmatch(rf"the text of {copy.path} has changed: its fingerprint was \w{{12}} and is now \w{{12}}", sentence)
+        assert copy.config_yaml == stored
 
     def test_a_damaged_record_is_named(self, command, copy):
         copy.candidate_path(3).write_text("{")
