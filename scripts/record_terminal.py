@@ -145,7 +145,8 @@ def record(width: int, height: int, out: Path) -> None:
         shell = "star-search " + " ".join(SEARCH)
         parts = [(f"{shell} runs/screens    ({place})", view) for place, view in zip(("early", "later", "late", "end"), views, strict=True)]
         parts.append((f"{shell} runs/cut    (after Ctrl-C)", interrupted(pane, "runs/cut")))
-        for arguments in (("inspect", "runs/screens"), ("inspect", "runs/screens", "--candidate", youngest_of_front(views[-1]))):
+        one = ("inspect", "runs/screens", "--candidate", youngest_of_front(views[-1]))
+        for arguments in (one[:2], one, (*one, "--candidate", "0")):
             parts.append((f"star-search {' '.join(arguments)}", pane.finished(*arguments)))
     text = "\n\n".join("\n".join([f"$ {command}", "=" * width, *lines, "=" * width]) for command, lines in parts)
     (out / f"terminal_{width}.txt").write_text(text + "\n", encoding="utf-8")

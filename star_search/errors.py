@@ -1,8 +1,10 @@
 """The errors that a user sees, the suggestion that goes with a misspelt name, and checks of single values."""
 
+import errno
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, TypeVar
 
 Word = TypeVar("Word", bound=str)
@@ -14,6 +16,17 @@ class StarSearchError(Exception):
 
 class InputError(StarSearchError):
     """Input that cannot be used as given; the command line prints the sentence and exits 2."""
+
+
+def refused_write(error: OSError, sentence: str) -> StarSearchError:
+    """Return the error for what cannot be written: work that failed where a disk is full or broken, else a place that the user can mend."""
+    kind = StarSearchError if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO) else InputError
+    return kind(sentence)
+
+
+def unwritable(path: Path, error: OSError, done: str = "written") -> StarSearchError:
+    """Return `refused_write` with its usual sentence."""
+    return refused_write(error, f"{path} cannot be {done}: {error.strerror or error}")
 
 
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:

@@ -6,6 +6,7 @@ from textwrap import dedent
 
 ROOT = Path(__file__).parents[1]
 INSTALL = "pip install . && "
+PAGES = ["README.md", "CONTRIBUTING.md", *(str(each.relative_to(ROOT)) for each in sorted((ROOT / "docs").rglob("*.md")))]
 
 
 def blocks(path: str, kind: str) -> list[str]:
@@ -18,3 +19,9 @@ def commands(path: str) -> list[str]:
     """Return the `star-search` commands of a document's console blocks, in order."""
     lines = [line.split("#")[0].strip().removeprefix(INSTALL) for block in blocks(path, "console") for line in block.splitlines()]
     return [line for line in lines if line.startswith("star-search ")]
+
+
+def spans(path: str) -> list[str]:
+    """Return the inline code of a document, each on one line."""
+    text = re.sub(r"```.*?```", "", (ROOT / path).read_text(encoding="utf-8"), flags=re.DOTALL)
+    return [" ".join(each.split()) for each in re.findall(r"(?<!`)`([^`]+)`(?!`)", text)]

@@ -6,14 +6,17 @@ import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from evolution.small_search import StandIn, chance, stand_in_config, stand_in_run
+from star_search.analysis.run_view import RunView
 from star_search.objectives.assignment import Assessed, Assignment
 from star_search.runs.directory import RunDirectory
 from star_search.runs.records import Outcome
 
+VOCABULARY = 257
 HOSTILE = "ValueError: </script><script>alert(1)</script> [red]x[/] \x1b[2J\u202egnp"
 
 
@@ -55,3 +58,18 @@ def store_run(path: Path) -> RunDirectory:
     """Write the run."""
     config = stand_in_config(algorithm={"seed": 5})
     return stand_in_run(path, config, Recorded(config, fate))
+
+
+def kept_run(path: Path, **changes: Any) -> RunView:
+    """Write a run of four LIVs of width 16 whose front keeps weights that can be read: untrained, from another seed than the record's."""
+    from safetensors.torch import save_file
+
+    from star_search.objectives.candidate_model import candidate_model
+
+    values = {"space": {"depth": 4, "width": 16}, "algorithm": {"population": 6, "generations": 1, "seed": 5}}
+    config = stand_in_config(**(values | changes))
+    view = RunView.read(stand_in_run(path, config, Recorded(config)))
+    for record in view.front:
+        model = candidate_model(view.config, record.canonical, VOCABULARY, record.seed + 1)
+        save_file(model.state_dict(), view.run.weights_path(record.id))
+    return view

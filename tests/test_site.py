@@ -6,6 +6,7 @@ import subprocess
 import sys
 from html import unescape
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import pytest
@@ -54,6 +55,34 @@ def test_pages_ask_nothing_of_other_hosts(site: Path) -> None:
         page = path.read_text(encoding="utf-8")
         for tag in re.findall(r"<(?:script|link|img|iframe)\b[^>]*>", page):
             assert not re.search(r"(?:src|href)=.?(?:https?:)?//", tag), (path.name, tag)
+
+
+def test_search_needs_no_server(site: Path) -> None:
+    """Pages opened from disk may fetch nothing and start no worker: the index is a script, and a shim that lies here stands in."""
+    assert (site / "search/search_index.js").read_text(encoding="utf-8").startswith("var __index = {")
+    for path in site.rglob("*.html"):
+        sources = re.findall(r"<script src=\"([^\"]+)", path.read_text(encoding="utf-8"))
+        shims = [source for source in sources if source.endswith("assets/iframe-worker.js")]
+        assert sources[: len(shims)] == shims and len(shims) == 1, path.name
+        assert (path.parent / shims[0]).resolve() == site / "assets/iframe-worker.js" or path.name == "404.html"
+
+
+def test_search_finds_in_pages_opened_from_disk(site: Path) -> None:
+    playwright = pytest.importorskip("playwright.sync_api")
+    browser = which("chromium") or which("google-chrome")
+    if browser is None:
+        pytest.skip("needs Chromium")
+    with playwright.sync_playwright() as started:
+        page = started.chromium.launch(executable_path=browser, args=["--no-sandbox"]).new_page()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto((site / "commands/evolve.html").as_uri())
+        page.locator("input.md-search__input").first.click()
+        page.keyboard.type("hypervolume")
+        page.wait_for_selector(".md-search-result__item a", timeout=20_000)
+        found = page.eval_on_selector_all(".md-search-result__item a", "links => links.map(link => link.href.split('?')[0])")
+        assert (site / "design.html").as_uri() in {link.partition("#")[0] for link in found}
+        assert all(url.startswith(("file:", "data:")) for url in asked)
 
 
 def test_the_drawing_is_that_of_the_genome() -> None:

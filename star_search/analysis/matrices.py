@@ -6,6 +6,7 @@ Shapes: T tokens, D width.
 from __future__ import annotations
 
 import io
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import wrap
@@ -21,6 +22,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
+from star_search.analysis.figures.style import text
 from star_search.config import DataConfig
 from star_search.data.corpus import read_documents
 from star_search.data.sources import EMBEDDED_FOLDER
@@ -32,6 +34,7 @@ from star_search.genome.genes import BANDED
 from star_search.liv.operator import LIV
 from star_search.model.language_model import LanguageModel
 from star_search.runs.atomic import write_bytes
+from star_search.runs.output import check_new_file
 
 TEXT = "wikipedia_sample.jsonl.zst"
 MOST_TOKENS = 1024
@@ -39,6 +42,7 @@ MOST_TOKENS = 1024
 LEAST_PROBES, PROBED_VALUES = 8, 2048
 # Relative to a panel's largest entry: where the colours begin, and below what a cell is left empty; an FFT's rounding error is 1e-7.
 PALEST, EMPTY = 1e-3, 1e-5
+SHARES = (0.001, 0.01, 0.1, 1)
 PANELS_IN_A_ROW = 6
 # Without its palest end, so that a small entry differs from an empty cell, in grey too.
 COLOURS = ListedColormap(colormaps["viridis_r"](np.linspace(0.06, 1, 256)))
@@ -55,7 +59,7 @@ class TokenMatrix:
 
 
 def check_target(path: Path) -> None:
-    """Refuse a file that exists or whose suffix matplotlib does not write.
+    """Refuse a file whose suffix matplotlib does not write, or that cannot be written.
 
     Raises:
         InputError: naming the file and what is allowed.
@@ -63,8 +67,7 @@ def check_target(path: Path) -> None:
     kinds = sorted(FigureCanvasBase.get_supported_filetypes())
     if path.suffix.removeprefix(".").lower() not in kinds:
         raise InputError(f"--matrices {path} must end in one of: {', '.join(f'.{kind}' for kind in kinds)}")
-    if path.exists() or path.is_symlink():
-        raise InputError(f"{path} exists already; nothing is overwritten: give a new file with --matrices")
+    check_new_file(path, "--matrices")
 
 
 def write_matrices(genome: Genome, catalogue: Catalogue, width: int, length: int, path: Path) -> None:
@@ -72,7 +75,7 @@ def write_matrices(genome: Genome, catalogue: Catalogue, width: int, length: int
 
     Raises:
         InputError: as `check_target` and `token_matrices`.
-        StarSearchError: when the file cannot be written.
+        StarSearchError: when the disk fails.
     """
     check_target(path)
     weights_and_text = f"width {width}, untrained weights (seed 0), x from {length} bytes of the embedded Wikipedia text"
@@ -86,8 +89,7 @@ def write_matrices(genome: Genome, catalogue: Catalogue, width: int, length: int
 def token_matrices(genome: Genome, catalogue: Catalogue, width: int, length: int) -> list[TokenMatrix]:
     """Return the matrix of every LIV, in an untrained model (seed 0) that reads the first `length` bytes of the embedded text.
 
-    An entry is the Frobenius norm over channels of a block of the explicit operator, exact up to 2048 / length channels and estimated
-    from as many directions, at least 8, beyond (`LIV.token_matrix`).
+    Entries are those of `matrices_of`, with 2048 / length probes, at least 8.
 
     Raises:
         InputError: for an illegal genome, a width that its classes do not fit, or a length out of range.
@@ -96,11 +98,20 @@ def token_matrices(genome: Genome, catalogue: Catalogue, width: int, length: int
         raise InputError(f"--matrix-length must be from 2 to {MOST_TOKENS}, got {length}")
     tokenizer = load_tokenizer("bytes")
     model = LanguageModel.from_genome(genome, width, tokenizer.vocabulary_size, catalogue, seed=0).eval()
-    tokens_BT = torch.from_numpy(_text(length, tokenizer)).unsqueeze(0)
     probes = max(LEAST_PROBES, PROBED_VALUES // length)
+    return matrices_of(model, torch.from_numpy(_text(length, tokenizer)), range(genome.depth), probes)
+
+
+def matrices_of(model: LanguageModel, tokens_T: Tensor, positions: Collection[int], probes: int) -> list[TokenMatrix]:
+    """Return the matrices of the LIVs at these positions (from 0), in a model that reads tokens [T].
+
+    An entry is the Frobenius norm over channels of a block of the explicit operator, exact up to as many channels as there are probes
+    and estimated from as many directions beyond (`LIV.token_matrix`).
+    """
     return [
         TokenMatrix(liv.position, liv.sizes.liv_class.name, _note(liv), liv.token_matrix(x_BTD[0], shared, probes).numpy())
-        for liv, x_BTD, shared in _inputs(model, tokens_BT)
+        for liv, x_BTD, shared in _inputs(model, tokens_T.unsqueeze(0))
+        if liv.position in positions
     ]
 
 
@@ -143,31 +154,37 @@ def draw_matrices(matrices: list[TokenMatrix], caption: str) -> Figure:
     rows = -(-len(matrices) // PANELS_IN_A_ROW)
     columns = -(-len(matrices) // rows)
     figure = Figure(figsize=(1.4 + 1.7 * max(columns, 2), 0.9 + 1.85 * rows), layout="constrained")
-    panels, scale = figure.subplots(rows, columns, squeeze=False), LogNorm(PALEST, 1)
+    panels, scale = figure.subplots(rows, columns, squeeze=False), share_scale()
     for index, axes in enumerate(panels.flat):
         if index < len(matrices):
-            _draw(axes, matrices[index], scale)
+            draw_matrix(axes, matrices[index], scale, 9)
+            axes.set_title(f"{matrices[index].position + 1}  {text(matrices[index].name)}", fontsize=9)
             axes.tick_params(labelleft=index % columns == 0, labelbottom=index + columns >= len(matrices))
         else:
             axes.set_visible(False)
     figure.supxlabel("token read", fontsize=9)
     figure.supylabel("token written", fontsize=9)
     bar = figure.colorbar(ScalarMappable(scale, COLOURS), ax=panels, fraction=0.06, aspect=10 + 12 * rows, extend="min")
-    bar.set_ticks([1, 0.1, 0.01, 0.001], labels=["1", "0.1", "0.01", "0.001"], fontsize=7)
+    bar.set_ticks(SHARES, labels=[f"{share:g}" for share in SHARES], fontsize=7)
     bar.set_label("share of the largest entry\n(white: under 0.00001)", fontsize=8)
     letters = int(15 * figure.get_figwidth())
     figure.suptitle("\n".join(wrapped for line in caption.splitlines() for wrapped in wrap(line, letters)), fontsize=8)
     return figure
 
 
-def _draw(axes: Axes, matrix: TokenMatrix, scale: LogNorm) -> None:
+def share_scale() -> LogNorm:
+    """Return the scale of all panels: shares of a panel's largest entry."""
+    return LogNorm(PALEST, 1)
+
+
+def draw_matrix(axes: Axes, matrix: TokenMatrix, scale: LogNorm, points: float) -> None:
+    """Draw one matrix as shares of its largest entry, and what explains it where the future is; letters are made for so many points."""
     length, largest = len(matrix.values_TT), matrix.values_TT.max()
     shares = matrix.values_TT / largest
     axes.imshow(np.ma.masked_less(shares, EMPTY), cmap=COLOURS, norm=scale, interpolation="nearest")
     axes.plot([-0.5, length - 0.5], [-0.5, length - 0.5], color="black", linewidth=0.4)
-    axes.set_title(f"{matrix.position + 1}  {matrix.name}", fontsize=9)
     note = f"largest {largest:.2g}\n{matrix.note}"
-    axes.text(0.97, 0.96, note, transform=axes.transAxes, ha="right", va="top", fontsize=6.5, color="#444444")
+    axes.text(0.97, 0.96, note, transform=axes.transAxes, ha="right", va="top", fontsize=0.72 * points, color="#444444")
     for set_ticks in (axes.set_xticks, axes.set_yticks):
         set_ticks([0, length - 1], ["1", str(length)])
-    axes.tick_params(labelsize=7, length=2)
+    axes.tick_params(labelsize=0.78 * points, length=2)

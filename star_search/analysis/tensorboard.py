@@ -12,13 +12,13 @@ from star_search.analysis.candidate import loss_curve
 from star_search.analysis.plain_text import printable
 from star_search.analysis.strips import FAMILY_LETTERS, families
 from star_search.config import SearchConfig
-from star_search.errors import InputError, StarSearchError
+from star_search.errors import InputError, unwritable
 from star_search.genome.catalogue import load_catalogue
 from star_search.genome.encoding import Genome
 from star_search.genome.evolved import catalogue_for
 from star_search.runs.atomic import remove_leftovers, write_bytes
 from star_search.runs.directory import RunDirectory
-from star_search.runs.records import CandidateRecord, Outcome
+from star_search.runs.records import CandidateRecord, Outcome, spent_tokens
 
 FOLDER = "tensorboard"
 _FILE = "events.out.tfevents.candidate"  # TensorBoard reads what has `tfevents` in its name.
@@ -41,8 +41,8 @@ class CandidateEvents:
     A file appears whole or not at all, and is a function of the record: whatever is missing after a kill can be written later.
 
     Raises:
-        InputError: when tensorboard is not installed.
-        StarSearchError: when the folder cannot be made.
+        InputError: when tensorboard is not installed, or the folder cannot be made.
+        StarSearchError: when the disk fails.
     """
 
     def __init__(self, run: RunDirectory, config: SearchConfig) -> None:
@@ -55,7 +55,7 @@ class CandidateEvents:
         try:
             self.folder.mkdir(exist_ok=True)
         except OSError as error:
-            raise StarSearchError(f"{self.folder} cannot be made: {error.strerror}") from error
+            raise unwritable(self.folder, error) from error
 
     def write_missing(self, records: Iterable[CandidateRecord]) -> int:
         """Write those that are not there yet, and return how many they were."""
@@ -106,7 +106,8 @@ class CandidateEvents:
         from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 
         # Sessions of one group would be averaged, so each candidate is a group of its own.
-        start = SessionStartInfo(group_name=f"{self.run.path.resolve().name}/{record.id:05d}", start_time_secs=began)
+        name = printable(self.run.path.resolve().name)
+        start = SessionStartInfo(group_name=f"{name}/{record.id:05d}", start_time_secs=began)
         for name, value in self.hyperparameters(record).items():
             kind = "string_value" if isinstance(value, str) else "number_value"
             setattr(start.hparams[name], kind, value)
@@ -125,9 +126,10 @@ class CandidateEvents:
         ]
 
     def hyperparameters(self, record: CandidateRecord) -> dict[str, str | float]:
-        """Return what a candidate is: genome, generation, outcome; sizes, LIVs of each class and links where its genome is legal."""
-        found: dict[str, str | float] = {"genome": record.genome, "canonical": record.canonical, "generation": record.generation}
-        found |= {"outcome": record.outcome.value, "tokens": record.tokens}
+        """Return what a candidate is: genome, generation, outcome, tokens, lost ones among them; sizes, LIVs of each class and links where
+        its genome is legal."""
+        found: dict[str, str | float] = {"genome": printable(record.genome), "canonical": record.canonical}
+        found |= {"generation": record.generation, "outcome": record.outcome.value, "tokens": spent_tokens(record)}
         # A genome that is illegal, as without repair, was rejected before its sizes were known.
         if "parameters" not in record.objectives:
             return found

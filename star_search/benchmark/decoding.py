@@ -19,6 +19,7 @@ from star_search.objectives.measured import genome_costs
 from star_search.objectives.measurement import DecodingCost
 from star_search.objectives.registry import account_of
 from star_search.runs.atomic import write_json, write_text
+from star_search.runs.output import make_folder
 
 FILES = ("decoding.json", "decoding.md")
 HEADINGS = ("model", "T", "declared", "held", "first ms", "token ms", "spread", "MB")
@@ -112,6 +113,7 @@ def as_json(setting: DecodingSetting, rows: Sequence[DecodingRow]) -> dict[str, 
 
 def write(setting: DecodingSetting, rows: Sequence[DecodingRow], folder: Path) -> list[Path]:
     """Write the rows as JSON and Markdown and return the paths."""
+    make_folder(folder)
     json_path, markdown_path = (folder / name for name in FILES)
     table = "\n".join(f"| {' | '.join(row)} |" for row in [HEADINGS, ["---"] * len(HEADINGS), *map(cells, rows)])
     write_json(json_path, as_json(setting, rows))

@@ -14,6 +14,7 @@ import torch
 
 from star_search.benchmark.models import ModelCost, ModelSetting
 from star_search.runs.atomic import write_json, write_text
+from star_search.runs.output import make_folder
 
 FILES = ("models.json", "models.md")
 HEADINGS = ["model", "weights", "tokens/s", "+-", "of peak", "warm-up", "next", "overhead", "GB", "rows"]
@@ -59,8 +60,9 @@ class ModelReport:
         """Write JSON and Markdown and return the paths.
 
         Raises:
-            StarSearchError: when the folder cannot be written.
+            StarSearchError: when the disk fails.
         """
+        make_folder(folder)
         json_path, markdown_path = (folder / name for name in FILES)
         write_json(json_path, self.as_json())
         write_text(markdown_path, self.markdown())

@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from star_search.benchmark.operators import LINEAR_EXPONENT, ClassCost, Point, Setting
-from star_search.errors import InputError
 from star_search.runs.atomic import write_bytes, write_json, write_text
+from star_search.runs.output import check_folder, make_folder
 
 QUIET_SPREAD = 0.2
 LEGEND = (
@@ -31,16 +31,12 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 
 
 def check_target(folder: Path, names: Sequence[str] = FILES) -> None:
-    """Refuse a folder that holds one of the files already.
+    """Refuse a folder that cannot be written or holds one of the files already.
 
     Raises:
-        InputError: naming the file.
+        InputError: naming the folder or the file.
     """
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"--out {folder} is a file; a folder is needed")
-    for name in names:
-        if (folder / name).exists():
-            raise InputError(f"{folder / name} exists already; nothing is overwritten: give another folder with --out")
+    check_folder(folder, "--out", names)
 
 
 def write(setting: Setting, costs: Sequence[ClassCost], folder: Path) -> list[Path]:
@@ -48,12 +44,13 @@ def write(setting: Setting, costs: Sequence[ClassCost], folder: Path) -> list[Pa
 
     Raises:
         InputError: when one of them exists.
-        StarSearchError: when the folder cannot be written.
+        StarSearchError: when the disk fails.
     """
     check_target(folder)
     buffer = io.BytesIO()
     with rc_context({"svg.fonttype": "none"}):
         draw(setting, costs).savefig(buffer, format="svg")
+    make_folder(folder)
     json_path, markdown_path, figure_path = (folder / name for name in FILES)
     write_json(json_path, as_json(setting, costs))
     write_text(markdown_path, markdown(setting, costs))

@@ -114,6 +114,7 @@ def _compare_searches(
     from star_search.cli.session import check_search, resolved
     from star_search.config import load_configuration
     from star_search.evolution.comparison import BASELINE, SearchPlan, check_comparable, summarise
+    from star_search.runs.output import check_folder
 
     loaded = load_configuration(config, overrides)
     shared = [*overrides, *([f"workers.count={workers}"] if workers is not None else [])]
@@ -127,6 +128,7 @@ def _compare_searches(
         check_search(each)
     check_comparable(planned, budget)
     root = runs or Path("runs") / f"compare-{loaded.name}"
+    check_folder(root, "--runs")
     results = {plan.label: [_run(plan, config, shared, seed, root, budget) for seed in range(seeds)] for plan in plans}
     summaries = summarise(results)
     if as_json:

@@ -41,7 +41,12 @@ def as_text(text: str) -> str:
 def print_damaged(view: RunView) -> None:
     """Say on standard error, a line each, which records of a run cannot be read."""
     for sentence in view.damaged:
-        errors.print(f"star-search: {printable(sentence)}", markup=False)
+        print_aside(sentence)
+
+
+def print_aside(sentence: str) -> None:
+    """Say something on standard error, where standard output is for what was asked."""
+    errors.print(f"star-search: {printable(sentence)}", markup=False)
 
 
 def exit_if_damaged(view: RunView) -> None:

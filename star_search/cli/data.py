@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from star_search.errors import InputError, StarSearchError
+from star_search.errors import InputError, unwritable
 
 data = typer.Typer(name="data", help="Prepare the text of a search, look at it, train a tokenizer on it.", no_args_is_help=True)
 
@@ -72,14 +72,12 @@ def train_tokenizer(
     from star_search.data.store import default_cache_folder
     from star_search.data.tokenizer_training import train_tokenizer as train
     from star_search.data.tokenizer_training import training_texts
+    from star_search.runs.output import check_new_file
 
-    if output.exists():
-        raise InputError(f"--output {output} exists already; give another name")
-    if not output.parent.is_dir():
-        raise InputError(f"--output {output} lies in a folder that does not exist")
+    check_new_file(output, "--output")
     tokenizer = train(training_texts(load_configuration(config, set_).data, default_cache_folder()), vocabulary_size)
     try:
         write_new_bytes(output, (tokenizer.to_str(pretty=True) + "\n").encode())
     except OSError as error:
-        raise StarSearchError(f"--output {output} cannot be written: {error.strerror}") from None
+        raise unwritable(output, error) from None
     typer.echo(f"{output}: {tokenizer.get_vocab_size()} entries")

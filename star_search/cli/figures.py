@@ -17,16 +17,16 @@ def figures(
         typer.Option(metavar="[NAME=]GENOME", help="Draw its cache beside the front's; may be repeated; Transformer++ by default."),
     ] = None,
 ) -> None:
-    """Draw a run: fronts, scores, progress, cache growth, motifs, backbones, genomes, loss curves."""
+    """Draw a run: fronts, scores, progress, cache growth, motifs, backbones, genomes, loss curves, token-mixing matrices."""
     from star_search.analysis.figures import FORMATS, write_figures
     from star_search.analysis.run_view import RunView
-    from star_search.cli.console import exit_if_damaged, print_damaged, print_written
+    from star_search.cli.console import exit_if_damaged, print_aside, print_damaged, print_written
     from star_search.runs.locate import locate, newest_run
 
     view = RunView.read(*((newest_run(Path("runs")), None) if run is None else locate(run)))
     print_damaged(view)
     folder = out or Path("figures") / view.run.path.resolve().name
-    for path in write_figures(view, folder, format_ or FORMATS, dict(map(_read, baseline or []))):
+    for path in write_figures(view, folder, format_ or FORMATS, dict(map(_read, baseline or [])), say=print_aside):
         print_written(path)
     exit_if_damaged(view)
 

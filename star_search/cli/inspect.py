@@ -38,10 +38,10 @@ def inspect(
     csv: Annotated[bool, typer.Option("--csv", help="Print the candidates as CSV.")] = False,
 ) -> None:
     """Show a run: its front, its population, and how it went over the generations; or one or two of its candidates."""
-    from star_search.cli.console import exit_if_damaged, print_damaged, print_written
+    from star_search.cli.console import exit_if_damaged, print_aside, print_damaged, print_written
     from star_search.objectives.listing import Listing
 
-    _check(show, candidate or [], json_, csv)
+    _check(show, candidate or [], json_, csv, plot)
     view = _read(path, objectives)
     listing = Listing(view, sort, where or [], outcome or [], class_ or [])
     print_damaged(view)
@@ -52,13 +52,14 @@ def inspect(
     if plot is not None:
         from star_search.analysis.figures import write_figures
 
-        for figure in write_figures(view, plot):
+        for figure in write_figures(view, plot, option="--plot", say=print_aside):
             print_written(figure, aside=json_ or csv)
     exit_if_damaged(view)
 
 
-def _check(show: str | None, candidate: list[int], json_: bool, csv: bool) -> None:
+def _check(show: str | None, candidate: list[int], json_: bool, csv: bool, plot: Path | None) -> None:
     from star_search.errors import InputError, did_you_mean
+    from star_search.runs.output import check_folder
 
     if show is not None and show not in SECTIONS:
         raise InputError(f"--show {show} is not known{did_you_mean(show, SECTIONS)}")
@@ -68,6 +69,10 @@ def _check(show: str | None, candidate: list[int], json_: bool, csv: bool) -> No
         raise InputError("--csv lists candidates, so it cannot be combined with --candidate; --json prints them in full")
     if len(candidate) > 2:
         raise InputError(f"--candidate shows one candidate, or two side by side, got {len(candidate)}")
+    if len(candidate) > len(set(candidate)):
+        raise InputError(f"--candidate {candidate[0]} is given twice; two side by side are two different ones")
+    if plot is not None:
+        check_folder(plot, "--plot")
 
 
 def _read(path: Path | None, objectives: str | None) -> RunView:

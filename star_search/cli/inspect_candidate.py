@@ -13,10 +13,12 @@ from star_search.analysis.run_view import RunView
 from star_search.analysis.strips import link_rows, sparkline, strip_markup
 from star_search.cli.console import as_text, console, format_bytes, format_value, print_legend, print_whole, shown_objectives
 from star_search.genome.encoding import Genome
-from star_search.runs.records import CandidateRecord
+from star_search.runs.records import CandidateRecord, lost_tokens
 
 # The newest; of older ones a line back to the oldest.
 ANCESTORS_SHOWN = 40
+# Columns of text for each of two side by side, so that they stay beside each other on a wide terminal: the strip of 48 LIVs.
+WIDEST = 48
 
 
 def print_candidate(view: RunView, record: CandidateRecord) -> None:
@@ -41,6 +43,10 @@ def _print_head(view: RunView, record: CandidateRecord) -> None:
     console.print(f"outcome {record.outcome.value}{reason}", markup=False)
     for name in shown_objectives(view.names):
         console.print(f"{printable(name)} {format_value(name, record.objectives.get(name))}", markup=False)
+    _print_genome(record)
+
+
+def _print_genome(record: CandidateRecord) -> None:
     print_whole(f"genome    {printable(record.genome)}\ncanonical {record.canonical}")
 
 
@@ -121,10 +127,13 @@ def print_comparison(view: RunView, first: CandidateRecord, second: CandidateRec
     found = comparison_json(view, first, second)
     differing, pair = set(found["differing_livs"]), (first, second)
     length = view.config.training.sequence_length
-    console.print(f"LIVs with parameters and cache at {length:,} tokens; * marks those that differ")
+    for record in pair:
+        console.print(f"[bold]Candidate {record.id}[/]")
+        _print_genome(record)
+    console.print(f"\nLIVs with parameters and cache at {length:,} tokens; * marks those that differ")
     table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("", *(f"candidate {record.id}" for record in pair)):
-        table.add_column(heading, justify="left", overflow="fold")
+        table.add_column(heading, justify="left", overflow="fold", max_width=WIDEST)
     for name, cells in _comparison_rows(view, pair):
         table.add_row(name, *cells)
     for position in range(1, max(len(Genome.parse(each.canonical).livs) for each in pair) + 1):
@@ -147,11 +156,16 @@ def _comparison_rows(view: RunView, pair: Sequence[CandidateRecord]) -> list[tup
         if values[0] and values[1] is not None:
             cells[1] += f"  ({values[1] / values[0] - 1:+.1%})"
         rows.append((as_text(name), cells))
+    rows.append(("tokens", [f"{record.tokens:,}" + (f" and {lost:,} lost" if (lost := lost_tokens(record)) else "") for record in pair]))
     losses = [[loss for _, loss in loss_curve(record)] for record in pair]
     if any(losses):
         rows.append(("loss", [f"{each[0]:.2f} {sparkline(each, 16)} {each[-1]:.2f}" if each else "-" for each in losses]))
     legal = [view.account(record) is not None for record in pair]
     genomes = [Genome.parse(record.canonical) for record in pair]
+    lineages = [trace(view.by_id, record.id) for record in pair]
+    rows.append(("from", [_origin(each.ancestors[0]) for each in lineages]))
+    rows.append(("changed", [_changed(each.ancestors[0]) or "nothing" for each in lineages]))
+    rows.append(("ancestors", [f"{len(each.ancestors) - 1:,}" for each in lineages]))
     rows.append(("LIVs", [strip_markup(each, view.catalogue) if fine else "-" for each, fine in zip(genomes, legal, strict=True)]))
     shared = [[text for _, text in link_rows(each, view.catalogue)] if fine else [] for each, fine in zip(genomes, legal, strict=True)]
     rows.append(("shared", ["\n".join(each) or "nothing" for each in shared]))

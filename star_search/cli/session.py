@@ -117,12 +117,15 @@ class Session:
         from star_search.evolution.stored import check_stored
         from star_search.evolution.worker_checks import check_workers
         from star_search.evolution.workers import devices
+        from star_search.runs.output import check_folder
 
         config = self.config
         if self.tensorboard:
             check_tensorboard()
         space, criteria = check_search(config)
-        if self.existing is not None:
+        if self.existing is None:
+            check_folder(self.folder, "--run-dir")
+        else:
             check_stored(self.existing, config)
         found = devices(config.workers.device)
         check_workers(config)

@@ -112,7 +112,9 @@ class TrainingSession:
         """Return the folder, which the first process makes where there is none, once the text is at hand."""
         if world.is_first and not self.existing:
             from star_search.data.store import prepare
+            from star_search.runs.output import check_folder
 
+            check_folder(self.folder, "--out")
             with preparation_bar(quiet) as report:
                 prepare(self.training.search.data, report=report)
             TrainingFolder.create(self.folder, self.training)

@@ -23,7 +23,7 @@ from star_search.data.preparation import Report
 from star_search.data.sources import SourceFile
 from star_search.data.tokenizer import Tokenizer, load_tokenizer
 from star_search.data.tokens import SplitTokens
-from star_search.errors import InputError, StarSearchError
+from star_search.errors import InputError, StarSearchError, refused_write
 
 # What reading a file that is missing, cut off or changed raises.
 _DAMAGE = (OSError, EOFError, ValueError, LookupError, TypeError)
@@ -104,6 +104,19 @@ def prepare(
 def find(config: DataConfig, cache_folder: Path | None = None) -> TokenStore | None:
     """Return the tokens of a corpus if they are there."""
     return _Place.of(config, cache_folder or default_cache_folder(), refresh=False).open()
+
+
+def validation_tokens(config: DataConfig, fingerprint: str, cache_folder: Path | None = None) -> SplitTokens | None:
+    """Return the validation tokens of the store with this fingerprint, nothing where it is not there whole; its source is not looked at."""
+    folder = (cache_folder or default_cache_folder()) / fingerprint if config.store is None else Path(config.store)
+    index = read_index(folder)
+    try:
+        if index is None or index["fingerprint"] != fingerprint:
+            return None
+        count, dtype = index["splits"]["validation"]["tokens"], np.dtype(f"u{index['token_bytes']}")
+        return SplitTokens(folder, "validation", count, dtype, index["shard_tokens"])
+    except _DAMAGE:
+        return None
 
 
 def default_cache_folder() -> Path:
@@ -193,10 +206,10 @@ class _Place:
             with self._lock():
                 yield
         except OSError as error:
-            raise StarSearchError(
-                f"the token cache {self.folder.parent} cannot be written ({error.strerror or error}); "
-                "set STAR_SEARCH_CACHE to a folder that can"
-            ) from None
+            if self.config.store is not None:
+                raise refused_write(error, f"data.store {self.folder} cannot be written: {error.strerror or error}") from None
+            sentence = f"the token cache {self.folder.parent} cannot be written ({error.strerror or error})"
+            raise refused_write(error, f"{sentence}; set STAR_SEARCH_CACHE to a folder that can") from None
 
     @contextmanager
     def _lock(self) -> Iterator[None]:

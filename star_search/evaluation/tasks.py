@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from star_search.errors import InputError
+from star_search.errors import InputError, unwritable
 
 if TYPE_CHECKING:
     from lm_eval.tasks import TaskManager
@@ -89,7 +89,7 @@ def _write(path: Path, text: str) -> None:
             )
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}") from None
+        raise unwritable(path, error) from None
 
 
 def check_names(wanted: Wanted, manager: TaskManager) -> None:

@@ -13,11 +13,12 @@ from star_search import __version__
 from star_search.analysis.run_view import RunView
 from star_search.config import SearchConfig
 from star_search.data.tokenizer import END_OF_TEXT, Tokenizer, load_tokenizer
-from star_search.errors import InputError, StarSearchError
+from star_search.errors import InputError, StarSearchError, unwritable
 from star_search.export.card import model_card
 from star_search.export.standalone import standalone_files
 from star_search.genome.catalogue import load_catalogue
 from star_search.runs.atomic import write_bytes, write_json, write_text
+from star_search.runs.output import check_folder
 from star_search.runs.records import CandidateRecord
 
 if TYPE_CHECKING:
@@ -66,10 +67,10 @@ def exported_candidate(view: RunView, record: CandidateRecord, weights: Path, re
 
 
 def check_target(folder: Path) -> None:
-    """Refuse a target that holds anything.
+    """Refuse a target that holds anything or cannot be written.
 
     Raises:
-        InputError: when it is a file, or a folder that is not empty.
+        InputError: when it is a file or a folder that is not empty, or no folder can be made there.
     """
     try:
         occupied = folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir())))
@@ -77,13 +78,14 @@ def check_target(folder: Path) -> None:
         raise InputError(f"{folder} cannot be read: {error.strerror}") from error
     if occupied:
         raise InputError(f"{folder} exists already; nothing is overwritten: give a new or empty folder with --out")
+    check_folder(folder, "--out")
 
 
 def write_folder(exported: Exportable, folder: Path) -> None:
     """Write the export into a temporary folder beside the target and rename it.
 
     Raises:
-        InputError: when the target holds anything, or the run's tokenizer is gone.
+        InputError: when the target holds anything or cannot be written, or the run's tokenizer is gone.
         StarSearchError: when the weights are not those of the genome, or the disk fails.
     """
     check_target(folder)
@@ -94,7 +96,7 @@ def write_folder(exported: Exportable, folder: Path) -> None:
         _write_files(exported, staging)
         staging.rename(target)
     except OSError as error:
-        raise StarSearchError(f"{folder} cannot be written: {error.strerror or error}") from error
+        raise unwritable(folder, error) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 

@@ -25,6 +25,7 @@ from star_search.genome.baselines import baseline
 from star_search.genome.catalogue import load_catalogue
 from star_search.genome.matching import Match
 from star_search.objectives.measurement import measure
+from star_search.runs.output import check_folder
 from star_search.training.world import World
 
 Result = dict[str, Any] | str
@@ -92,11 +93,12 @@ class Comparison:
             raise InputError(f"{twice} stands twice among the models to compare")
 
     def check(self) -> None:
-        """Refuse, before anything is trained, what lies in the folder and is another comparison's.
+        """Refuse, before anything is trained, a folder that cannot be written, and what lies in it and is another comparison's.
 
         Raises:
-            InputError: naming the training that differs.
+            InputError: naming the folder, or the training that differs.
         """
+        check_folder(self.folder, "--out")
         for source, seed in self.grid(range(self.seeds)) if self.rates else self.trainings():
             folder = self._folder(source, seed)
             if folder is not None and self.with_mad:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from star_search.errors import InputError
+from star_search.errors import InputError, unwritable
 from star_search.finalists.plan import Plan
 from star_search.runs.atomic import remove_leftovers, write_json, write_text
 from star_search.runs.lock import RunLock
@@ -38,7 +38,7 @@ class TrainingFolder:
             if not occupied:
                 path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"{path} cannot be made: {error.strerror}") from None
+            raise unwritable(path, error, "made") from None
         if occupied:
             further = "--resume continues the training that it holds" if is_training(path) else "give a new or empty folder with --out"
             raise InputError(f"{path} exists already; nothing is overwritten: {further}")

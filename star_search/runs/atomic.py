@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
-from star_search.errors import StarSearchError
+from star_search.errors import StarSearchError, unwritable
 
 _RETRY_SECONDS = 0.5
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -42,7 +42,8 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Replace `path` by `data`, on disk when this returns; the folder is made when its own parent exists.
 
     Raises:
-        StarSearchError: the disk is full, read-only or gone; what `path` held before is untouched.
+        InputError: the place cannot be written, as where it is read-only or gone; what `path` held before is untouched.
+        StarSearchError: the disk is full or broken; likewise.
     """
     write_with(path, lambda temporary: _write_new(temporary, data))
 
@@ -51,7 +52,8 @@ def write_with(path: Path, write: Callable[[Path], None]) -> None:
     """Replace `path` by the file that `write` makes where it is told to, on disk when this returns; otherwise as `write_bytes`.
 
     Raises:
-        StarSearchError: the disk is full, read-only or gone; what `path` held before is untouched.
+        InputError: the place cannot be written, as where it is read-only or gone; what `path` held before is untouched.
+        StarSearchError: the disk is full or broken; likewise.
     """
     temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
     try:
@@ -61,7 +63,7 @@ def write_with(path: Path, write: Callable[[Path], None]) -> None:
         temporary.replace(path)
         _sync(path.parent)
     except OSError as error:
-        raise StarSearchError(f"{path} cannot be written: {error.strerror}") from error
+        raise unwritable(path, error) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from star_search.errors import InputError, StarSearchError
+from star_search.errors import InputError, StarSearchError, unwritable
 from star_search.runs.atomic import is_leftover, remove_leftovers, write_json, write_text
 from star_search.runs.lock import LOCK_NAME, RunLock
 from star_search.runs.log import append_line, read_lines
@@ -43,7 +43,7 @@ class RunDirectory:
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"{path} cannot be made: {error.strerror}") from error
+            raise unwritable(path, error, "made") from error
         with RunLock(path):
             _refuse_occupied(path)  # another process may have been faster
             write_text(path / _CONFIG, config_yaml)

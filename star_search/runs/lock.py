@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from star_search.errors import InputError, StarSearchError
+from star_search.errors import InputError, unwritable
 
 LOCK_NAME = "lock"
 
@@ -35,7 +35,7 @@ class RunLock:
                 os.close(descriptor)
                 raise
         except OSError as error:
-            raise StarSearchError(f"{self._folder} cannot be locked: {error.strerror}") from error
+            raise unwritable(self._folder, error, "locked") from error
         self._descriptor = descriptor
         _held.add(descriptor)
         return self

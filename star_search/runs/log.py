@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from star_search.errors import StarSearchError
+from star_search.errors import StarSearchError, unwritable
 
 
 def append_line(path: Path, event: str, **fields: object) -> None:
@@ -18,7 +18,7 @@ def append_line(path: Path, event: str, **fields: object) -> None:
         with path.open("ab+") as file:
             file.write((b"\n" if _is_torn(file) else b"") + line.encode() + b"\n")
     except OSError as error:
-        raise StarSearchError(f"{path} cannot be written: {error.strerror}") from error
+        raise unwritable(path, error) from error
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

@@ -1,11 +1,14 @@
 """Figures of a stored run: what they draw is what the run says."""
 
 import io
+import re
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from matplotlib.collections import PathCollection
+from PIL import Image
 
 from helpers import STAR
 from star_search.analysis.figures import FORMATS, objectives, write_figures
@@ -20,7 +23,7 @@ from star_search.analysis.run_view import RunView
 from star_search.errors import InputError
 from star_search.genome.baselines import baseline
 from star_search.genome.encoding import Genome
-from stored_run import with_objective
+from stored_run import kept_run, with_objective
 
 SHARING = "21211-31112-21221-32112"
 
@@ -159,11 +162,41 @@ def test_a_candidate_is_seen_in_every_front_and_dots_are_sampled_where_there_are
     assert "offspring (1 in 3)" in axes.get_legend_handles_labels()[1]
 
 
-def test_every_figure_is_written_in_every_format_and_never_over_another(view, tmp_path):
-    paths = write_figures(view, tmp_path / "drawn", ("svg",))
-    assert len(paths) == 8 and all(path.stat().st_size > 1000 for path in paths)
+def points(path):
+    """Return width and height of a figure's file in points, 72 an inch, once it is known to be whole."""
+    content = path.read_bytes()
+    if path.suffix == ".png":
+        with Image.open(path) as image:
+            image.load()
+            assert [round(each) for each in image.info["dpi"]] == [300, 300]
+            return [72 * pixels / 300 for pixels in image.size]
+    if path.suffix == ".svg":
+        root = ElementTree.fromstring(content)
+        assert root.tag == "{http://www.w3.org/2000/svg}svg" and len(list(root.iter())) > 20
+        assert root.get("viewBox").split()[2:] == [root.get(name).removesuffix("pt") for name in ("width", "height")]
+        return [float(root.get(name).removesuffix("pt")) for name in ("width", "height")]
+    assert content.startswith(b"%PDF-1.") and content.endswith(b"%%EOF\n")
+    # The table of contents stands where the end of the file says.
+    assert content[int(re.search(rb"startxref\n(\d+)\n%%EOF", content)[1]) :].startswith(b"xref\n")
+    (page,) = re.findall(rb"/MediaBox \[ 0 0 ([\d.]+) ([\d.]+) \]", content)
+    return [float(each) for each in page]
+
+
+def test_every_figure_is_written_in_every_format_and_never_over_another(tmp_path):
+    view = kept_run(tmp_path / "run")
+    paths = write_figures(view, tmp_path / "drawn", FORMATS)
+    names = {"genomes", "motifs", "fronts", "progress", "scores", "cache", "backbones", "loss_curves", "token_mixing"}
+    assert sorted(path.name for path in paths) == sorted(f"{name}.{each}" for name in names for each in ("pdf", "svg", "png"))
+    assert sorted((tmp_path / "drawn").iterdir()) == sorted(paths)
+    for name in names:
+        sizes = [points(tmp_path / "drawn" / f"{name}.{each}") for each in ("pdf", "svg", "png")]
+        assert sizes[1] == pytest.approx(sizes[0], abs=0.01) and sizes[2] == pytest.approx(sizes[0], abs=0.25)
+        width, height = (each / 72 for each in sizes[0])
+        assert 3.39 <= width <= 7.01 and height <= 9.01
+        if name in ("fronts", "progress", "scores", "cache", "loss_curves", "token_mixing"):
+            assert width == pytest.approx(3.4)
     with pytest.raises(InputError, match="exists already"):
-        write_figures(view, tmp_path / "drawn", FORMATS)
+        write_figures(view, tmp_path / "drawn", ("svg",))
 
 
 def test_names_hold_no_mathematics_and_letters_are_read_on_their_colour():

@@ -92,6 +92,20 @@ def test_what_a_candidate_is(events, view):
     assert found["parameters"] == record.objectives["parameters"]
 
 
+def test_text_is_shown_as_text_and_lost_tokens_count(view, tmp_path):
+    from tensorboard.plugins.hparams import metadata
+
+    run = store_run(tmp_path / "r\x1b[31m\u202e**b**")
+    events = CandidateEvents(run, view.config)
+    record = replace(view.records[0], genome="1\x1b[2J", measured={"lost_tokens": 7})
+    events.write(record)
+    start = read(events, record).summary_metadata[metadata.SESSION_START_INFO_TAG].plugin_data.content
+    found = metadata.parse_session_start_info_plugin_data(start)
+    assert found.group_name == f"r\\x1b[31m\\u202e**b**/{record.id:05d}"
+    assert found.hparams["genome"].string_value == "1\\x1b[2J"
+    assert found.hparams["tokens"].number_value == record.tokens + 7
+
+
 def test_an_illegal_genome_has_no_sizes(events, view):
     record = replace(view.records[0], id=99, outcome=Outcome.rejected, objectives={}, details={}, canonical="11212-11213-11111-11111")
     assert set(events.hyperparameters(record)) == {"genome", "canonical", "generation", "outcome", "tokens"}

@@ -139,10 +139,7 @@ class TestData:
 class TestRunFolder:
     def test_a_file_where_the_run_should_be(self, command, here, configuration):
         (here / "file").write_text("mine")
-        assert (
-            command("evolve", "--config", configuration, "--run-dir", "file").sentence()
-            == "file is a file; a run needs a new or empty folder"
-        )
+        assert command("evolve", "--config", configuration, "--run-dir", "file").sentence() == "file is a file; --run-dir needs a folder"
         assert (
             command("evolve", "--config", configuration, "--run-dir", "file", "--resume").sentence() == "file is a file, not a run folder"
         )

@@ -72,9 +72,12 @@ def test_train_tokenizer_writes_a_tokenizer_that_data_tokenizer_takes(data, here
 
 def test_train_tokenizer_refuses(data, here):
     Path("mine.json").write_text("mine")
-    assert data("train-tokenizer", "--output", "mine.json").sentence() == "--output mine.json exists already; give another name"
+    assert (
+        data("train-tokenizer", "--output", "mine.json").sentence()
+        == "mine.json exists already; nothing is overwritten: give a new file with --output"
+    )
     assert Path("mine.json").read_text() == "mine"
-    assert data("train-tokenizer", "--output", "no/t.json").sentence() == "--output no/t.json lies in a folder that does not exist"
+    assert data("train-tokenizer", "--output", "no/t.json").sentence() == "no is no folder, so t.json cannot be written there"
     small = data("train-tokenizer", "--output", "t.json", "--vocabulary-size", "256").sentence()
     bounds = "--vocabulary-size must be from 257, the bytes and the end of text, to 1,000,000, got "
     assert small == f"{bounds}256"

@@ -12,9 +12,11 @@ from rich.console import Console
 
 from star_search.analysis.lineage import trace
 from star_search.analysis.run_view import RunView
+from star_search.analysis.strips import FAMILY_LETTERS, families
 from star_search.cli import inspect_candidate
 from star_search.cli.progress import outcome_line
 from star_search.genome.encoding import Genome
+from star_search.runs.directory import RunDirectory
 from star_search.runs.records import Outcome
 from stored_run import with_objective
 
@@ -79,6 +81,28 @@ def test_two_candidates_side_by_side(command, stored_run):
     assert re.search(r"LIV +1 \* +SA-4 .* +GConv-2 ", out)
     assert re.search(r"LIV +2 +Rec-1 .* +Rec-1 ", out)
     assert "1 LIVs differ, 1 canonical genes" in out
+    view = RunView.read(stored_run)
+    pair = [view.by_id[16], view.by_id[26]]
+    for record in pair:
+        assert f"Candidate {record.id}\ngenome    {record.genome}\ncanonical {record.canonical}\n" in out
+    assert re.search(rf"^LIVs +{' +'.join(strips(view, pair))} *$", out, re.MULTILINE)
+    assert re.search(r"^tokens +1,000 +1,000 *$", out, re.MULTILINE)
+    parents = [trace(view.by_id, record.id).ancestors[0].parents for record in pair]
+    starts = [str(each[0]) if each else "drawn" for each in parents]
+    assert re.search(rf"^from +{starts[0]}\b.* {starts[1]}\b", out, re.MULTILINE)
+    counts = [len(trace(view.by_id, record.id).ancestors) - 1 for record in pair]
+    assert re.search(rf"^ancestors +{counts[0]} +{counts[1]} *$", out, re.MULTILINE)
+
+
+def strips(view, records):
+    return ["".join(FAMILY_LETTERS[each] for each in families(Genome.parse(record.canonical), view.catalogue)) for record in records]
+
+
+def test_side_by_side_says_what_was_lost(command, stored_run, tmp_path):
+    run = RunDirectory.open(shutil.copytree(stored_run.path, tmp_path / "copy"))
+    run.write_candidate(replace(RunView.read(run).by_id[16], measured={"lost_tokens": 300}))
+    out = command("inspect", run.path, "--candidate", 16, "--candidate", 26).out
+    assert re.search(r"^tokens +1,000 and 300 lost +1,000 *$", out, re.MULTILINE)
 
 
 def test_json_of_one_and_of_two(command, stored_run):
@@ -151,6 +175,7 @@ def test_outcomes_stand_by_kind(command, stored_run):
     [
         (["--candidate", 99], "has no candidate 99; it has 0 to 29"),
         (["--candidate", 1, "--candidate", 2, "--candidate", 3], "--candidate shows one candidate, or two side by side, got 3"),
+        (["--candidate", 7, "--candidate", 7], "--candidate 7 is given twice; two side by side are two different ones"),
         (["--json", "--csv"], "--json and --csv cannot be combined"),
         (["--candidate", 1, "--csv"], "--csv lists candidates, so it cannot be combined with --candidate; --json prints them in full"),
         (["--show", "fronts"], "--show fronts is not known; did you mean 'front'?"),

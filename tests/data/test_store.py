@@ -14,7 +14,7 @@ from star_search.config import DataConfig
 from star_search.data.fingerprint import content_identity
 from star_search.data.sources import local_files
 from star_search.data.split import SPLITS
-from star_search.data.store import default_cache_folder, find, prepare
+from star_search.data.store import default_cache_folder, find, prepare, validation_tokens
 from star_search.data.stream import TokenStream
 from star_search.data.tokenizer import load_tokenizer
 from star_search.errors import InputError, StarSearchError
@@ -322,3 +322,14 @@ def test_the_embedded_sample_has_the_train_tokens_it_had():
     counts = {split: store.index["splits"][split]["documents"] for split in SPLITS}
     assert (counts["train"], counts["validation"] + counts["test"]) == (1474, 77)
     assert store.index["duplicates_dropped"] == 0
+
+
+def test_validation_tokens_are_found_by_fingerprint_without_the_source(config, tmp_path):
+    store = prepare(config, cache_folder=tmp_path)
+    gone = config.model_copy(update={"source": str(tmp_path / "gone.jsonl")})
+    found = validation_tokens(gone, store.fingerprint, tmp_path)
+    assert found is not None and found[:].tolist() == store.validation[:].tolist()
+    assert validation_tokens(gone, "0" * 64, tmp_path) is None
+    assert validation_tokens(gone, store.fingerprint, tmp_path / "other") is None
+    (store.folder / "validation-00000.npy").write_bytes(b"cut")
+    assert validation_tokens(gone, store.fingerprint, tmp_path) is None

@@ -17,37 +17,48 @@ from star_search.analysis.figures.motifs import draw_motifs
 from star_search.analysis.figures.objectives import draw_fronts, draw_progress, draw_scores
 from star_search.analysis.figures.style import SETTINGS
 from star_search.analysis.run_view import RunView
-from star_search.errors import InputError, StarSearchError, did_you_mean
+from star_search.errors import InputError, StarSearchError, did_you_mean, unwritable
+from star_search.runs.output import check_folder, make_folder
 
 FORMATS = ("pdf", "svg", "png")
 # Without the time of day, so that equal runs give equal files.
 _METADATA: dict[str, dict[str, None]] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}
 _RESOLUTION = 300
+_MATRICES = "token_mixing"
 
 
-def write_figures(view: RunView, folder: Path, formats: Sequence[str] = ("png",), baselines: Mapping[str, str] | None = None) -> list[Path]:
+def write_figures(
+    view: RunView,
+    folder: Path,
+    formats: Sequence[str] = ("png",),
+    baselines: Mapping[str, str] | None = None,
+    option: str = "--out",
+    say: Callable[[str], None] = lambda sentence: None,
+) -> list[Path]:
     """Write every figure that the run has data for, once per format, and return their paths; baselines are genomes by name.
 
+    `option` is what names the folder; `say` is told, in a sentence, why token-mixing matrices are left out.
+
     Raises:
-        InputError: for an unknown format, a baseline that cannot be read, a folder that is a file, or a file that exists.
-        StarSearchError: when the folder cannot be written or nothing is finished yet.
+        InputError: for an unknown format, a baseline that cannot be read, a folder that cannot be written, or a file that exists.
+        StarSearchError: when the disk fails or nothing is finished yet.
     """
     for each in formats:
         if each not in FORMATS:
             raise InputError(f"--format {each} is not known{did_you_mean(each, FORMATS)}")
     drawings = _drawings(view, baselines or {})
-    paths = [folder / f"{name}.{each}" for name in drawings for each in formats]
-    _check_targets(folder, paths)
+    check_folder(folder, option, [f"{name}.{each}" for name in (*drawings, _MATRICES) for each in formats])
+    drawings |= _token_mixing(view, say)
+    make_folder(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         with rc_context(SETTINGS):
             for name, draw in drawings.items():
                 figure = draw()
                 for each in formats:
                     figure.savefig(folder / f"{name}.{each}", dpi=_RESOLUTION, metadata=_METADATA[each])
     except OSError as error:
-        raise StarSearchError(f"figures cannot be written to {folder}: {error.strerror}") from None
-    return paths
+        raise unwritable(folder, error) from None
+    return [folder / f"{name}.{each}" for name in drawings for each in formats]
 
 
 def _drawings(view: RunView, baselines: Mapping[str, str]) -> dict[str, Callable[[], Figure]]:
@@ -70,9 +81,14 @@ def _drawings(view: RunView, baselines: Mapping[str, str]) -> dict[str, Callable
     return found
 
 
-def _check_targets(folder: Path, paths: Sequence[Path]) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file; figures need a folder")
-    for path in paths:
-        if path.exists() or path.is_symlink():
-            raise InputError(f"{path} exists already; nothing is overwritten: name another folder")
+def _token_mixing(view: RunView, say: Callable[[str], None]) -> dict[str, Callable[[], Figure]]:
+    """Return the drawing of matrices, which alone needs models, and so torch; nothing, saying why, where there are no weights."""
+    if not view.front:
+        return {}
+    from star_search.analysis.figures.token_mixing import draw_token_mixing, front_matrices
+
+    try:
+        return {_MATRICES: partial(draw_token_mixing, view, front_matrices(view))}
+    except StarSearchError as error:
+        say(f"figure {_MATRICES} is left out: {error}")
+        return {}

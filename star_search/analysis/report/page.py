@@ -12,8 +12,9 @@ from typing import Any
 from star_search.analysis.plain_text import printable
 from star_search.analysis.report.data import ReportData, report_data
 from star_search.analysis.run_view import RunView
-from star_search.errors import InputError, StarSearchError
+from star_search.errors import StarSearchError
 from star_search.runs.atomic import write_text
+from star_search.runs.output import check_new_file
 
 ASSETS = Path(__file__).parent / "assets"
 # Plotly's own bundle of scatter, bar and pie: a quarter of the whole and ready in 0.3 s instead of 1.7 s (docs/results/report.md).
@@ -26,13 +27,10 @@ def write_report(view: RunView, path: Path) -> None:
     """Write the report into a new file.
 
     Raises:
-        InputError: when the path exists or its folder does not.
-        StarSearchError: when the run has no candidate or the file cannot be written.
+        InputError: as `check_new_file`.
+        StarSearchError: when the run has no candidate or the disk fails.
     """
-    if path.exists() or path.is_symlink():
-        raise InputError(f"{path} exists already; nothing is overwritten: give a new file with --out")
-    if not path.parent.is_dir():
-        raise InputError(f"{path.parent} is no folder, so {path.name} cannot be written there")
+    check_new_file(path, "--out")
     write_text(path, report_html(view))
 
 
