@@ -34,6 +34,9 @@ Tokens = Annotated[int | None, typer.Option(min=1, help="Models: training tokens
 MatchBy = Annotated[
     str | None, typer.Option(help="Models: make baselines as wide as gives the first finalist's parameters, or flops of training.")
 ]
+LearningRates = Annotated[
+    str | None, typer.Option(help="Models: a grid, joined by commas, of which each model gets its best by validation perplexity of seed 0.")
+]
 Lengths = Annotated[str | None, typer.Option(help="Models: tokens after which caches are counted; 512,4096,32768 by default.")]
 Out = Annotated[
     Path | None, typer.Option(help="Models: folder of trainings, JSON and Markdown; what is finished there is read, the rest goes on.")
@@ -59,6 +62,7 @@ def compare(
     finalists: Finalists = None,
     tokens: Tokens = None,
     match: MatchBy = None,
+    learning_rates: LearningRates = None,
     lengths: Lengths = None,
     out: Out = None,
     mad: MAD = None,
@@ -70,7 +74,7 @@ def compare(
     With --searches: hypervolumes of searches and of random search, intervals and a test.
     """
     of_models: dict[str, object] = {"baselines": baselines, "candidates": candidates, "finalists": finalists, "tokens": tokens}
-    of_models |= {"match": match, "lengths": lengths, "mad": mad, "out": out, "device": device}
+    of_models |= {"match": match, "lengths": lengths, "mad": mad, "learning-rates": learning_rates, "out": out, "device": device}
     of_searches: dict[str, object] = {"searches": searches, "runs": runs, "max-tokens": max_tokens, "workers": workers}
     _check_alternatives(run, searches, of_models if run is None else of_searches)
     if run is None:
@@ -78,7 +82,7 @@ def compare(
     else:
         from star_search.cli.compare_models import ModelsAsked, compare_models
 
-        asked = ModelsAsked(run, config, tuple(set_ or ()), tokens, candidates, finalists, baselines, match, lengths, mad)
+        asked = ModelsAsked(run, config, tuple(set_ or ()), tokens, candidates, finalists, baselines, match, learning_rates, lengths, mad)
         compare_models(asked, seeds, out, device or "auto", json_)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,13 +17,14 @@ from star_search.cli.session import INTERRUPTED, RUNS
 from star_search.data.tokenizer import load_tokenizer
 from star_search.errors import InputError
 from star_search.finalists.source import Source, Wish, find_source
+from star_search.finalists.tuning import read_rates
 from star_search.genome.baselines import split_names
 from star_search.genome.matching import read_match
 from star_search.runs.atomic import write_json, write_text
 from star_search.runs.locate import locate
 
 if TYPE_CHECKING:
-    from star_search.finalists.comparison import Comparison, MADResults, Results, Summary
+    from star_search.finalists.comparison import Comparison, MADResults, Result, Results, Summary
     from star_search.training.progress import Progress
 
 LENGTHS = "512,4096,32768"
@@ -42,6 +43,7 @@ class ModelsAsked:
     finalists: int | None
     baselines: str | None
     match: str | None
+    learning_rates: str | None
     lengths: str | None
     mad: str | None
 
@@ -62,6 +64,14 @@ class ModelsAsked:
     def cache_lengths(self) -> list[int]:
         """Return the lengths at which caches are counted."""
         return _numbers(self.lengths or LENGTHS, "--lengths", lowest=1)
+
+    def rates(self) -> list[float]:
+        """Return the grid of learning rates, lowest first; empty where every model keeps the configuration's."""
+        if self.learning_rates is None:
+            return []
+        if any(change.partition("=")[0].strip() == "training.learning_rate" for change in self.overrides):
+            raise InputError("--learning-rates chooses among its own, so --set training.learning_rate says nothing; leave it out")
+        return read_rates(self.learning_rates)
 
     def _mad_tasks(self) -> list[str]:
         from star_search.finalists.mad import read_tasks
@@ -86,13 +96,15 @@ def compare_models(asked: ModelsAsked, seeds: int, out: Path | None, device: str
     from star_search.finalists import comparison as module
     from star_search.finalists import table
 
-    sources, lengths = asked.sources(), asked.cache_lengths()
+    rates, sources, lengths = asked.rates(), asked.sources(), asked.cache_lengths()
     folder = out or RUNS / f"finalists-{locate(asked.run)[0].path.resolve().name}"
-    comparison = module.Comparison(sources, seeds, folder, devices(device, "--device")[0], lengths, asked.mad is not None)
+    comparison = module.Comparison(sources, seeds, folder, devices(device, "--device")[0], lengths, asked.mad is not None, rates)
     comparison.check()
     with preparation_bar(as_json) as report:
         prepare(sources[0].config.data, report=report)
     try:
+        if rates:
+            _tune(comparison)
         results = _trained(comparison)
         mad_results = _scored_by_mad(comparison) if comparison.with_mad else {}
     except KeyboardInterrupt:
@@ -106,20 +118,34 @@ def compare_models(asked: ModelsAsked, seeds: int, out: Path | None, device: str
     print_json(found) if as_json else _print(summaries, comparison, folder)
 
 
+def _tune(comparison: Comparison) -> None:
+    """Train every model at every rate of the grid, and give it its best."""
+    results: dict[str, dict[float, Result]] = {source.label: {} for source in comparison.sources}
+    for source, result in _each(comparison, "learning rates", list(comparison.grid())):
+        results[source.label][source.config.training.learning_rate] = result
+    comparison.tune(results)
+
+
 def _trained(comparison: Comparison) -> Results:
-    """Return results by label and seed, showing on a terminal which training is at work."""
+    """Return results by label and seed."""
+    results: Results = {source.label: [] for source in comparison.sources}
+    for source, result in _each(comparison, "trainings", list(comparison.trainings())):
+        results[source.label].append(result)
+    return results
+
+
+def _each(comparison: Comparison, what: str, trainings: list[tuple[Source, int]]) -> Iterator[tuple[Source, Result]]:
+    """Yield the result of one training after another, showing on a terminal which is at work."""
     from rich.progress import Progress as Bars
 
-    results: Results = {source.label: [] for source in comparison.sources}
-    trainings = list(comparison.trainings())
     with Bars(console=errors, transient=True, disable=not errors.is_terminal) as bars:
-        whole = bars.add_task("trainings", total=len(trainings))
+        whole = bars.add_task(what, total=len(trainings))
         for source, seed in trainings:
-            task = bars.add_task(f"  {source.label}, seed {seed}", total=source.config.training.steps)
-            results[source.label].append(comparison.train(source, seed, _mover(bars, task)))
+            rate = f", learning rate {source.config.training.learning_rate:g}" if comparison.rates else ""
+            task = bars.add_task(f"  {source.label}{rate}, seed {seed}", total=source.config.training.steps)
+            yield source, comparison.train(source, seed, _mover(bars, task))
             bars.remove_task(task)
             bars.advance(whole)
-    return results
 
 
 def _scored_by_mad(comparison: Comparison) -> MADResults:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
@@ -20,6 +20,7 @@ from star_search.finalists.recording import Recorder, Watch
 from star_search.finalists.running import Training
 from star_search.finalists.source import Source
 from star_search.finalists.training_folder import TrainingFolder, is_training
+from star_search.finalists.tuning import Tuning
 from star_search.genome.baselines import baseline
 from star_search.genome.catalogue import load_catalogue
 from star_search.genome.matching import Match
@@ -27,7 +28,8 @@ from star_search.objectives.measurement import measure
 from star_search.runs.output import check_folder
 from star_search.training.world import World
 
-Results = dict[str, list[dict[str, Any] | str]]
+Result = dict[str, Any] | str
+Results = dict[str, list[Result]]
 MADResults = dict[str, list[mad.Accuracies | str]]
 
 SIGNIFICANT = 0.05
@@ -67,12 +69,23 @@ def beside(first: Source, names: Sequence[str], match: Match | None, vocabulary_
 
 
 class Comparison:
-    """Trains every source with every seed below a folder; what is finished there is read, what was cut off goes on."""
+    """Trains every source with every seed below a folder; what is finished there is read, what was cut off goes on.
+
+    With a grid of learning rates, `grid` comes first with seed 0, and `tune` gives every source its best rate.
+    """
 
     def __init__(
-        self, sources: Sequence[Source], seeds: int, folder: Path, device: str, lengths: Sequence[int], with_mad: bool = False
+        self,
+        sources: Sequence[Source],
+        seeds: int,
+        folder: Path,
+        device: str,
+        lengths: Sequence[int],
+        with_mad: bool = False,
+        rates: Sequence[float] = (),
     ) -> None:
         self.sources, self.seeds, self.folder, self.lengths, self.with_mad = sources, seeds, folder, lengths, with_mad
+        self.rates, self.tunings = rates, dict[str, Tuning]()
         self.world = World(torch.device(device))
         labels = [source.label for source in sources]
         twice = next((label for label in labels if labels.count(label) > 1), None)
@@ -86,7 +99,7 @@ class Comparison:
             InputError: naming the folder, or the training that differs.
         """
         check_folder(self.folder, "--out")
-        for source, seed in self.trainings():
+        for source, seed in self.grid(range(self.seeds)) if self.rates else self.trainings():
             folder = self._folder(source, seed)
             if folder is not None and self.with_mad:
                 mad.stored(folder, source.config)
@@ -94,6 +107,21 @@ class Comparison:
     def trainings(self) -> Iterator[tuple[Source, int]]:
         """Yield every source with every seed, seed by seed, so that a comparison that was cut off has whole seeds."""
         yield from ((source, seed) for seed in range(self.seeds) for source in self.sources)
+
+    def grid(self, seeds: Sequence[int] = (0,)) -> Iterator[tuple[Source, int]]:
+        """Yield every source at every learning rate of the grid."""
+        yield from ((source.at_rate(rate), seed) for seed in seeds for source in self.sources for rate in self.rates)
+
+    def tune(self, results: Mapping[str, Mapping[float, Result]]) -> None:
+        """Take for every source the rate that was best with seed 0, by label and rate; one that failed at all of them is not trained."""
+        self.tunings = {label: Tuning.of(found) for label, found in results.items()}
+        best = {label: tuning.best for label, tuning in self.tunings.items()}
+        self.sources = [source if (rate := best[source.label]) is None else source.at_rate(rate) for source in self.sources]
+
+    def _failures(self, source: Source) -> list[str]:
+        """Return why a source failed at every rate of the grid, nothing where there is a rate for it."""
+        tuning = self.tunings.get(source.label)
+        return tuning.failures if tuning is not None and tuning.best is None else []
 
     def _folder(self, source: Source, seed: int) -> TrainingFolder | None:
         path = self.path(source, seed)
@@ -106,14 +134,18 @@ class Comparison:
 
     def path(self, source: Source, seed: int) -> Path:
         """Return where one training lies."""
-        return self.folder / f"{''.join(letter if letter.isalnum() else '-' for letter in source.label)}-{seed}"
+        name = "".join(letter if letter.isalnum() else "-" for letter in source.label)
+        rate = f"-rate-{source.config.training.learning_rate}" if self.rates else ""
+        return self.folder / f"{name}{rate}-{seed}"
 
-    def train(self, source: Source, seed: int, watch: Watch) -> dict[str, Any] | str:
+    def train(self, source: Source, seed: int, watch: Watch) -> Result:
         """Return the result of one training, or why it failed.
 
         Raises:
             InputError: for a text without a test split.
         """
+        if failures := self._failures(source):
+            return "; ".join(failures)
         plan = Plan.of(source, seed, "ddp")
         folder = self._folder(source, seed) or TrainingFolder.create(self.path(source, seed), plan)
         with folder.writing():
@@ -134,6 +166,8 @@ class Comparison:
 
     def mad_accuracies(self, source: Source, seed: int) -> mad.Accuracies | str:
         """Return the accuracies on the MAD tasks, for which the architecture is trained anew, or why one failed; the training is over."""
+        if failures := self._failures(source):
+            return "; ".join(failures)
         folder = TrainingFolder.open(self.path(source, seed))
         with folder.writing():
             return mad.accuracies(folder, source, seed, self.world.device)
@@ -148,7 +182,7 @@ class Comparison:
         rest = [replace(summary, p_value=corrected.get(index)) for index, summary in enumerate(summaries[1:])]
         return [summaries[0], *rest]
 
-    def _summary(self, source: Source, results: list[dict[str, Any] | str], scores: list[mad.Accuracies | str]) -> Summary:
+    def _summary(self, source: Source, results: list[Result], scores: list[mad.Accuracies | str]) -> Summary:
         finished = [each for each in results if isinstance(each, dict)]
         perplexities = [each["test"]["perplexity"] if isinstance(each, dict) else None for each in results]
         known = [each for each in perplexities if each is not None]
@@ -161,7 +195,7 @@ class Comparison:
             account.width,
             account.parameters,
             perplexities,
-            [each for each in [*results, *scores] if isinstance(each, str)],
+            self._failures(source) or [each for each in [*results, *scores] if isinstance(each, str)],
             mean(known) if known else None,
             mean_interval(known),
             bits,
@@ -171,7 +205,7 @@ class Comparison:
             _means([each for each in scores if isinstance(each, dict)]),
         )
 
-    def _decoding(self, source: Source, results: list[dict[str, Any] | str]) -> float | None:
+    def _decoding(self, source: Source, results: list[Result]) -> float | None:
         """Return how fast the model of the first finished seed decodes."""
         for seed, result in enumerate(results):
             if isinstance(result, dict):

@@ -45,6 +45,11 @@ class Source:
         found = matched(self.account, other.account, by, vocabulary_size, self.config.training.sequence_length)
         return replace(self, config=_with_space(self.config, width=found.width))
 
+    def at_rate(self, learning_rate: float) -> Source:
+        """Return the source with another peak learning rate."""
+        training = self.config.training.model_copy(update={"learning_rate": learning_rate})
+        return replace(self, config=self.config.model_copy(update={"training": training}))
+
 
 @dataclass(frozen=True)
 class Wish:

@@ -96,3 +96,13 @@ def finished_once(tmp_path_factory: pytest.TempPathFactory, source: Path) -> tup
 def finished(finished_once: tuple[RunDirectory, Ended]) -> RunDirectory:
     """A finished run of three generations of four; tests copy it before they change it."""
     return finished_once[0]
+
+
+@pytest.fixture(scope="session")
+def tested(tmp_path_factory: pytest.TempPathFactory, source: Path) -> RunDirectory:
+    """A run of eight candidates over a text with a test split."""
+    folder = tmp_path_factory.mktemp("tested")
+    changes: dict[str, Any] = {"data": {"test_fraction": 0.2, "validation_fraction": 0.2}, "algorithm": {"generations": 1}}
+    ended = run_command("evolve", "--config", write_configuration(folder, source, **changes), "--run-dir", folder / "run")
+    assert ended.code == 0, ended
+    return RunDirectory.open(folder / "run")

@@ -8,19 +8,8 @@ from typing import Any
 
 import pytest
 
-from cli.conftest import run_command, write_configuration
+from cli.conftest import run_command
 from star_search.finalists.training_folder import TrainingFolder
-from star_search.runs.directory import RunDirectory
-
-
-@pytest.fixture(scope="module")
-def tested(tmp_path_factory, source):
-    """A run of eight candidates over a text with a test split."""
-    folder = tmp_path_factory.mktemp("tested")
-    changes = {"data": {"test_fraction": 0.2, "validation_fraction": 0.2}, "algorithm": {"generations": 1}}
-    ended = run_command("evolve", "--config", write_configuration(folder, source, **changes), "--run-dir", folder / "run")
-    assert ended.code == 0, ended
-    return RunDirectory.open(folder / "run")
 
 
 @dataclass(frozen=True)
