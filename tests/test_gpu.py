@@ -77,6 +77,18 @@ def test_a_model_on_the_gpu_computes_what_it_computes_on_the_cpu(class_id):
     assert float((torch.stack(steps, 1).cpu() - decoded).norm() / decoded.norm()) < 1e-4
 
 
+@pytest.mark.parametrize("genome", [*COMPOSED, *map(lone, catalogue().ids)])
+def test_decoding_by_a_graph_is_plain_decoding(genome):
+    import torch
+
+    from star_search import LanguageModel
+    from star_search.model.static_decoding import greedy_tokens
+
+    model = LanguageModel.from_genome(genome, 64, 64, catalogue(), router_top_k=1, seed=0).double().cuda().eval()
+    prompt = torch.arange(9, device="cuda") * 7
+    assert torch.equal(greedy_tokens(model, prompt, 60), model.greedy(prompt, 60))
+
+
 def test_a_search_on_the_gpu_ends_with_a_front(tmp_path, monkeypatch, capsys):
     from star_search.cli import main
 

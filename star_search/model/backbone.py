@@ -205,7 +205,7 @@ class Backbone(nn.Module):
                 liv, normed = self._liv(position), self._norm(position, x_BD)
                 source = seen.get(liv.feature_source)
                 seen[position] = liv.remember(normed, states[position], place, constants[position], source)
-            x_BD = x_BD + self._recalled(block, self._factors(block, x_BD, states), seen)
+            x_BD = x_BD + self._recalled(block, self._factors(block, x_BD, states), seen, place)
         return self._norm(-1, x_BD)
 
     def _factors(self, block: Block, x_BD: Tensor, states: Sequence[State]) -> Tensor | None:
@@ -214,20 +214,19 @@ class Backbone(nn.Module):
             return self._router(block).step(self._direction(x_BD), states[self.router_places[block.start]]["router"])
         return None if block.size == 1 else self._combination(block)(x_BD)
 
-    def _recalled(self, block: Block, factors: Tensor | None, seen: dict[int | None, TokenFeatures]) -> Tensor:
-        """Return the combined output [B, D] of a block, reading only the LIVs that some sequence has a factor for."""
+    def _recalled(self, block: Block, factors: Tensor | None, seen: dict[int | None, TokenFeatures], place: Place) -> Tensor:
+        """Return the combined output [B, D] of a block, reading only the LIVs that some sequence has a factor for; all of them where one
+        graph serves every token."""
         if factors is None:
             return self._scaled(block.start, self._liv(block.start).recall(seen[block.start]))
-        used = self._used(block, factors)
+        used = list(range(block.size)) if isinstance(place.position, Tensor) else _used(factors)
         outputs = [self._scaled(block.start + m, self._liv(block.start + m).recall(seen[block.start + m])) for m in used]
         return _weighted(factors[..., used], outputs)
 
-    @staticmethod
-    def _used(block: Block, factors: Tensor) -> list[int]:
-        """Return which LIVs of a block some sequence has a factor for; all of them in a graph, which is one for every token."""
-        if torch.compiler.is_compiling():
-            return list(range(block.size))
-        return factors.reshape(-1, block.size).any(0).nonzero().flatten().tolist()
+
+def _used(factors: Tensor) -> list[int]:
+    """Return which LIVs of a block some sequence has a factor for."""
+    return factors.reshape(-1, factors.shape[-1]).any(0).nonzero().flatten().tolist()
 
 
 def _weighted(factors: Tensor, outputs: Sequence[Tensor]) -> Tensor:

@@ -1,0 +1,76 @@
+"""Greedy decoding whose every step runs the same operations on the same memory, so that a GPU can replay it as one CUDA graph.
+
+Shapes: B rows.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from star_search.liv.padding import Place
+from star_search.model.cache import DecodingCache
+from star_search.model.language_model import LanguageModel
+
+
+class StaticDecoding:
+    """Goes on from tokens [B] that follow what a cache has read. The position is a tensor, and what depends on it is masked, not cut:
+    attention looks at the whole cache, as long as it was made.
+
+    On a GPU the first step is captured, without compilation, and later ones replay it: a small model's step is then as long as its
+    kernels and not as Python's calls of them.
+    """
+
+    def __init__(self, model: LanguageModel, tokens_B: Tensor, cache: DecodingCache) -> None:
+        self.model, self.cache, self.tokens_B = model, cache, tokens_B.clone()
+        self._position = torch.tensor(cache.length, device=tokens_B.device)
+        self._graph = self._capture() if tokens_B.is_cuda else None
+
+    def step(self) -> Tensor:
+        """Read the last tokens and return those that follow, [B], in memory that the next step writes.
+
+        Raises:
+            InputError: past the cache's length.
+        """
+        self.cache.advance(1)
+        if self._graph is None:
+            self._advance()
+        else:
+            self._graph.replay()
+        return self.tokens_B
+
+    @torch.no_grad()
+    def _advance(self) -> None:
+        place = Place(self._position, self.cache.padding)
+        backbone = self.model.backbone
+        hidden_BD = backbone.step_at(self.model.embed(self.tokens_B), self.cache.states, self.cache.constants, place)
+        self.tokens_B.copy_(self.model.logits(hidden_BD).argmax(-1))
+        self._position += 1
+
+    def _capture(self) -> torch.cuda.CUDAGraph:
+        """Run a step beside, which loads kernels and leaves everything as it was, then record one."""
+        changed = [self.tokens_B, self._position, *self.cache.tensors()]
+        before = [tensor.clone() for tensor in changed]
+        stream = torch.cuda.Stream(self.tokens_B.device)
+        stream.wait_stream(torch.cuda.current_stream(self.tokens_B.device))
+        with torch.cuda.stream(stream):
+            self._advance()
+        torch.cuda.current_stream(self.tokens_B.device).wait_stream(stream)
+        for tensor, old in zip(changed, before, strict=True):
+            tensor.copy_(old)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            self._advance()
+        return graph
+
+
+@torch.no_grad()
+def greedy_tokens(model: LanguageModel, prompt_T: Tensor, count: int) -> Tensor:
+    """Return the `count` tokens [count] that greedy decoding adds to a prompt, as `LanguageModel.greedy` does."""
+    logits_B1V, cache = model.prefill(prompt_T[None], model.init_cache(1, len(prompt_T) + count), last_only=True)
+    decoding = StaticDecoding(model, logits_B1V[:, 0].argmax(-1), cache)
+    found_T = decoding.tokens_B.new_empty(count)
+    found_T[0] = decoding.tokens_B[0]
+    for index in range(1, count):
+        found_T[index] = decoding.step()[0]
+    return found_T

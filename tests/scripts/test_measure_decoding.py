@@ -1,0 +1,45 @@
+"""The script that holds greedy decoding against Hugging Face's Llama."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from scripts.conftest import SCRIPTS, loaded
+from star_search.benchmark.models import ModelSetting
+
+GENOME = "71111-91111"
+SETTING = ModelSetting(64, 97, 200, 0, 0, 1, "cpu", "float32")
+
+
+@pytest.fixture
+def script():
+    with loaded("measure_decoding") as module:
+        yield module
+
+
+def test_a_tiny_run_measures_both_ways_beside_llama(tmp_path):
+    sizes = ["--genome", GENOME, "--width", "64", "--vocabulary", "97", "--tokens", "66", "--repeats", "2", "--device", "cpu"]
+    subprocess.run([sys.executable, SCRIPTS / "measure_decoding.py", *sizes, "--out", tmp_path / "out.json"], check=True, timeout=300)
+    rows = json.loads((tmp_path / "out.json").read_text())["rows"]
+    assert [(row["genome"], row["way"]) for row in rows] == [(None, "generate"), (GENOME, "plain"), (GENOME, "static")]
+    # Llama of one layer: embedding, four square maps, three of 64 x 192, three norms.
+    assert rows[0]["weight_bytes"] == 4 * (97 * 64 + 4 * 64 * 64 + 3 * 64 * 192 + 3 * 64)
+    assert all(len(row["tokens_per_second"]) == 2 and min(row["tokens_per_second"]) > 0 for row in rows)
+    assert all(row["peak_bytes"] >= row["weight_bytes"] for row in rows)
+
+
+def test_llama_decodes_as_many_tokens_as_are_asked_for(script):
+    decode, _ = script.ways(SETTING, script.Decoding("llama", None, "generate"), layers=1)
+    assert len(decode(11)) == 11
+
+
+def test_what_is_wrong_is_not_timed(script, monkeypatch):
+    monkeypatch.setattr(script, "greedy_tokens", lambda model, prompt, count: torch.zeros(count, dtype=torch.long) - 1)
+    with pytest.raises(SystemExit, match="other tokens"):
+        script.ways(SETTING, script.Decoding("tiny", GENOME, "static"), layers=1)
+    monkeypatch.setattr(script, "held_cache_bytes", lambda model, length: 7)
+    with pytest.raises(SystemExit, match="not the declared one"):
+        script.ways(SETTING, script.Decoding("tiny", GENOME, "plain"), layers=1)
