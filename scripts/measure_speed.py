@@ -4,9 +4,9 @@
     python scripts/measure_speed.py --out measured --parts mixes --share 1/2
 
 Parts, the most important first: large (24 x 768 beside Hugging Face's models, compilation caches empty at the start), mixes (24 x 256,
-every class with GMemless), mixing (token mixing against SDPA), packing (several trainings on one GPU), gpus (one training on each),
-growth, agreement (losses of the engines), tests (tests/test_gpu.py). Each measurement leaves its output, and JSON, in a folder of its
-name; one that is there is not measured again. `--tiny` tries all of it on a CPU.
+every class with GMemless), mixing (token mixing against SDPA), decoding (4,096 tokens beside Hugging Face's Llama), packing (several
+trainings on one GPU), gpus (one training on each), growth, agreement (losses of the engines), tests (tests/test_gpu.py). Each measurement
+leaves its output, and JSON, in a folder of its name; one that is there is not measured again. `--tiny` tries all of it on a CPU.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from star_search.genome.genes import DIAGONAL
 
 ROOT = Path(__file__).resolve().parents[1]
 CLASSES_AT_ONCE = 4
+# Of four LIVs each: short convolutions with one grouped-query attention, a recurrence with one, Transformer++.
+DECODED = ("71111-91111-31111-91111", "51111-91111-31111-91111", "11111-91111-11111-91111")
 BENCHMARK = [sys.executable, "-m", "star_search.cli", "benchmark", "--models"]
 
 
@@ -69,6 +71,12 @@ def parts(tiny: bool, device: str) -> dict[str, list[Job]]:
     devices = ",".join(f"cuda:{index}" for index in range(count)) if device.startswith("cuda") else ",".join([device] * count)
     plus_plus = ["--genome", "Transformer++=11111-91111"]
     mixing = ["--backend", "eager", *options_of({"width": 32, "length": 32, "rows": 1, "repeats": 2})] if tiny else []
+    decoded = (
+        {"width": 64, "vocabulary": 97, "tokens": 80, "repeats": 1}
+        if tiny
+        else {"width": 768, "vocabulary": 50_304, "tokens": 4096, "repeats": 3}
+    )
+    genomes = [word for genome in DECODED for word in ("--genome", genome)]
     agreement = ["--engines", "", *options_of({"width": 32, "length": 16, "steps": 2})] if tiny else []
     return {
         "large": [
@@ -78,6 +86,7 @@ def parts(tiny: bool, device: str) -> dict[str, list[Job]]:
         ],
         "mixes": [Job(name, [*BENCHMARK, *genomes, *mix_options], 240, "") for name, genomes in mixes(tiny)],
         "mixing": [Job("mixing", script("token_mixing", *mixing, *on), 300)],
+        "decoding": [Job("decoding", script("decoding", *genomes, *options_of(decoded), "--times", "1" if tiny else "6", *on), 400)],
         "packing": [Job("packing", script("packing", "--devices", device, *packed), 400)],
         "gpus": [Job("gpus", script("packing", "--devices", devices, "--processes", f"1,{count}", "--streams", "", *packed), 200)],
         "growth": [Job("growth", script("growth", *growing, *repeats, *depth, *on), 200)],
