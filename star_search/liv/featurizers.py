@@ -62,6 +62,10 @@ class Projection(FeatureGroup):
         """Return [..., G]."""
         return map_channels(x_BTD, self.weight)
 
+    def step(self, x_BD: Tensor, tail: Tensor | None) -> Tensor:
+        """Return [B, G]."""
+        return map_channels(x_BD, self.weight)
+
     def dense_weight(self) -> Tensor | None:
         """Return the weight, where it is a matrix."""
         return _matrix(self.weight)

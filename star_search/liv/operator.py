@@ -15,7 +15,7 @@ from torch.nn import functional
 from star_search.genome.accounting import LAMBDA_VECTORS, Dimensions
 from star_search.genome.genes import DIAGONAL, GROUPED, INPUT_DEPENDENT, LOW_RANK, REPARAMETRISED, SOFTMAX, TOEPLITZ
 from star_search.genome.sharing import LIVSources
-from star_search.liv.attention import LinearAttention, ScoredAttention, SoftmaxAttention, rotate
+from star_search.liv.attention import LinearAttention, ScoredAttention, SoftmaxAttention, rotary_table, rotate
 from star_search.liv.convolution import LongConvolution, ShortConvolution
 from star_search.liv.differential import Differential, initial_lambda
 from star_search.liv.featurizers import FeatureGroup, MonarchMap, Projection, build_group
@@ -98,7 +98,8 @@ class LIV(nn.Module):
         self.computed = list(sources.weights_from)
         owned = {name: build_group(sizes, name) for name, owner in sources.weights_from.items() if owner == position}
         self.featurizer = nn.ModuleDict(owned)
-        self._tied = {name: earlier[owner].group(name) for name, owner in sources.weights_from.items() if owner != position}
+        tied = {name: earlier[owner].group(name) for name, owner in sources.weights_from.items() if owner != position}
+        self._groups: dict[str, FeatureGroup] = owned | tied
         self.output = MonarchMap(sizes.width) if sizes.has_monarch_maps else Projection(sizes.width, sizes.inner)
         self.norm = nn.Parameter(torch.empty(sizes.width)) if self._is_recurrent() else None
         vectors = torch.empty(LAMBDA_VECTORS, sizes.head_width // 2)
@@ -120,9 +121,7 @@ class LIV(nn.Module):
 
     def group(self, name: str) -> FeatureGroup:
         """Return the module that computes a feature group here, whoever owns it."""
-        module = self.featurizer[name] if name in self.featurizer else self._tied[name]
-        assert isinstance(module, FeatureGroup)
-        return module
+        return self._groups[name]
 
     @property
     def feature_source(self) -> int | None:
@@ -185,10 +184,18 @@ class LIV(nn.Module):
             raise ValueError(f"LIV {self.position + 1} takes {', '.join(missing)} from LIV {(self.feature_source or 0) + 1}: pass shared=")
         return {name: (shared or {})[name] for name in self.taken}
 
-    def _rotated(self, name: str, features: Tensor, start: int | Tensor = 0) -> Tensor:
-        if name in ("q", "k") and self.sizes.liv_class.fields.get("rotary"):
-            return rotate(features, self.rotary_width, start, self.rotary)
-        return features
+    def _rotates(self, name: str) -> bool:
+        return name in ("q", "k") and bool(self.sizes.liv_class.fields.get("rotary"))
+
+    def _rotated(self, name: str, features_BTG: Tensor) -> Tensor:
+        return rotate(features_BTG, self.rotary_width, table=self.rotary) if self._rotates(name) else features_BTG
+
+    def _rotated_at(self, place: Place, features_BG: Tensor) -> Tensor:
+        """Return a token's features rotated, by a table that all LIVs of its step share."""
+        key = self.rotary_width, features_BG.dtype
+        if key not in place.rotary_tables:
+            place.rotary_tables[key] = rotary_table(1, self.rotary_width, features_BG, place.since_start)
+        return rotate(features_BG.unsqueeze(1), self.rotary_width, table=place.rotary_tables[key]).squeeze(1)
 
     @property
     def rotary_width(self) -> int:
@@ -257,7 +264,7 @@ class LIV(nn.Module):
         token = self._taken(shared.features if shared else None) | self._lambda() | dict(constants)
         for name in [name for name in self.computed if name not in constants]:
             features = self.group(name).step(x_BD, state.get(f"featurizer.{name}"))
-            token[name] = self._rotated(name, features.unsqueeze(1), place.since_start).squeeze(1) if name in ("q", "k") else features
+            token[name] = self._rotated_at(place, features) if self._rotates(name) else features
         context = self.token_mixing.update(token, _own(state), place, shared.context if shared else {})
         return TokenFeatures(token, context)
 

@@ -5,7 +5,7 @@ Shapes: B batch, T tokens.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -57,6 +57,8 @@ class Place:
 
     position: int | Tensor
     padding: Padding | None = None
+    # By channels that rotate together and dtype: made once for all LIVs that a token passes.
+    rotary_tables: dict[tuple[int, torch.dtype], Tensor] = field(default_factory=dict, compare=False)
 
     @property
     def is_plain(self) -> bool:
