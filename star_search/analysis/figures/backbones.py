@@ -8,12 +8,15 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyBboxPatch, Patch, PathPatch, Rectangle
 from matplotlib.path import Path
+from matplotlib.textpath import text_to_path
 
+from star_search.analysis.figures.arc_labels import arc_points, place_labels
 from star_search.analysis.figures.style import COLUMN, MUTED, PAGE, SHARING_LINES, SHARING_NAMES, bare, ink_on, new_figure, text
-from star_search.analysis.motifs import links
+from star_search.analysis.motifs import Link, links
 from star_search.analysis.run_view import RunView
 from star_search.analysis.strips import FAMILY_COLOURS, FAMILY_LETTERS, families
 from star_search.genome.catalogue import Catalogue
@@ -24,13 +27,15 @@ from star_search.genome.evolved import catalogue_for
 DRAWN = 8
 # Units of a drawing: a LIV is 1 wide; the block's height, and the height of an arc between neighbours.
 BLOCK_HEIGHT, ARC = 1.9, 0.62
-# Inches above every drawing for its title, and below all of them for the legend.
-TITLE, LEGEND = 0.24, 0.72
+# Inches above every drawing for its title, below all of them for the legend, and above an arc for its label.
+TITLE, LEGEND, LABEL = 0.24, 0.72, 0.1
 SMALLEST_NAME = 4.0
 # What a page has room for, in inches and LIVs; what the letter of a family takes of a block; what stands behind letters on lines.
 TALLEST, DEEPEST_BESIDE, LETTER = 9.0, 10, 0.5
 WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
 ROWS_DRAWN = 45
+# Arcs without room for a label that a title has room for.
+UNLABELLED = 2
 
 Named = tuple[str, Genome]
 
@@ -56,7 +61,7 @@ class _Grid:
 
     def height(self, row: Sequence[Named], catalogue: Catalogue) -> float:
         """Return the height of a row with its titles, in inches."""
-        return TITLE + self.unit * max(BLOCK_HEIGHT + sum(_reach(genome, catalogue)) for _, genome in row)
+        return TITLE + self.unit * max(BLOCK_HEIGHT + sum(_reach(genome, catalogue, self.unit)) for _, genome in row)
 
 
 def split_into_pages(named: Sequence[Named], catalogue: Catalogue) -> list[list[Named]]:
@@ -80,7 +85,7 @@ def draw_backbones(named: Sequence[Named], catalogue: Catalogue) -> Figure:
     figure, top = Figure(figsize=(width, total)), total
     for row, height in zip(grid.rows(named), heights, strict=True):
         for column, (title, genome) in enumerate(row):
-            up, down = _reach(genome, catalogue)
+            up, down = _reach(genome, catalogue, grid.unit)
             # Placed by hand: a unit is the same length in every panel and direction.
             tall = grid.unit * (BLOCK_HEIGHT + up + down)
             left = 0.1 + column * (panel + 0.2)
@@ -88,8 +93,8 @@ def draw_backbones(named: Sequence[Named], catalogue: Catalogue) -> Figure:
             axes.set_xlim(-0.5, grid.depth + 0.5)
             axes.set_ylim(-down, BLOCK_HEIGHT + up)
             axes.set_axis_off()
-            axes.set_title(text(title), fontsize=7, loc="left", pad=2)
-            _draw(axes, genome, catalogue, grid.unit)
+            without = _draw(axes, genome, catalogue, grid.unit)
+            axes.set_title(text(title) + _unlabelled(without), fontsize=7, loc="left", pad=2)
         top -= height
     handles = _legend([genome for _, genome in named], catalogue)
     figure.legend(handles=handles, loc="lower center", frameon=False, ncols=4 if width > 5 else 2, fontsize=6.5)
@@ -105,10 +110,10 @@ def front_backbones(view: RunView) -> list[list[Named]]:
     return split_into_pages(named, view.catalogue)
 
 
-def _reach(genome: Genome, catalogue: Catalogue) -> tuple[float, float]:
-    """Return how far arcs reach above and below the blocks."""
+def _reach(genome: Genome, catalogue: Catalogue, unit: float) -> tuple[float, float]:
+    """Return how far arcs, with a label above, reach beyond the blocks."""
     found = links(genome, catalogue)
-    up = max((_height(link.distance) + 0.45 for link in found if link.kind == "features"), default=0.0)
+    up = max((_height(link.distance) + LABEL / unit for link in found if link.kind == "features"), default=0.0)
     down = max((_height(link.distance) for link in found if link.kind == "featurizer"), default=0.0)
     return up + 0.1, down + 0.1
 
@@ -117,7 +122,8 @@ def _height(distance: int) -> float:
     return float(ARC * distance**0.6)
 
 
-def _draw(axes: Axes, genome: Genome, catalogue: Catalogue, unit: float) -> None:
+def _draw(axes: Axes, genome: Genome, catalogue: Catalogue, unit: float) -> list[Link]:
+    """Draw blocks and arcs; return the arcs that have no room for a label."""
     complete = catalogue_for(genome, catalogue)
     axes.plot([-0.4, genome.depth + 0.4], [BLOCK_HEIGHT / 2] * 2, color=MUTED, linewidth=0.8, zorder=0)
     for place, (family, liv) in enumerate(zip(families(genome, catalogue), genome.livs, strict=True)):
@@ -127,20 +133,47 @@ def _draw(axes: Axes, genome: Genome, catalogue: Catalogue, unit: float) -> None
     for block in blocks(genome):
         if block.size > 1:
             axes.add_patch(_frame(block.start, block.stop, dashed=block.is_routed))
-    for link in links(genome, catalogue):
+    found = links(genome, catalogue)
+    for link in found:
         colour, dashes = SHARING_LINES[link.kind]
-        above = link.kind == "features"
-        start, height = (BLOCK_HEIGHT, _height(link.distance)) if above else (0.0, -_height(link.distance))
+        start, height = _ends(link)
         # The control points of a cubic curve lie a third higher than its top.
         ends = [(link.first + 0.5, start), (link.second + 0.5, start)]
         path = Path([ends[0], *((x, start + height * 4 / 3) for x, _ in ends), ends[1]], [Path.MOVETO, *[Path.CURVE4] * 3])
-        gid = f"{link.kind} {link.first + 1}-{link.second + 1}"
-        axes.add_patch(PathPatch(path, fill=False, edgecolor=colour, linestyle=dashes, linewidth=1, gid=gid))
-        if above:
-            middle = (link.first + link.second + 1) / 2
-            names: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": max(4.5, min(5.5, 72 * unit / 3.2))}
-            # On white, so that no other arc runs through the letters.
-            axes.text(middle, start + height + 0.05, ", ".join(link.groups), zorder=4, bbox=WHITE, **names)
+        axes.add_patch(PathPatch(path, fill=False, edgecolor=colour, linestyle=dashes, linewidth=1, gid=_name(link)))
+    return _write_labels(axes, [link for link in found if link.kind == "features"], unit)
+
+
+def _name(link: Link) -> str:
+    return f"{link.kind} {link.first + 1}-{link.second + 1}"
+
+
+def _ends(link: Link) -> tuple[float, float]:
+    """Return where an arc starts, and how far it reaches beyond."""
+    return (BLOCK_HEIGHT, _height(link.distance)) if link.kind == "features" else (0.0, -_height(link.distance))
+
+
+def _write_labels(axes: Axes, above: Sequence[Link], unit: float) -> list[Link]:
+    """Write at every arc what it shares; return those without room for it."""
+    points = 72 * unit
+    font = FontProperties(size=max(4.5, min(5.5, points / 3.2)))
+    arcs = [points * arc_points(link.first + 0.5, link.second + 0.5, *_ends(link)) for link in above]
+    labels = [", ".join(link.groups) for link in above]
+    pad = 2 * WHITE["pad"]
+    height = text_to_path.get_text_width_height_descent("lp", font, False)[1] + pad
+    places = place_labels(arcs, [(text_to_path.get_text_width_height_descent(each, font, False)[0] + pad, height) for each in labels])
+    # On white, since a label may stand on its own arc.
+    style: dict[str, Any] = {"ha": "center", "va": "center", "fontproperties": font, "zorder": 4, "bbox": WHITE}
+    for link, place, label in zip(above, places, labels, strict=True):
+        if place:
+            axes.text(place[0] / points, place[1] / points, label, gid=_name(link), **style)
+    return [link for link, place in zip(above, places, strict=True) if not place]
+
+
+def _unlabelled(without: Sequence[Link]) -> str:
+    """Return for a title what arcs share that have no label, the first of them."""
+    named = [f"{', '.join(link.groups)} of {link.first + 1} and {link.second + 1}" for link in without[:UNLABELLED]]
+    return "; ".join(["", *named]) + (", ..." if len(without) > UNLABELLED else "")
 
 
 def _write_name(axes: Axes, middle: float, name: str, family: str, unit: float) -> None:

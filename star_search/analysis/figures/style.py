@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, ListedColormap, Normalize, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator
 from numpy import linspace
 
 from star_search.analysis.plain_text import printable
@@ -108,3 +108,13 @@ def bare(axes: Axes) -> None:
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
+
+
+def settle(figure: Figure) -> None:
+    """Fix ticks and layout: room is made for the ticks that are drawn, not for those of the axes before they had their size."""
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(FixedLocator(list(axis.get_majorticklocs())))
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")

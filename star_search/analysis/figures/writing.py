@@ -15,7 +15,7 @@ from star_search.analysis.figures.cache import baseline_accounts, draw_cache
 from star_search.analysis.figures.curves import draw_curves
 from star_search.analysis.figures.motifs import draw_motifs
 from star_search.analysis.figures.objectives import draw_fronts, draw_progress, draw_scores
-from star_search.analysis.figures.style import SETTINGS
+from star_search.analysis.figures.style import SETTINGS, settle
 from star_search.analysis.run_view import RunView
 from star_search.errors import InputError, StarSearchError, did_you_mean, unwritable
 from star_search.runs.output import check_folder, make_folder
@@ -54,6 +54,7 @@ def write_figures(
         with rc_context(SETTINGS):
             for name, draw in drawings.items():
                 figure = draw()
+                settle(figure)
                 for each in formats:
                     figure.savefig(folder / f"{name}.{each}", dpi=_RESOLUTION, metadata=_METADATA[each])
     except OSError as error:
