@@ -47,6 +47,7 @@ from star_search.runs.records import Outcome
 
 LIMIT_MILLISECONDS = 2000
 HOSTILE = "ValueError: </script><script>alert(1)</script> <img src=x onerror=alert(2)> \x1b[2J\u202egnp"
+LONG = ("of_a_file_with_a_long_name.py:seconds_of_the_whole_benchmark_on_my_machine", "time_to_first_token@1024")
 # When the front stands and when all stands is what the page says of itself.
 MARKS = """
 window.marks = {};
@@ -68,6 +69,7 @@ KEPT = """() => ({
 RANGES = "['xaxis', 'yaxis'].map((name) => find('scatter')._fullLayout[name].range)"
 WIDTHS = "['scatter', 'progress'].map((id) => Math.round(find(id)._fullLayout.width))"
 REACH = "Math.max(...[...document.querySelectorAll('main *')].map((each) => each.getBoundingClientRect().right))"
+OVERHANG = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 PAPER = 718  # pixels of A4 between margins of a centimetre
 COLUMNS = {
     "paint": "first paint",
@@ -255,8 +257,7 @@ def look(report: Report) -> None:
         report.keep(dark, "dark")
         dark.close()
     narrow = report.open(width=420)
-    overhang = narrow.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    report.check(overhang <= 0, f"{overhang} pixels wider than a narrow window")
+    report.check(narrow.evaluate(OVERHANG) <= 0, f"{narrow.evaluate(OVERHANG)} pixels wider than a narrow window")
     if is_kept:
         narrow.set_viewport_size({"width": 420, "height": 1500})
         report.keep(narrow, "narrow")
@@ -289,6 +290,22 @@ def look_early(run: RunDirectory, browser: Browser, screens: Path) -> list[str]:
         report.check(page.text_content("#candidate-title") == f"Candidate {best} of generation 0", "the best so far is not chosen")
         report.check(page.locator("#scatter .trace:last-child .points path").count() > 1, "no front so far")
         page.close()
+    return report.problems
+
+
+def look_at_long_names(run: RunDirectory, browser: Browser, screens: Path) -> list[str]:
+    """Open the report of a run as if its objectives had long names: it must fit narrow windows."""
+    view = RunView.read(run)
+    names = dict(zip(view.names, LONG, strict=True))
+    records = [replace(each, objectives={names.get(key, key): value for key, value in each.objectives.items()}) for each in view.records]
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "long.html"
+        write_report(replace(view, config=view.config.model_copy(update={"objectives": [*LONG]}), records=records), path)
+        report = Report("long names", (path.as_uri(),), browser, screens)
+        for width in (420, 390, 360):
+            page = report.open(width)
+            report.check(page.evaluate(OVERHANG) <= 0, f"{page.evaluate(OVERHANG)} pixels wider than a window of {width}")
+            page.close()
     return report.problems
 
 
@@ -366,6 +383,7 @@ def check(runs: dict[str, RunDirectory], arguments: argparse.Namespace) -> int:
             problems += report.problems
         print(f"\nmilliseconds from navigation, {arguments.repeats} times each; Chromium {browser.version}")
         problems += look_early(runs["300"], browser, screens)
+        problems += look_at_long_names(runs["300"], browser, screens)
         problems += look_live(runs["300"], browser, screens)
         browser.close()
     for problem in problems:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from itertools import pairwise
+from itertools import combinations, pairwise
+from random import Random
 
+import numpy as np
 import pytest
 
 from analysis.page_scripts import evaluate, needs_node
@@ -146,3 +148,51 @@ def test_a_long_lineage_keeps_one_line_down_to_its_beginning(data):
     assert (line[0], line[-1], len(line)) == (119, 0, 60) and set(line) <= set(shown)
     assert 58 in line and 57 not in line
     assert all(parent in candidates[child]["parents"] for child, parent in pairwise(line))
+
+
+def links_of(depth, count, seed):
+    """Return links between LIVs that are drawn at random, as details hold them."""
+    random = Random(seed)
+    pairs = sorted({tuple(sorted(random.sample(range(depth), 2))) for _ in range(count)})
+    return [["features", first, second, random.choice(["v", "k, v", "A, B, v"])] for first, second in pairs]
+
+
+def curve(first, second, unit):
+    """Return points in pixels along the cubic curve of `arcShape`, over the blocks' upper edge."""
+    top = 4 / 3 * 0.62 * (second - first) ** 0.6 * 45
+    share = np.linspace(0, 1, 3000)
+    weights = [(1 - share) ** 3, 3 * (1 - share) ** 2 * share, 3 * (1 - share) * share**2, share**3]
+    corners = [(unit * (x + 0.5), y) for x, y in ((first, 0), (first, top), (second, top), (second, 0))]
+    return sum(np.outer(weight, corner) for weight, corner in zip(weights, corners, strict=True))
+
+
+@needs_node
+@pytest.mark.parametrize(("depth", "count", "width"), [(8, 4, 560), (24, 8, 560), (48, 7, 560), (48, 20, 560), (48, 7, 320)])
+def test_labels_of_arcs_cover_neither_each_other_nor_foreign_arcs(data, depth, count, width):
+    """A letter of ten pixels' size is at most 6 wide in the mean, and a line 13 high."""
+    every = [links_of(depth, count, seed) for seed in range(5)]
+    candidate = json.dumps({"livs": [0] * depth})
+    asked = f"{json.dumps(every)}.map((links) => sharedTexts({candidate}, {{ links }}))"
+    found = evaluate(data, f"(() => {{ find('drawing').clientWidth = {width}; return {asked}; }})()", "labels.js", "drawing.js")
+    unit = (width - 10) / (depth + 0.8)
+    for links, texts in zip(every, found, strict=True):
+        assert len(texts) >= len(links) / 2
+        arcs = [curve(first, second, unit) for _, first, second, _ in links]
+        centres = [np.array((each["x"] * unit, (each["y"] - 1.9) * 45)) for each in texts]
+        halves = [np.array((3 * len(each["text"]), 6.5)) for each in texts]
+        assert all(centre[1] > half[1] for centre, half in zip(centres, halves, strict=True))
+        for (one, half), (other, other_half) in combinations(zip(centres, halves, strict=True), 2):
+            assert (abs(one - other) > half + other_half).any()
+        for centre, half in zip(centres, halves, strict=True):
+            assert sum((abs(arc - centre) < half).all(axis=1).any() for arc in arcs) <= 1
+
+
+@needs_node
+def test_the_frame_is_a_path_in_pixels_and_a_logarithmic_axis_has_few_labels(data):
+    """Plotly loses pixels below zero of a rectangle on a logarithmic axis."""
+    setting = "find('across').value = data.objectives[1]; find('up').value = data.objectives[0]; state.chosen = bestId();"
+    log = "find('across-log').checked = true; find('scatter').clientWidth = 340;"
+    asked = f"(() => {{ {setting} {log} return [chosenFrame()[0], axisOf('across').nticks, axisOf('up').nticks ?? 0]; }})()"
+    frame, ticks, others = evaluate(data, asked, "scatter.js")
+    assert (frame["type"], frame["xsizemode"], frame["ysizemode"]) == ("path", "pixel", "pixel") and "x0" not in frame
+    assert (ticks, others) == (3, 0)

@@ -19,7 +19,7 @@ def arc_points(first: float, second: float, base: float, height: float) -> Point
 
 
 def place_labels(arcs: Sequence[Points], sizes: Sequence[tuple[float, float]]) -> list[tuple[float, float] | None]:
-    """Return the centre of every arc's label, whose width and height are given: above its top, or on the arc; None where there is no room.
+    """Return the centre of every arc's label, whose width and height are given: above the arc or on it; None where there is no room.
 
     Arcs stand on a line; one size of plane for all, such as points. Short arcs come first, since they have the least choice.
     """
@@ -40,6 +40,7 @@ def place_labels(arcs: Sequence[Points], sizes: Sequence[tuple[float, float]]) -
 
 def _choices(arc: Points, half: Points) -> list[Points]:
     """Return where an arc's label may stand, best first."""
-    middle = SAMPLES // 2
-    on_arc = sorted(arc[::4], key=lambda point: abs(float(point[0] - arc[middle, 0])))
-    return [arc[middle] + (0, half[1] + MARGIN), *(point for point in on_arc if point[1] > arc[0, 1] + half[1] + 2 * MARGIN)]
+    middle = arc[SAMPLES // 2]
+    above, aside = middle + (0, half[1] + MARGIN), np.array((half[0], 0))
+    on_arc = sorted(arc[::4], key=lambda point: abs(float(point[0] - middle[0])))
+    return [above, *(point for point in on_arc if point[1] > arc[0, 1] + half[1] + 2 * MARGIN), above - aside, above + aside]

@@ -32,7 +32,7 @@ TITLE, LEGEND, LABEL = 0.24, 0.72, 0.1
 SMALLEST_NAME = 4.0
 # What a page has room for, in inches and LIVs; what the letter of a family takes of a block; what stands behind letters on lines.
 TALLEST, DEEPEST_BESIDE, LETTER = 9.0, 10, 0.5
-WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
+WHITE: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
 ROWS_DRAWN = 45
 # Arcs without room for a label that a title has room for.
 UNLABELLED = 2

@@ -19,7 +19,7 @@ from star_search.runs.output import check_new_file
 ASSETS = Path(__file__).parent / "assets"
 # Plotly's own bundle of scatter, bar and pie: a quarter of the whole and ready in 0.3 s instead of 1.7 s (docs/results/report.md).
 PLOTLY = Path(__file__).parent / "plotly" / "plotly-basic.min.js.gz"
-SCRIPTS = ("base.js", "scatter.js", "drawing.js", "candidate.js", "filter.js", "table.js", "overview.js", "start.js")
+SCRIPTS = ("base.js", "scatter.js", "labels.js", "drawing.js", "candidate.js", "filter.js", "table.js", "overview.js", "start.js")
 LIVE = "live.js"
 
 

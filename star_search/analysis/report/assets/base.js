@@ -66,8 +66,8 @@ function valueOf(candidate, name) {
 
 function colours() {
   return isDark()
-    ? { ink: "#e8eaed", grid: "#3a414b", pale: "#6b7683", blue: "#56b4e9", scale: scaleOf("dark") }
-    : { ink: "#1b1f24", grid: "#d5d9df", pale: "#a3abb5", blue: "#0072b2", scale: scaleOf("light") };
+    ? { ink: "#e8eaed", grid: "#3a414b", pale: "#6b7683", blue: "#56b4e9", panel: "#1c2026", scale: scaleOf("dark") }
+    : { ink: "#1b1f24", grid: "#d5d9df", pale: "#a3abb5", blue: "#0072b2", panel: state.printing ? "#ffffff" : "#f6f7f9", scale: scaleOf("light") };
 }
 
 function baseLayout(changes) {

@@ -1,7 +1,8 @@
 // The drawing of a backbone: blocks in depth order, feature sharing in arcs above, featurizer sharing dashed below.
 const BLOCK = 1.9,
   ARC = 0.62,
-  UNIT_PIXELS = 45;
+  UNIT_PIXELS = 45,
+  EDGE = 5;
 
 function arcShape([kind, first, second]) {
   const above = kind === "features",
@@ -58,17 +59,27 @@ function drawingTexts(candidate, details) {
       font: { size: Math.max(size, 7), color: family.ink },
     };
   });
-  const shared = details.links
-    .filter(([kind]) => kind === "features")
-    .map(([, first, second, groups]) => ({
-      x: (first + second + 1) / 2,
-      y: BLOCK + ARC * (second - first) ** 0.6,
-      yanchor: "bottom",
-      text: plain(groups),
-      showarrow: false,
-      font: { size: 10 },
-    }));
-  return [...names, ...shared];
+  return [...names, ...sharedTexts(candidate, details)];
+}
+
+// What has no room is told by the record, and by the hover of its LIVs.
+function sharedTexts(candidate, details) {
+  const width = state.printing ? PAPER_PIXELS : find("drawing").clientWidth,
+    unit = (width - 2 * EDGE) / (candidate.livs.length + 0.8),
+    links = details.links.filter(([kind]) => kind === "features");
+  const arcs = links.map(([, first, second]) =>
+    arcPoints((first + 0.5) * unit, (second + 0.5) * unit, ARC * (second - first) ** 0.6 * UNIT_PIXELS),
+  );
+  const places = placedLabels(
+    arcs,
+    links.map(([, , , groups]) => [6 * groups.length + 4, 15]),
+  );
+  return links.flatMap(([, , , groups], number) => {
+    if (!places[number]) return [];
+    const [x, y] = places[number];
+    const style = { showarrow: false, borderpad: 0, font: { size: 10 }, bgcolor: colours().panel };
+    return [{ x: x / unit, y: BLOCK + y / UNIT_PIXELS, text: plain(groups), ...style }];
+  });
 }
 
 function drawBackbone(candidate) {
@@ -101,8 +112,8 @@ function drawBackbone(candidate) {
   const layout = baseLayout({
     xaxis: { visible: false, range: [-0.4, candidate.livs.length + 0.4], fixedrange: true },
     yaxis: { visible: false, range, fixedrange: true },
-    height: (range[1] - range[0]) * UNIT_PIXELS + 10,
-    margin: { l: 5, r: 5, t: 5, b: 5 },
+    height: (range[1] - range[0]) * UNIT_PIXELS + 2 * EDGE,
+    margin: { l: EDGE, r: EDGE, t: EDGE, b: EDGE },
     shapes: drawingShapes(candidate, details),
     annotations: drawingTexts(candidate, details),
     showlegend: false,

@@ -1,4 +1,7 @@
 // The scatter: every candidate up to a generation over two axes, the front of that generation, and the candidate chosen.
+// Labels of a logarithmic axis crowd at its upper end.
+const LOG_TICK_PIXELS = 120;
+
 function frontAt(generation) {
   const reached = data.generations.filter((each) => each.generation <= generation);
   const { front } = data.generations.length ? reached[reached.length - 1] || { front: [] } : lastGeneration;
@@ -69,8 +72,9 @@ function chosenFrame() {
   const candidate = byId.get(state.chosen),
     [x, y] = ["across", "up"].map((id) => valueOf(candidate, find(id).value));
   if (x == null || y == null || candidate.generation > state.generation) return [];
-  const around = { x0: -9, x1: 9, y0: -9, y1: 9, xanchor: x, yanchor: y, xsizemode: "pixel", ysizemode: "pixel" };
-  return [{ type: "rect", ...around, line: { color: "#d55e00", width: 2.5 }, name: `chosen ${candidate.id}` }];
+  // A path, since pixels below zero of a rectangle are lost on a logarithmic axis.
+  const around = { path: "M-9,-9H9V9H-9Z", xanchor: x, yanchor: y, xsizemode: "pixel", ysizemode: "pixel" };
+  return [{ type: "path", ...around, line: { color: "#d55e00", width: 2.5 }, name: `chosen ${candidate.id}` }];
 }
 
 function drawChosen() {
@@ -96,7 +100,8 @@ function rangeOf(name, isLog) {
 function axisOf(id) {
   const name = find(id).value,
     isLog = find(`${id}-log`).checked;
-  return { title: { text: plain(labelOf(name)) }, type: isLog ? "log" : "linear", range: rangeOf(name, isLog) };
+  const axis = { title: { text: plain(labelOf(name)) }, type: isLog ? "log" : "linear", range: rangeOf(name, isLog) };
+  return isLog ? { ...axis, nticks: Math.max(3, Math.floor(find("scatter").clientWidth / LOG_TICK_PIXELS)) } : axis;
 }
 
 function showGeneration() {

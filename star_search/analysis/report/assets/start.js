@@ -41,6 +41,13 @@ window.addEventListener("beforeprint", () => {
 });
 window.addEventListener("afterprint", () => setPrinting(false, before));
 
+// Plotly follows the window, but labels placed for one width collide in another.
+let resized = null;
+window.addEventListener("resize", () => {
+  clearTimeout(resized);
+  resized = setTimeout(() => hasPlots() && !state.printing && drawBackbone(byId.get(state.chosen)), 200);
+});
+
 state.chosen = bestId();
 startAxes();
 showLegend();
