@@ -333,7 +333,11 @@ def look_live(run: RunDirectory, browser: Browser, screens: Path) -> list[str]:
             report.keep(page, "grown")
             server.shutdown()
         page.remove_listener("console", report.hear)
-        page.wait_for_selector("#live:has-text('no answer')", timeout=10_000)
+        page.wait_for_selector("#live:has-text('asks no more')", timeout=20_000)
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.wait_for_timeout(7000)
+        report.check(not asked, "a page that has said that it asks no more asks")
         page.close()
     return report.problems
 

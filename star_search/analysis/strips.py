@@ -28,6 +28,7 @@ FAMILY_LETTERS = {
 }
 
 BLOCKS = "▁▂▃▄▅▆▇█"
+LEVEL = BLOCKS[3]
 
 
 def families(genome: Genome, catalogue: Catalogue) -> list[str]:
@@ -60,11 +61,11 @@ def link_rows(genome: Genome, catalogue: Catalogue) -> list[tuple[str, str]]:
 
 
 def sparkline(values: Sequence[float], width: int) -> str:
-    """Return values as a line of blocks, each the mean of its stretch where there are more values than columns."""
+    """Return values as a line of blocks, means of stretches where there are more values than columns; equal ones at half height."""
     if not values:
         return ""
     count = min(width, len(values))
     bounds = [round(place * len(values) / count) for place in range(count + 1)]
     means = [sum(values[start:stop]) / (stop - start) for start, stop in pairwise(bounds)]
     lowest, span = min(means), max(means) - min(means)
-    return "".join(BLOCKS[round((len(BLOCKS) - 1) * (value - lowest) / span)] if span else BLOCKS[0] for value in means)
+    return "".join(BLOCKS[round((len(BLOCKS) - 1) * (value - lowest) / span)] if span else LEVEL for value in means)

@@ -29,14 +29,16 @@ globalThis.document = {
 """
 
 
-def evaluate(data: ReportData, expression: str, *names: str) -> Any:
-    """Return what an expression gives once `base.js` and the named scripts have run over a run's data."""
+def evaluate(data: ReportData, expression: str, *names: str, before: str = "") -> Any:
+    """Return what an expression, or its promise, gives once `before`, `base.js` and the named scripts have run over a run's data."""
     given = [
         f"document.getElementById({name!r}).textContent = {json.dumps(text)};"
         for name, text in (("data", json.dumps(data.opening)), ("details", "\n".join(map(json.dumps, data.details))))
     ]
     scripts = [(ASSETS / name).read_text() for name in ("base.js", *names)]
-    source = "\n".join([DOCUMENT, *given, *scripts, f"console.log(JSON.stringify({expression}));"])
+    source = "\n".join(
+        [DOCUMENT, before, *given, *scripts, f"Promise.resolve({expression}).then((found) => console.log(JSON.stringify(found)));"]
+    )
     done = subprocess.run(["node", "-"], input=source, capture_output=True, text=True, check=False, timeout=60)
     assert not done.returncode, done.stderr
     return json.loads(done.stdout)

@@ -43,8 +43,8 @@ def test_links_stand_under_their_livs():
     ]
 
 
-def test_a_sparkline_falls_with_the_loss():
+def test_a_sparkline_falls_with_the_loss_and_stands_in_the_middle_where_nothing_is_known_of_it():
     assert sparkline([], 5) == ""
-    assert sparkline([2.0, 2.0], 5) == "▁▁"
+    assert (sparkline([2.0, 2.0], 5), sparkline([2.0], 5)) == ("▄▄", "▄")
     assert sparkline([8, 7, 6, 5, 4, 3, 2, 1], 8) == "█▇▆▅▄▃▂▁"
     assert sparkline(list(range(100)), 4) == "▁▃▆█"

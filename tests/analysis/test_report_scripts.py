@@ -196,3 +196,29 @@ def test_the_frame_is_a_path_in_pixels_and_a_logarithmic_axis_has_few_labels(dat
     frame, ticks, others = evaluate(data, asked, "scatter.js")
     assert (frame["type"], frame["xsizemode"], frame["ysizemode"]) == ("path", "pixel", "pixel") and "x0" not in frame
     assert (ticks, others) == (3, 0)
+
+
+@needs_node
+@pytest.mark.parametrize(
+    ("answer", "times", "sentence"),
+    [
+        (
+            "ok: true, headers: new Map([['ETag', undefined], ['Run-State', 'ended']])",
+            1,
+            "the search has ended or was stopped; all it left, ",
+        ),
+        ("ok: true, headers: new Map([['ETag', undefined], ['Run-State', 'open']])", 20, "live, as of "),
+        ("ok: false, text: async () => 'the run cannot be read: why'", 20, "the run cannot be read: why; this is what was last known"),
+        (None, 3, "no answer: the search has ended or was stopped; this is what was last known, and the page asks no more"),
+    ],
+)
+def test_a_live_page_asks_until_it_has_the_end_or_nobody_answers(data, answer, times, sentence):
+    fetched = f"async () => ({{ {answer} }})" if answer else "async () => { throw new TypeError('Failed to fetch'); }"
+    before = f"const waiting = []; globalThis.setTimeout = (call) => waiting.push(call); globalThis.fetch = {fetched};"
+    asked = """(async () => {
+      let times = 0;
+      for (state.isComplete = true; waiting.length && times < 20; times++) await waiting.shift()();
+      return [times, find("live").textContent];
+    })()"""
+    found, text = evaluate(data, asked, "live.js", before=before)
+    assert found == times and text.startswith(sentence)

@@ -119,7 +119,22 @@ def test_it_rests_between_and_gives_the_end_of_the_run_to_an_open_page(serve, ha
     ending.start()
     ending.join(0.2)
     assert ending.is_alive(), "the page that is open has not seen the end yet"
-    assert len(candidates(ask("/data")[1])) == 30
+    assert first.headers["Run-State"] == "open"
+    last, body = ask("/data")
+    assert (len(candidates(body)), last.headers["Run-State"]) == (30, "ended")
+    ending.join(5)
+    assert not ending.is_alive()
+
+
+def test_a_page_that_has_all_is_told_the_end_too(serve, stored_run):
+    report, ask = serve(stored_run)
+    first, _ = ask("/data")
+    ending = threading.Thread(target=report.finish)
+    ending.start()
+    ending.join(0.2)
+    assert ending.is_alive() and first.headers["Run-State"] == "open"
+    last, _ = ask("/data", If_None_Match=first.headers["ETag"])
+    assert (last.status, last.headers["Run-State"]) == (304, "ended")
     ending.join(5)
     assert not ending.is_alive()
 

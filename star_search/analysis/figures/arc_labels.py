@@ -41,6 +41,6 @@ def place_labels(arcs: Sequence[Points], sizes: Sequence[tuple[float, float]]) -
 def _choices(arc: Points, half: Points) -> list[Points]:
     """Return where an arc's label may stand, best first."""
     middle = arc[SAMPLES // 2]
-    above, aside = middle + (0, half[1] + MARGIN), np.array((half[0], 0))
+    above, aside = middle + np.array((0, half[1] + MARGIN)), np.array((half[0], 0))
     on_arc = sorted(arc[::4], key=lambda point: abs(float(point[0] - middle[0])))
     return [above, *(point for point in on_arc if point[1] > arc[0, 1] + half[1] + 2 * MARGIN), above - aside, above + aside]

@@ -49,7 +49,7 @@ class LiveReport:
     def __init__(self, run: RunDirectory, generation: int | None = None) -> None:
         self.run, self.generation = run, generation
         self.asked = float("-inf")
-        self.answered = ""
+        self.has_told_end = False
         self._lock = threading.Lock()
         self._made: Made | None = None
         self._rest_until = 0.0
@@ -83,11 +83,15 @@ class LiveReport:
         data = report_data(view)
         return Made(version, page_html(data, version).encode(), data_lines(data).encode())
 
+    def is_end(self, made: Made) -> bool:
+        """Return whether nothing will come after what was made."""
+        return self._is_last and made.version == self.version()
+
     def finish(self) -> None:
-        """Wait until an open page has been given the end of the run, ten seconds at most; no time where none is open."""
+        """Wait until an open page has been told the end of the run, ten seconds at most; no time where none is open."""
         self._is_last = True
         deadline = time.monotonic() + LINGER_SECONDS
-        while self.answered != self.version() and time.monotonic() < min(deadline, self.asked + WATCHED_SECONDS):
+        while not self.has_told_end and time.monotonic() < min(deadline, self.asked + WATCHED_SECONDS):
             time.sleep(0.05)
 
 
@@ -129,20 +133,26 @@ class _Handler(BaseHTTPRequestHandler):
             return self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, sentence)
         if self.path == "/":
             return self._send(HTTPStatus.OK, "text/html; charset=utf-8", made.page, made.version)
-        self.server.report.asked = time.monotonic()
+        report = self.server.report
+        report.asked, is_end = time.monotonic(), report.is_end(made)
+        state = "ended" if is_end else "open"
         if self.headers.get("If-None-Match") == made.version:
-            self._send(HTTPStatus.NOT_MODIFIED, "application/json", b"", made.version)
+            self._send(HTTPStatus.NOT_MODIFIED, "application/json", b"", made.version, state)
         else:
-            self._send(HTTPStatus.OK, "application/json", made.data, made.version)
-        self.server.report.answered = made.version
+            self._send(HTTPStatus.OK, "application/json", made.data, made.version, state)
+        report.has_told_end = report.has_told_end or is_end
         return None
 
     def _refuse(self, status: HTTPStatus, sentence: str) -> None:
         self._send(status, "text/plain; charset=utf-8", f"{printable(sentence)}\n".encode())
 
-    def _send(self, status: HTTPStatus, kind: str, body: bytes, version: str = "") -> None:
+    def _send(self, status: HTTPStatus, kind: str, body: bytes, version: str = "", state: str = "") -> None:
         self.send_response(status)
-        named = {"Content-Type": kind, "Content-Length": str(len(body))} | ({"ETag": version} if version else {})
+        named = (
+            {"Content-Type": kind, "Content-Length": str(len(body))}
+            | ({"ETag": version} if version else {})
+            | ({"Run-State": state} if state else {})
+        )
         for name, value in (named | _HEADERS).items():
             self.send_header(name, value)
         self.end_headers()
