@@ -1,5 +1,6 @@
 """Labels of arcs in drawings of backbones: measured in the drawn figure."""
 
+import re
 from itertools import combinations, pairwise
 
 import numpy as np
@@ -54,8 +55,10 @@ def test_labels_cover_neither_each_other_nor_foreign_arcs_nor_blocks(depth, chan
         boxes, arcs = boxes_and_arcs(figure, axes)
         shared = [link for link in links(genome, STAR) if link.kind == "features"]
         assert len(arcs) == len(shared)
-        left = axes.get_title(loc="left").removeprefix(title)
-        assert bool(left) == (len(boxes) < len(shared)) and left.count(" of ") == min(2, len(shared) - len(boxes))
+        left = len(shared) - len(boxes)
+        found = re.fullmatch(rf"{title}(?:; LIVs (\d+) and (\d+) share [\w, ]+?(?:, (\d+) more)?)?", axes.get_title(loc="left"))
+        assert (found[1] is not None, int(found[3] or 0)) == (left > 0, max(0, left - 1))
+        assert not left or f"features {found[1]}-{found[2]}" in arcs.keys() - boxes.keys()
         assert not any(box.overlaps(other) for box, other in combinations(boxes.values(), 2))
         for name, box in boxes.items():
             assert box.y0 > axes.transData.transform((0, 1.9))[1] and box.y1 < axes._left_title.get_window_extent().y0

@@ -34,8 +34,6 @@ SMALLEST_NAME = 4.0
 TALLEST, DEEPEST_BESIDE, LETTER = 9.0, 10, 0.5
 WHITE: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
 ROWS_DRAWN = 45
-# Arcs without room for a label that a title has room for.
-UNLABELLED = 2
 
 Named = tuple[str, Genome]
 
@@ -171,9 +169,11 @@ def _write_labels(axes: Axes, above: Sequence[Link], unit: float) -> list[Link]:
 
 
 def _unlabelled(without: Sequence[Link]) -> str:
-    """Return for a title what arcs share that have no label, the first of them."""
-    named = [f"{', '.join(link.groups)} of {link.first + 1} and {link.second + 1}" for link in without[:UNLABELLED]]
-    return "; ".join(["", *named]) + (", ..." if len(without) > UNLABELLED else "")
+    """Return for a title what the first arc without a label shares, and how many more there are."""
+    if not without:
+        return ""
+    first, more = without[0], f", {len(without) - 1} more" if len(without) > 1 else ""
+    return f"; LIVs {first.first + 1} and {first.second + 1} share {', '.join(first.groups)}{more}"
 
 
 def _write_name(axes: Axes, middle: float, name: str, family: str, unit: float) -> None:
