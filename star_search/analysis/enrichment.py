@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from star_search.analysis.motifs import Motif, genomes_of, motif_counts, population_of
 from star_search.analysis.run_view import RunView
-from star_search.errors import StarSearchError
+from star_search.errors import InputError
 from star_search.genome.catalogue import Catalogue
 from star_search.genome.encoding import Genome
 
@@ -75,12 +75,12 @@ def motif_statistics(view: RunView, permutations: int = PERMUTATIONS, seed: int 
     """Compare the front of the last generation shown with the population of generation 0.
 
     Raises:
-        StarSearchError: when the run has no front or no generation 0 to compare.
+        InputError: when the run has no front or no generation 0 to compare.
     """
     first = next((each for each in view.generations if each.generation == 0), None)
     front, initial = genomes_of(view, view.front), population_of(view, first) if first else []
     if not (front and initial):
-        raise StarSearchError(f"{view.run.path} has no {'front' if initial else 'generation 0'} to compare")
+        raise InputError(f"{view.run.path} has no {'front' if initial else 'generation 0'} to compare")
     motifs = enrichment(front, initial, view.catalogue, permutations, seed)
     return MotifStatistics(len(front), len(initial), permutations, motifs)
 

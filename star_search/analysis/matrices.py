@@ -15,14 +15,13 @@ import numpy as np
 import torch
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from star_search.analysis.figures.style import text
+from star_search.analysis.figures.style import FORMATS, text
 from star_search.config import DataConfig
 from star_search.data.corpus import read_documents
 from star_search.data.sources import EMBEDDED_FOLDER
@@ -59,14 +58,13 @@ class TokenMatrix:
 
 
 def check_target(path: Path) -> None:
-    """Refuse a file whose suffix matplotlib does not write, or that cannot be written.
+    """Refuse a file that is no figure by its suffix, or that cannot be written.
 
     Raises:
         InputError: naming the file and what is allowed.
     """
-    kinds = sorted(FigureCanvasBase.get_supported_filetypes())
-    if path.suffix.removeprefix(".").lower() not in kinds:
-        raise InputError(f"--matrices {path} must end in one of: {', '.join(f'.{kind}' for kind in kinds)}")
+    if path.suffix.removeprefix(".").lower() not in FORMATS:
+        raise InputError(f"--matrices {path} must end in one of: {', '.join(f'.{kind}' for kind in FORMATS)}")
     check_new_file(path, "--matrices")
 
 

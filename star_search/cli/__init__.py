@@ -1,5 +1,7 @@
 """The command line: one thin file per command."""
 
+import io
+import os
 import sys
 
 
@@ -9,13 +11,25 @@ def main() -> None:
     from star_search.cli.app import app
     from star_search.errors import InputError, StarSearchError
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Where output is not UTF-8, a letter that it lacks becomes a question mark and ends nothing.
+            stream.reconfigure(errors="replace")
     try:
         code = app(standalone_mode=False)
+        sys.stdout.flush()
     except StarSearchError as error:
         print(f"star-search: {printable(str(error))}", file=sys.stderr)
         code = 2 if isinstance(error, InputError) else 1
     except BrokenPipeError:
         code = 1
+        _forget_output()
+    except OSError as error:
+        if error.filename is not None:  # Not what was printed.
+            raise
+        print(f"star-search: the output cannot be written: {error.strerror or error}", file=sys.stderr)
+        code = 1
+        _forget_output()
     except Exception as error:
         # What Typer raises for a bad option; its own class for that differs between its versions.
         if not hasattr(error, "format_message"):
@@ -24,3 +38,8 @@ def main() -> None:
             print(f"star-search: {error.format_message().rstrip('.')}; 'star-search --help' shows what is allowed", file=sys.stderr)
         code = 2
     raise SystemExit(code)
+
+
+def _forget_output() -> None:
+    """Let what could not be printed go nowhere: Python would try once more at its end, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -27,8 +27,8 @@ def decode(
     explain: Annotated[bool, typer.Option("--explain", help="Say per gene why the genome would be repaired, and how.")] = False,
     graph: Annotated[str | None, typer.Option(metavar="dot", help="Print the genome as a graph: dot.")] = None,
     matrices: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the token-mixing matrices as .png, .pdf, .svg.")] = None,
-    matrix_width: Annotated[int, typer.Option(help="Width of the untrained model whose matrices are drawn.")] = 32,
-    matrix_length: Annotated[int, typer.Option(help="Tokens of the embedded text that it reads.")] = 64,
+    matrix_width: Annotated[int | None, typer.Option(help="Width of the untrained model whose matrices are drawn (32).")] = None,
+    matrix_length: Annotated[int | None, typer.Option(help="Tokens of the embedded text that it reads (64).")] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Explain a genome: its LIVs, who shares what with whom, its parameters and its cache."""
@@ -44,6 +44,8 @@ def decode(
         raise InputError("--graph and --json cannot be combined")
     if explain and matrices is not None:
         raise InputError("--explain and --matrices cannot be combined")
+    if matrices is None and (matrix_width, matrix_length) != (None, None):
+        raise InputError("--matrix-width and --matrix-length say how --matrices draws, which is not given")
     parsed = _read(genome, table, width, depth, scale, length, graph)
     if explain:
         _explain(parsed, table, json_)
@@ -54,10 +56,9 @@ def decode(
         account = _matched(account, like, match, length)
     described = description.describe(account, length)
     if matrices is not None:
-        from star_search.analysis.matrices import write_matrices
-
-        _check_matrix_width(parsed, table, matrix_width)
-        write_matrices(parsed, table, matrix_width, matrix_length, matrices)
+        _draw_matrices(
+            parsed, table, 32 if matrix_width is None else matrix_width, 64 if matrix_length is None else matrix_length, matrices
+        )
         print_written(matrices, aside=True)
     if graph is not None:
         print(description.graph(parsed, table))
@@ -95,7 +96,8 @@ def _matched(account: Accounting, like: str, match: str, length: int) -> Account
     return matched(account, replace(account, genome=other), read_match(match), 0, length)
 
 
-def _check_matrix_width(genome: Genome, catalogue: Catalogue, width: int) -> None:
+def _draw_matrices(genome: Genome, catalogue: Catalogue, width: int, length: int, path: Path) -> None:
+    from star_search.analysis.matrices import write_matrices
     from star_search.errors import InputError, check_whole
     from star_search.genome.accounting import Accounting
 
@@ -104,6 +106,7 @@ def _check_matrix_width(genome: Genome, catalogue: Catalogue, width: int) -> Non
         _ = Accounting.of(genome, width, catalogue).dimensions
     except InputError as error:
         raise InputError(f"--matrix-width {width}, for an untrained model to draw, does not fit: {error}") from None
+    write_matrices(genome, catalogue, width, length, path)
 
 
 def _explain(genome: Genome, catalogue: Catalogue, as_json: bool) -> None:

@@ -38,22 +38,20 @@ def inspect(
     csv: Annotated[bool, typer.Option("--csv", help="Print the candidates as CSV.")] = False,
 ) -> None:
     """Show a run: its front, its population, and how it went over the generations; or one or two of its candidates."""
-    from star_search.cli.console import exit_if_damaged, print_aside, print_damaged, print_written
+    from star_search.cli.console import exit_if_damaged, print_damaged, print_written
     from star_search.objectives.listing import Listing
 
     _check(show, candidate or [], json_, csv, plot)
     view = _read(path, objectives)
     listing = Listing(view, sort, where or [], outcome or [], class_ or [])
     print_damaged(view)
+    figures = [] if plot is None else _figures(view, plot)
     if candidate:
         _print_candidates(view, [view.candidate(number) for number in candidate], json_)
     else:
         _print_run(view, listing, show, json_, csv)
-    if plot is not None:
-        from star_search.analysis.figures import write_figures
-
-        for figure in write_figures(view, plot, option="--plot", say=print_aside):
-            print_written(figure, aside=json_ or csv)
+    for figure in figures:
+        print_written(figure, aside=json_ or csv)
     exit_if_damaged(view)
 
 
@@ -73,6 +71,13 @@ def _check(show: str | None, candidate: list[int], json_: bool, csv: bool, plot:
         raise InputError(f"--candidate {candidate[0]} is given twice; two side by side are two different ones")
     if plot is not None:
         check_folder(plot, "--plot")
+
+
+def _figures(view: RunView, folder: Path) -> list[Path]:
+    from star_search.analysis.figures import write_figures
+    from star_search.cli.console import print_aside
+
+    return write_figures(view, folder, option="--plot", say=print_aside)
 
 
 def _read(path: Path | None, objectives: str | None) -> RunView:

@@ -10,7 +10,7 @@ from helpers import STAR
 from star_search.analysis.enrichment import enrichment, motif_statistics
 from star_search.analysis.run_view import RunView
 from star_search.config import SpaceConfig
-from star_search.errors import StarSearchError
+from star_search.errors import InputError
 from star_search.genome.encoding import Genome
 from star_search.genome.space import SearchSpace
 
@@ -72,5 +72,5 @@ def test_without_a_generation_there_is_nothing_to_compare(stored_run):
     from dataclasses import replace
 
     view = RunView.read(stored_run)
-    with pytest.raises(StarSearchError, match="no generation 0 to compare"):
+    with pytest.raises(InputError, match="no generation 0 to compare"):
         motif_statistics(replace(view, generations=view.generations[1:]))

@@ -1,5 +1,6 @@
 """The command as a whole: quick help, a version, and one sentence for what it cannot do."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from star_search import __version__
+from stored_run import kept_run
 
 PROGRAM = shutil.which("star-search", path=str(Path(sys.executable).parent)) or "star-search"
 COMMANDS = ["evolve", "inspect", "figures", "motifs", "report", "export-best", "decode", "genes"]
@@ -104,3 +106,19 @@ def test_a_closed_pipe_is_no_traceback():
     assert b"Traceback" not in program.stderr.read()
     program.stderr.close()
     assert program.wait() in (0, 1)
+
+
+def test_a_terminal_without_unicode_gets_question_marks(tmp_path):
+    kept_run(tmp_path / "run")
+    ascii_only = os.environ | {"PYTHONIOENCODING": "ascii"}
+    ended = subprocess.run([PROGRAM, "inspect", tmp_path / "run", "--candidate", "0"], env=ascii_only, capture_output=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert b"????" in ended.stdout  # the loss curve
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_output_that_cannot_be_written_is_one_sentence():
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run([PROGRAM, "genes", "--json"], stdout=full, stderr=subprocess.PIPE, check=False, text=True)
+    assert ended.returncode == 1
+    assert ended.stderr == "star-search: the output cannot be written: No space left on device\n"

@@ -85,6 +85,13 @@ def test_what_permits_no_new_files_is_refused(command, folder, monkeypatch):
     assert list(Path("closed").iterdir()) == []
 
 
+def test_figures_that_cannot_be_written_come_before_what_is_printed():
+    Path("plots").mkdir()
+    Path("plots/genomes.png").write_text("mine")
+    sentence = run_command("inspect", "run", "--plot", "plots").sentence()
+    assert sentence == "plots/genomes.png exists already; nothing is overwritten: give another folder with --plot"
+
+
 def test_a_disk_that_fails_is_no_bad_input(monkeypatch):
     """Exit code 1: the same command works once there is room."""
 

@@ -126,7 +126,8 @@ class TestMatrices:
     @pytest.mark.parametrize(
         ("arguments", "sentence"),
         [
-            (["--matrices", "out.jgp"], "--matrices out.jgp must end in one of: "),
+            (["--matrices", "out.pgf"], "--matrices out.pgf must end in one of: .pdf, .svg, .png"),
+            (["--matrix-length", "0"], "--matrix-width and --matrix-length say how --matrices draws, which is not given"),
             (["--matrices", "out.png", "--matrix-length", "1"], "--matrix-length must be from 2 to 1024, got 1"),
             (
                 ["--matrices", "out.png", "--matrix-width", "20"],

@@ -1,5 +1,6 @@
 """Figures of a run, as vector graphics and as PNG."""
 
-from star_search.analysis.figures.writing import FORMATS, write_figures
+from star_search.analysis.figures.style import FORMATS
+from star_search.analysis.figures.writing import write_figures
 
 __all__ = ["FORMATS", "write_figures"]

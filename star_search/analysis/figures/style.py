@@ -17,6 +17,8 @@ from star_search.analysis.plain_text import printable
 from star_search.analysis.run_view import RunView
 from star_search.objectives.registry import KINDS
 
+FORMATS = ("pdf", "svg", "png")
+
 COLUMN, PAGE = 3.4, 7.0
 SETTINGS: dict[Any, Any] = {
     "font.size": 8,

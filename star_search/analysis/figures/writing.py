@@ -15,12 +15,11 @@ from star_search.analysis.figures.cache import baseline_accounts, draw_cache
 from star_search.analysis.figures.curves import draw_curves
 from star_search.analysis.figures.motifs import draw_motifs
 from star_search.analysis.figures.objectives import draw_fronts, draw_progress, draw_scores
-from star_search.analysis.figures.style import SETTINGS, settle
+from star_search.analysis.figures.style import FORMATS, SETTINGS, settle
 from star_search.analysis.run_view import RunView
 from star_search.errors import InputError, StarSearchError, did_you_mean, unwritable
 from star_search.runs.output import check_folder, make_folder
 
-FORMATS = ("pdf", "svg", "png")
 # Without the time of day, so that equal runs give equal files.
 _METADATA: dict[str, dict[str, None]] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}
 _RESOLUTION = 300
@@ -40,8 +39,9 @@ def write_figures(
     `option` is what names the folder; `say` is told, in a sentence, why token-mixing matrices are left out.
 
     Raises:
-        InputError: for an unknown format, a baseline that cannot be read, a folder that cannot be written, or a file that exists.
-        StarSearchError: when the disk fails or nothing is finished yet.
+        InputError: for an unknown format, a baseline that cannot be read, a folder that cannot be written, a file that exists, or a run
+            that has finished nothing yet.
+        StarSearchError: when the disk fails.
     """
     for each in formats:
         if each not in FORMATS:
@@ -65,7 +65,7 @@ def write_figures(
 def _drawings(view: RunView, baselines: Mapping[str, str]) -> dict[str, Callable[[], Figure]]:
     """Return what can be drawn, by file name."""
     if not view.progress:
-        raise StarSearchError(f"{view.run.path} has no finished generation to draw")
+        raise InputError(f"{view.run.path} has no finished generation to draw")
     accounts = baseline_accounts(view, baselines)
     found: dict[str, Callable[[], Figure]] = {"genomes": partial(draw_genomes, view), "motifs": partial(draw_motifs, view)}
     if view.front:
