@@ -170,8 +170,10 @@ def _start_cluster(config: SearchConfig) -> LocalCluster:
     count = worker_count(config, devices(config.workers.device))
     # Memory is the kernel's and the device's affair: Dask would kill at 95 % of a share that no candidate was promised.
     settings = {"distributed.scheduler.allowed-failures": 0, "distributed.worker.memory.terminate": False}
+    # Its own HTTP server on any free port: one that is named is in use where a second search runs, and Dask then warns.
+    server: dict[str, Any] = {"dashboard_address": "127.0.0.1:0", "scheduler_kwargs": {"dashboard": False}}
     with interrupts_ignored(), dask.config.set(settings):
-        return LocalCluster(n_workers=count, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0, silence_logs=50)
+        return LocalCluster(n_workers=count, threads_per_worker=1, processes=True, memory_limit=0, silence_logs=50, **server)
 
 
 def _connect(config: SearchConfig, cluster: LocalCluster | None) -> Client:
