@@ -96,6 +96,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="JSON file")
     options = parser.parse_args()
     sizes = (options.width, options.vocabulary, options.length, options.batch_tokens)
+    # Repeats that are a budget for the warm-up and the timed steps, however few these are.
     setting = ModelSetting(*sizes, options.steps, 1 + WARM_UP, "cpu", "float32", "eager")
     settings = {OURS: setting, WHOLE: setting, EACH: setting}
     if options.compiled:

@@ -40,14 +40,19 @@ def pack(run: Path, archive: Path) -> None:
 
 
 def search(name: str, run: Path, seconds: float, options: list[str]) -> int:
-    """Search until it is over or the time is, and return the exit code of the command; 0 where it was interrupted for the time."""
+    """Search until it is over or the time is, and return the exit code of the command; 0 where it was ended for the time."""
     command = ["evolve", "--config", f"configs/proxy/{name}.yaml", "--run-dir", str(run), "--resume", *options]
     process = subprocess.Popen([sys.executable, "-m", "star_search.cli", *command])
     try:
         return process.wait(seconds)
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGINT)
-    code = process.wait(WAIT_SECONDS)
+    try:
+        code = process.wait(WAIT_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()  # Which a run survives as well.
+        process.wait()
+        return 0
     return 0 if code == INTERRUPTED else code
 
 

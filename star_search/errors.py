@@ -20,8 +20,12 @@ class InputError(StarSearchError):
 
 def refused_write(error: OSError, sentence: str) -> StarSearchError:
     """Return the error for what cannot be written: work that failed where a disk is full or broken, else a place that the user can mend."""
-    kind = StarSearchError if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO) else InputError
-    return kind(sentence)
+    return (StarSearchError if is_disk_failure(error) else InputError)(sentence)
+
+
+def is_disk_failure(error: OSError) -> bool:
+    """Return whether a disk is full or broken."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
 def unwritable(path: Path, error: OSError, done: str = "written") -> StarSearchError:

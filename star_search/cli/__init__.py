@@ -9,7 +9,7 @@ def main() -> None:
     """Run `star-search`; errors that a user can mend are one sentence and exit code 2, work that failed exits 1."""
     from star_search.analysis.plain_text import printable
     from star_search.cli.app import app
-    from star_search.errors import InputError, StarSearchError
+    from star_search.errors import InputError, StarSearchError, is_disk_failure
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -25,7 +25,7 @@ def main() -> None:
         code = 1
         _forget_output()
     except OSError as error:
-        if error.filename is not None:  # Not what was printed.
+        if error.filename is not None or not is_disk_failure(error):  # Not of what was printed.
             raise
         print(f"star-search: the output cannot be written: {error.strerror or error}", file=sys.stderr)
         code = 1

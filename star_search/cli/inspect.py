@@ -41,7 +41,7 @@ def inspect(
     from star_search.cli.console import exit_if_damaged, print_damaged, print_written
     from star_search.objectives.listing import Listing
 
-    _check(show, candidate or [], json_, csv, plot)
+    _check(show, candidate or [], json_, csv)
     view = _read(path, objectives)
     listing = Listing(view, sort, where or [], outcome or [], class_ or [])
     print_damaged(view)
@@ -55,9 +55,8 @@ def inspect(
     exit_if_damaged(view)
 
 
-def _check(show: str | None, candidate: list[int], json_: bool, csv: bool, plot: Path | None) -> None:
+def _check(show: str | None, candidate: list[int], json_: bool, csv: bool) -> None:
     from star_search.errors import InputError, did_you_mean
-    from star_search.runs.output import check_folder
 
     if show is not None and show not in SECTIONS:
         raise InputError(f"--show {show} is not known{did_you_mean(show, SECTIONS)}")
@@ -69,8 +68,6 @@ def _check(show: str | None, candidate: list[int], json_: bool, csv: bool, plot:
         raise InputError(f"--candidate shows one candidate, or two side by side, got {len(candidate)}")
     if len(candidate) > len(set(candidate)):
         raise InputError(f"--candidate {candidate[0]} is given twice; two side by side are two different ones")
-    if plot is not None:
-        check_folder(plot, "--plot")
 
 
 def _figures(view: RunView, folder: Path) -> list[Path]:
