@@ -318,14 +318,11 @@ def rotary_table(length: int, head_width: int, like: Tensor, start: int | Tensor
     return torch.stack((torch.stack((cosine, cosine), -2), torch.stack((-sine, sine), -2))).to(like.dtype)
 
 
-def rotate(x_BTD: Tensor, head_width: int, start: int | Tensor = 0, table: Tensor | None = None) -> Tensor:
-    """Apply rotary position embedding to every head (Su et al. 2021), halves paired as in Llama; positions count from `start`.
-
-    `table` is a `rotary_table` that is there already.
-    """
+def rotate(x_BTD: Tensor, head_width: int, table: Tensor | None = None) -> Tensor:
+    """Apply rotary position embedding to every head (Su et al. 2021), halves paired as in Llama, by a `rotary_table`; from position 0
+    where none is given."""
     if table is None:
-        length, is_first = x_BTD.shape[1], isinstance(start, int) and start == 0
-        table = _whole_table(length, head_width, x_BTD.dtype, x_BTD.device) if is_first else rotary_table(length, head_width, x_BTD, start)
+        table = _whole_table(x_BTD.shape[1], head_width, x_BTD.dtype, x_BTD.device)
     cosine, sine = table.unsqueeze(-3)
     halves = x_BTD.unflatten(-1, (-1, 2, head_width // 2))
     return (halves * cosine + _swapped(halves) * sine).flatten(-3)

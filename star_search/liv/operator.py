@@ -188,14 +188,14 @@ class LIV(nn.Module):
         return name in ("q", "k") and bool(self.sizes.liv_class.fields.get("rotary"))
 
     def _rotated(self, name: str, features_BTG: Tensor) -> Tensor:
-        return rotate(features_BTG, self.rotary_width, table=self.rotary) if self._rotates(name) else features_BTG
+        return rotate(features_BTG, self.rotary_width, self.rotary) if self._rotates(name) else features_BTG
 
     def _rotated_at(self, place: Place, features_BG: Tensor) -> Tensor:
         """Return a token's features rotated, by a table that all LIVs of its step share."""
         key = self.rotary_width, features_BG.dtype
         if key not in place.rotary_tables:
             place.rotary_tables[key] = rotary_table(1, self.rotary_width, features_BG, place.since_start)
-        return rotate(features_BG.unsqueeze(1), self.rotary_width, table=place.rotary_tables[key]).squeeze(1)
+        return rotate(features_BG.unsqueeze(1), self.rotary_width, place.rotary_tables[key]).squeeze(1)
 
     @property
     def rotary_width(self) -> int:
