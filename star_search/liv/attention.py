@@ -223,13 +223,25 @@ class LinearAttention(TokenMixing):
 
     def mix(self, features: Features) -> Tensor:
         """Return [B, T, D] in chunks: a masked product within a chunk, a running sum of states between chunks."""
-        q, k, v = self._chunks(features)
+        return self._finished(self._mixed(*self._chunks(features)), features["v"])
+
+    def difference(self, first: Features, second: Features, factor: Tensor) -> Tensor:
+        """Return [B, T, D], the heads of both branches side by side."""
+        chunks = zip(self._chunks(first), self._chunks(second), strict=True)
+        one, two = self._mixed(*(torch.cat(pair, 1) for pair in chunks)).chunk(2, 1)
+        return self._finished(one - factor * two, first["v"])
+
+    def _mixed(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Return [B, H, C, L, P] of chunks as `_chunks` makes them."""
         scores = (q @ k.transpose(-1, -2)).tril()
         states = k.transpose(-1, -2) @ v
         before = functional.pad(states.cumsum(2)[:, :, :-1], (0, 0, 0, 0, 1, 0))
         sums = scores @ v + q @ before
-        out = (sums[..., :-1] / sums[..., -1:]).flatten(2, 3)[:, :, : features["v"].shape[1]]
-        return _merge(out).to(features["v"].dtype)
+        return sums[..., : self.sizes.head_width] / sums[..., -1:]
+
+    @staticmethod
+    def _finished(mixed: Tensor, v: Tensor) -> Tensor:
+        return _merge(mixed.flatten(2, 3)[:, :, : v.shape[1]]).to(v.dtype)
 
     @property
     def _repeat(self) -> int:
@@ -241,11 +253,12 @@ class LinearAttention(TokenMixing):
         return positive(k), v.to(positive(k).dtype)
 
     def _chunks(self, features: Features) -> tuple[Tensor, Tensor, Tensor]:
-        """Return phi(q), phi(k) and v with a column of ones, each [B, H, C, L, P]; every head has its key head's."""
+        """Return phi(q), phi(k) and v with columns of ones, each [B, H, C, L, P]; every head has its key head's."""
         padding = -features["v"].shape[1] % CHUNK
         q, (k, v) = positive(split_heads(features["q"], self.sizes.heads)), self._keys_and_values(features)
         k, v = (x if self._repeat == 1 else x.repeat_interleave(self._repeat, 1) for x in (k, v))
-        v = functional.pad(v, (0, 1), value=1.0)
+        # One would do, but a GPU's fast products take rows of 16 bytes.
+        v = functional.pad(v, (0, 8 if v.is_cuda else 1), value=1.0)
         # Padded queries are ones, so that their rows divide by something positive; padded keys are zero.
         q = functional.pad(q, (0, 0, 0, padding), value=1.0)
         k, v = functional.pad(k, (0, 0, 0, padding)), functional.pad(v, (0, 0, 0, padding))

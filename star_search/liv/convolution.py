@@ -79,6 +79,13 @@ class LongConvolution(GatedConvolution):
         """Return [B, T, D] by FFT over twice the length, in fp32 at least."""
         return self.by_channel(features["C"]) * causal_fft_convolution(self.products(features), self.kernel(features))
 
+    def difference(self, first: Features, second: Features, factor: Tensor) -> Tensor:
+        """Return [B, T, D] by one convolution: a branch's kernels are the same for two channels, which it takes as two rows."""
+        rows = torch.cat([_channels_as_rows(self.products(each)) for each in (first, second)], -1)
+        kernels = torch.cat([self.kernel(each)[::2] for each in (first, second)])
+        one, two = map(_rows_as_channels, causal_fft_convolution(rows, kernels).chunk(2, -1))
+        return self.by_channel(first["C"]) * one - factor * (self.by_channel(second["C"]) * two)
+
     def allocate(self, allocate: Allocate, max_length: int, forms: tuple[str, ...]) -> State:
         """Return every product to come."""
         return {"products": allocate(max_length, self.sizes.width)} if forms else {}
@@ -104,6 +111,16 @@ class LongConvolution(GatedConvolution):
         # Rows of the kernel's transpose, which lies in memory that way; a product by einsum would be many short ones, 13 times as slow.
         kernel_TD = self.kernel(token).T[context["lags"]]
         return self.by_channel(token["C"]) * (context["products"] * kernel_TD).sum(1)
+
+
+def _channels_as_rows(x_BTD: Tensor) -> Tensor:
+    """Return neighbouring channels below each other, [2 B, T, D / 2]."""
+    return torch.cat(x_BTD.unflatten(-1, (-1, 2)).unbind(-1))
+
+
+def _rows_as_channels(x_BTD: Tensor) -> Tensor:
+    """Undo `_channels_as_rows`."""
+    return torch.stack(x_BTD.chunk(2), -1).flatten(-2)
 
 
 def causal_fft_convolution(x_BTD: Tensor, kernel_DL: Tensor) -> Tensor:

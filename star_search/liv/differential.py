@@ -30,7 +30,7 @@ class Differential(TokenMixing):
 
     def mix(self, features: Features) -> Tensor:
         """Return the difference of the branches' fast forms."""
-        return self.branch.mix(self._half(features, 0)) - features["lambda"] * self.branch.mix(self._half(features, 1))
+        return self.branch.difference(self._half(features, 0), self._half(features, 1), features["lambda"])
 
     def reference(self, features: Features) -> Tensor:
         """Return the difference of the branches' reference forms."""

@@ -101,9 +101,15 @@ class MonarchMap(FeatureGroup):
         self.second = nn.Parameter(torch.empty(block_width, blocks, blocks))
 
     def forward(self, x_BTD: Tensor) -> Tensor:
-        """Return [..., D]."""
+        """Return [..., D]; on a GPU, where small blocks are bound by memory, many tokens by the matrix that the blocks make."""
+        if x_BTD.is_cuda and x_BTD.numel() > x_BTD.shape[-1] ** 2:
+            return functional.linear(x_BTD, self.dense())
         within = torch.einsum("...ki,kji->...jk", x_BTD.unflatten(-1, self.first.shape[:2]), self.first)
         return torch.einsum("...jk,jlk->...lj", within, self.second).flatten(-2)
+
+    def dense(self) -> Tensor:
+        """Return the matrix [D, D] that the blocks make."""
+        return (self.second.transpose(0, 1).unsqueeze(-1) * self.first.transpose(0, 1)).flatten(2).flatten(0, 1)
 
 
 class Convolved(FeatureGroup):

@@ -27,28 +27,42 @@ class DiagonalStateSpace(TokenMixing):
         """Return [B, T, D] by FFT, with the kernel of `kernel`."""
         return causal_fft_convolution(features["v"], self.kernel(features, features["v"].shape[1]))
 
+    def difference(self, first: Features, second: Features, factor: Tensor) -> Tensor:
+        """Return [B, T, D] by one convolution: of two fixed kernels over one value, the difference is a kernel."""
+        length = first["v"].shape[1]
+        return causal_fft_convolution(first["v"], self.kernel(first, length) - factor * self.kernel(second, length))
+
     def reference(self, features: Features) -> Tensor:
         """Return [B, T, D] by the recurrence."""
-        z, inputs, outputs = self._modes(features)
+        z, inputs, outputs = self._complex_modes(features)
         return reference.diagonal_state_space(z.exp(), inputs, outputs, features["v"]).to(features["v"].dtype)
 
     def kernel(self, features: Features, length: int) -> Tensor:
         """Return [D, length]: `2 Re sum_n C B (exp(z) - 1) / A exp(z lag)`, lags split into chunks so that T x N x D is never held."""
         z, inputs, outputs = self._modes(features)
-        within = torch.arange(CHUNK, device=z.device)
-        starts = torch.arange(0, length, CHUNK, device=z.device)
-        left = (inputs * outputs * (z * starts[:, None, None]).exp()).permute(2, 0, 1)
-        right = (z * within[:, None, None]).exp().permute(2, 1, 0)
-        return 2 * (left @ right).real.flatten(1)[:, :length]
+        within = torch.arange(CHUNK, device=z.device)[:, None, None]
+        starts = torch.arange(0, length, CHUNK, device=z.device)[:, None, None]
+        real, imaginary = _product(_product(inputs, outputs).unsqueeze(1), _powers(z, starts))
+        left = torch.cat((real, -imaginary), 1).permute(2, 0, 1)
+        right = torch.cat(_powers(z, within).unbind(), 1).permute(2, 1, 0)
+        with torch.autocast(z.device.type, enabled=False):  # Modes cancel each other.
+            return 2 * (left @ right).flatten(1)[:, :length]
 
     @staticmethod
     def _modes(features: Features) -> tuple[Tensor, Tensor, Tensor]:
-        """Return z, the weight of an input and of the output, each complex [N, D]."""
+        """Return z, the weight of an input and of the output, each [2, N, D]: real and imaginary parts, which compile where complex
+        numbers do not."""
         precise = torch.promote_types(features["A"].dtype, torch.float32)
         real, imaginary, step = features["A"].to(precise)
-        z = torch.complex(real, imaginary)
-        B, C = (torch.complex(*features[name].to(precise)) for name in "BC")
-        return z, step * torch.expm1(z) / z * B, C
+        z, (B, C) = torch.stack((real, imaginary)), (features[name].to(precise) for name in "BC")
+        less_one = torch.stack((real.expm1() * imaginary.cos() - 2 * (imaginary / 2).sin().square(), real.exp() * imaginary.sin()))
+        ratio = _product(less_one, torch.stack((real, -imaginary))) / z.square().sum(0)
+        return z, _product(step * ratio, B), C
+
+    def _complex_modes(self, features: Features) -> tuple[Tensor, Tensor, Tensor]:
+        """Return z, the weight of an input and of the output, each complex [N, D]."""
+        z, inputs, outputs = (torch.complex(*each) for each in self._modes(features))
+        return z, inputs, outputs
 
     def allocate(self, allocate: Allocate, max_length: int, forms: tuple[str, ...]) -> State:
         """Return the state [N, D, 2], real and imaginary part."""
@@ -58,7 +72,7 @@ class DiagonalStateSpace(TokenMixing):
     def write(self, features: Features, state: State) -> None:
         """Run through the prompt, a chunk at a time."""
         if state:
-            z, inputs, _ = self._modes(features)
+            z, inputs, _ = self._complex_modes(features)
             held = torch.zeros_like(features["v"][:, 0, None] * inputs)
             for v in features["v"].split(CHUNK, 1):
                 left = torch.arange(v.shape[1] - 1, -1, -1, device=z.device)
@@ -69,15 +83,27 @@ class DiagonalStateSpace(TokenMixing):
         """Decay the state and add the token."""
         if not state:
             return dict(shared)
-        z, inputs, _ = self._modes(token)
+        z, inputs, _ = self._complex_modes(token)
         held = z.exp() * _complex(state["state"]) + inputs * token["v"].unsqueeze(1)
         state["state"].copy_(torch.view_as_real(held))
         return state
 
     def read(self, token: Features, context: State) -> Tensor:
         """Return [B, D]."""
-        return 2 * (self._modes(token)[2] * _complex(context["state"])).sum(1).real.to(token["v"].dtype)
+        return 2 * (self._complex_modes(token)[2] * _complex(context["state"])).sum(1).real.to(token["v"].dtype)
 
 
 def _complex(state: Tensor) -> Tensor:
     return torch.view_as_complex(state.to(torch.promote_types(state.dtype, torch.float32)).contiguous())
+
+
+def _product(x: Tensor, y: Tensor) -> Tensor:
+    """Return the product of complex numbers whose real and imaginary parts are the first dimension."""
+    (a, b), (c, d) = x, y
+    return torch.stack((a * c - b * d, a * d + b * c))
+
+
+def _powers(z: Tensor, lags: Tensor) -> Tensor:
+    """Return exp(z lag), [2, lags, N, D]."""
+    size, angle = (z[0] * lags).exp(), z[1] * lags
+    return torch.stack((size * angle.cos(), size * angle.sin()))

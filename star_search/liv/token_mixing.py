@@ -54,6 +54,10 @@ class TokenMixing(ABC):
     def mix(self, features: Features) -> Tensor:
         """Apply T to the value by the fast form, [B, T, E]."""
 
+    def difference(self, first: Features, second: Features, factor: Tensor) -> Tensor:
+        """Return what T makes of a differential operator's first features, less so much of what it makes of the second; fast form."""
+        return self.mix(first) - factor * self.mix(second)
+
     @abstractmethod
     def reference(self, features: Features) -> Tensor:
         """Apply T to the value by the plain form of `reference`, [B, T, E]."""

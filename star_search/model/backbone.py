@@ -219,9 +219,12 @@ class Backbone(nn.Module):
         graph serves every token."""
         if factors is None:
             return self._scaled(block.start, self._liv(block.start).recall(seen[block.start]))
-        used = list(range(block.size)) if isinstance(place.position, Tensor) else _used(factors)
+        used: Sequence[int] = range(block.size)
+        if not isinstance(place.position, Tensor):
+            used = _used(factors)
+            factors = factors[..., used]
         outputs = [self._scaled(block.start + m, self._liv(block.start + m).recall(seen[block.start + m])) for m in used]
-        return _weighted(factors[..., used], outputs)
+        return _weighted(factors, outputs)
 
 
 def _used(factors: Tensor) -> list[int]:

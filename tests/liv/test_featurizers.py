@@ -88,6 +88,7 @@ def test_a_monarch_map_is_two_block_diagonal_factors_and_permutations(width: int
     transposition = torch.eye(width, dtype=torch.float64)[torch.arange(width).reshape(blocks, size).T.flatten()]
     explicit = transposition.T @ right @ transposition @ left
     assert relative(group(torch.eye(width, dtype=torch.float64)).T, explicit) < 1e-13
+    assert relative(group.dense(), explicit) < 1e-14
     assert explicit.count_nonzero() == width * width
     x = noise(2, 3, width, dtype=torch.float64)
     assert relative(group(x), x @ explicit.T) < 1e-13

@@ -98,6 +98,14 @@ def test_angles_are_exact_in_bf16() -> None:
     assert relative(kernels[0], kernels[1]) < 1e-4
 
 
+def test_a_kernel_is_no_less_precise_where_products_are_in_bf16() -> None:
+    liv, x = lively_liv(18), noise(1, 1, WIDTH)
+    features = {name: liv.group(name)(x) for name in "ABC"}
+    with torch.autocast("cpu", torch.bfloat16):
+        lowered = liv.token_mixing.kernel(features, 300)
+    assert torch.equal(lowered, liv.token_mixing.kernel(features, 300))
+
+
 @pytest.mark.parametrize(
     ("genome", "forms"),
     [
