@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator
@@ -34,9 +33,11 @@ from star_search.data.tokenizer import load_tokenizer
 from star_search.model.language_model import LanguageModel
 from star_search.model.static_decoding import greedy_tokens
 from star_search.objectives.measurement import held_cache_bytes
+from star_search.runs.atomic import write_json
 from star_search.runs.locate import locate
 
 PROMPT, AGREEING = 64, 64
+WAYS = ("plain", "static")
 LLAMA = "Hugging Face Llama"
 Decode = Callable[[int], Tensor]
 
@@ -110,15 +111,19 @@ def measured(setting: ModelSetting, decodings: list[Decoding], layers: int, coun
 
 
 def main() -> None:
-    """Print a table and, with --out, write JSON."""
+    """Print a table and, with --out, write JSON after each row."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, help="the front of this run, at its width and vocabulary")
     parser.add_argument("--genome", action="append", default=[], help="repeatable")
     for name, value in (("times", 1), ("width", 256), ("vocabulary", 4096), ("tokens", 4096), ("repeats", 3), ("members", 8)):
         parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--ways", default=",".join(WAYS), help="joined by commas")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--out", type=Path, help="JSON file")
     options = parser.parse_args()
+    asked = options.ways.split(",")
+    if unknown := [way for way in asked if way not in WAYS]:
+        parser.error(f"unknown way {unknown[0]!r}; allowed: {', '.join(WAYS)}")
     genomes = {genome[:23]: "-".join([genome] * options.times) for genome in options.genome}
     width, vocabulary = options.width, options.vocabulary
     if options.run:
@@ -130,7 +135,8 @@ def main() -> None:
     layers = max(genome.count("-") + 1 for genome in genomes.values()) // 2
     precision = "float32" if options.device == "cpu" else "bfloat16"
     setting = ModelSetting(width, vocabulary, PROMPT + options.tokens, 0, 0, options.repeats, options.device, precision)
-    decodings = [Decoding(LLAMA, None, "generate"), *(Decoding(n, g, way) for n, g in genomes.items() for way in ("plain", "static"))]
+    decodings = [Decoding(LLAMA, None, "generate"), *(Decoding(n, g, way) for n, g in genomes.items() for way in asked)]
+    report = {"environment": environment(options.device), "setting": asdict(setting), "tokens": options.tokens}
     rows, llama = [], 0.0
     print(f"{'model':>24}  {'way':>8}  {'tokens/s':>8}  {'range':>16}  {'of Llama':>8}  {'weights MB':>10}  {'peak MB':>8}")
     for decoding, found in measured(setting, decodings, layers, options.tokens):
@@ -143,9 +149,8 @@ def main() -> None:
             flush=True,
         )
         rows.append(asdict(decoding) | found)
-    if options.out:
-        report = {"environment": environment(options.device), "setting": asdict(setting), "tokens": options.tokens, "rows": rows}
-        options.out.write_text(json.dumps(report, indent=1) + "\n")
+        if options.out:
+            write_json(options.out, {**report, "rows": rows})
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ Whole trainings, from genome to result, of classes that are compiled already. Pr
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from star_search.benchmark.models import ModelSetting, random_stream, release, s
 from star_search.benchmark.models_report import environment
 from star_search.benchmark.operators import exponent
 from star_search.model.language_model import LanguageModel
+from star_search.runs.atomic import write_json
 from star_search.training.trainer import train
 
 MOTIF = "11111-91111-71111-91111"
@@ -29,7 +29,7 @@ FACTORS = (1, 2, 4, 8)
 
 
 def main() -> None:
-    """Print a table and, with --out, write JSON."""
+    """Print a table and, with --out, write JSON after each figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, value in (("width", 256), ("vocabulary", 4096), ("length", 1024), ("batch-tokens", 8192), ("steps", 400), ("repeats", 3)):
         parser.add_argument(f"--{name}", type=int, default=value)
@@ -51,14 +51,17 @@ def main() -> None:
         "candidates": {count: partial(candidates_seconds, setting, options.depth, options.steps, count) for count in FACTORS},
         "depth": {depth: partial(candidates_seconds, setting, depth, options.steps) for depth in depths},
     }
-    measured = {name: {amount: median(run() for _ in range(options.repeats)) for amount, run in row.items()} for name, row in rows.items()}
-    print(f"{'grows':>12} {'exponent':>9}  seconds")
-    for name, row in measured.items():
-        cells = ", ".join(f"{amount:,}: {seconds:.2f}" for amount, seconds in row.items())
-        print(f"{name:>12} {exponent([*row], [*row.values()]):9.3f}  {cells}")
-    if options.out:
-        report = {"environment": environment(options.device), "setting": vars(setting), "depth": options.depth, "seconds": measured}
-        options.out.write_text(json.dumps(report, indent=1) + "\n")
+    report = {"environment": environment(options.device), "setting": vars(setting), "depth": options.depth}
+    measured: dict[str, dict[int, float]] = {}
+    print(f"{'grows':>12} {'exponent':>9}  seconds", flush=True)
+    for name, row in rows.items():
+        seconds = measured[name] = {}
+        for amount, run in row.items():
+            seconds[amount] = median(run() for _ in range(options.repeats))
+            if options.out:
+                write_json(options.out, {**report, "seconds": measured})
+        cells = ", ".join(f"{amount:,}: {each:.2f}" for amount, each in seconds.items())
+        print(f"{name:>12} {exponent([*seconds], [*seconds.values()]):9.3f}  {cells}", flush=True)
 
 
 def candidates_seconds(setting: ModelSetting, depth: int, steps: int, count: int = 1) -> float:

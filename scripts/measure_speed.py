@@ -5,8 +5,9 @@
 
 Parts, the most important first: large (24 x 768 beside Hugging Face's models, compilation caches empty at the start), mixes (24 x 256,
 every class with GMemless), mixing (token mixing against SDPA), decoding (4,096 tokens beside Hugging Face's Llama), packing (several
-trainings on one GPU), gpus (one training on each), growth, agreement (losses of the engines), tests (tests/test_gpu.py). Each measurement
-leaves its output, and JSON, in a folder of its name; one that is there is not measured again. `--tiny` tries all of it on a CPU.
+trainings on one GPU, without MPS and with it), gpus (one training on each), growth, agreement (losses of the engines), tests
+(tests/test_gpu.py). Each measurement leaves its output, and JSON, in a folder of its name; one that is there is not measured again.
+`--tiny` tries all of it on a CPU, MPS aside.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +31,7 @@ from star_search.genome.genes import DIAGONAL
 
 ROOT = Path(__file__).resolve().parents[1]
 CLASSES_AT_ONCE = 4
+SECONDS_TO_END = 10
 # Of four LIVs each: short convolutions with one grouped-query attention, a recurrence with one, Transformer++.
 DECODED = ("71111-91111-31111-91111", "51111-91111-31111-91111", "11111-91111-11111-91111")
 BENCHMARK = [sys.executable, "-m", "star_search.cli", "benchmark", "--models"]
@@ -65,8 +68,10 @@ def parts(tiny: bool, device: str) -> dict[str, list[Job]]:
     searched_options = options_of(small if tiny else searched)
     mix_options = [*searched_options, "--repeats", "2" if tiny else "3", *on]
     repeats, depth = ["--repeats", "1" if tiny else "3"], ["--depth", "4" if tiny else "24"]
-    growing = options_of(small) if tiny else options_of({**searched, "steps": 400})
+    growing = options_of(small) if tiny else options_of({**searched, "steps": 200})
     packed = [*(options_of(small) if tiny else options_of({**searched, "steps": 600})), *repeats, *depth]
+    packing = script("packing", "--devices", device, *packed)
+    with_mps = [Job("mps", [*packing, "--processes", "1,2,3,4", "--streams", "", "--mps"], 400)] if device.startswith("cuda") else []
     count = torch.cuda.device_count() if device.startswith("cuda") else 2
     devices = ",".join(f"cuda:{index}" for index in range(count)) if device.startswith("cuda") else ",".join([device] * count)
     plus_plus = ["--genome", "Transformer++=11111-91111"]
@@ -74,9 +79,10 @@ def parts(tiny: bool, device: str) -> dict[str, list[Job]]:
     decoded = (
         {"width": 64, "vocabulary": 97, "tokens": 80, "repeats": 1}
         if tiny
-        else {"width": 768, "vocabulary": 50_304, "tokens": 4096, "repeats": 3}
+        else {"width": 768, "vocabulary": 50_304, "tokens": 4096, "repeats": 1}
     )
     genomes = [word for genome in DECODED for word in ("--genome", genome)]
+    decoding = [*genomes, *options_of(decoded), "--times", "1" if tiny else "6", "--ways", "static", *on]
     agreement = ["--engines", "", *options_of({"width": 32, "length": 16, "steps": 2})] if tiny else []
     return {
         "large": [
@@ -86,8 +92,8 @@ def parts(tiny: bool, device: str) -> dict[str, list[Job]]:
         ],
         "mixes": [Job(name, [*BENCHMARK, *genomes, *mix_options], 240, "") for name, genomes in mixes(tiny)],
         "mixing": [Job("mixing", script("token_mixing", *mixing, *on), 300)],
-        "decoding": [Job("decoding", script("decoding", *genomes, *options_of(decoded), "--times", "1" if tiny else "6", *on), 400)],
-        "packing": [Job("packing", script("packing", "--devices", device, *packed), 400)],
+        "decoding": [Job("decoding", script("decoding", *decoding), 400)],
+        "packing": [Job("packing", [*packing, "--processes", "1,2,3", "--streams", "1,2,3"], 400), *with_mps],
         "gpus": [Job("gpus", script("packing", "--devices", devices, "--processes", f"1,{count}", "--streams", "", *packed), 200)],
         "growth": [Job("growth", script("growth", *growing, *repeats, *depth, *on), 200)],
         "agreement": [Job("agreement", script("agreement", *agreement, *on), 300)],
@@ -125,11 +131,19 @@ def run(job: Job, folder: Path, caches: Path) -> str:
             code = process.wait(job.seconds)
             state = f"exit code {code}" if code else "done"
         except subprocess.TimeoutExpired:
-            # Its own processes too.
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            end(process)
             state = f"stopped after {job.seconds} s"
     return f"{state}, {time.perf_counter() - start:.0f} s"
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a process and its own, which are given the time to end what they started elsewhere."""
+    os.killpg(process.pid, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(SECONDS_TO_END)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def main() -> None:

@@ -143,7 +143,8 @@ def measure(name: str, setting: ModelSetting, layers: int, compiled: bool, peak:
     flops, speed = 6 * weights + _attention_flops(name, setting, layers), median(speeds)
     title = f"Hugging Face {name}, {'compiled' if compiled else 'eager'}"
     figures = (speed, min(speeds), max(speeds), flops, speed * flops / peak, warm_up, None, None, held_at_most(setting.device))
-    return ModelCost(title, weights - setting.vocabulary_size * setting.width, *figures, len(tokens_BT) // training.parts, *errors)
+    own, at_once = weights - setting.vocabulary_size * setting.width, len(tokens_BT) // training.parts
+    return ModelCost(title, own, *figures, at_once, *errors, setting.precision)
 
 
 def _speed(training: PlainTraining, tokens_BT: Tensor) -> float:

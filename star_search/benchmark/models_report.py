@@ -54,7 +54,14 @@ class ModelReport:
         """Return the table as Markdown."""
         rows = [HEADINGS, ["---"] * len(HEADINGS), *map(cells, self.costs)]
         table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-        return "\n\n".join([self.title(), table, LEGEND, *self.refused]) + "\n"
+        return "\n\n".join([self.title(), table, LEGEND, *self.notes(), *self.refused]) + "\n"
+
+    def notes(self) -> list[str]:
+        """Return a sentence on the models that are right in fp32 alone, where there are any."""
+        precision = self.setting.precision
+        strays = [f"{cost.name} by {cost.gradient_error:.1%}" for cost in self.costs if cost.checked_in != precision]
+        start = f"The first step is right in float32; rounding moves its gradient norm in {precision}: "
+        return [f"{start}{', '.join(strays)}."] if strays else []
 
     def write(self, folder: Path) -> list[Path]:
         """Write JSON and Markdown and return the paths.

@@ -204,4 +204,5 @@ def _print(measured: ModelReport) -> None:
     for cost in measured.costs:
         table.add_row(*models_report.cells(cost))
     console.print(table)
-    console.print(models_report.LEGEND, markup=False)
+    for text in (models_report.LEGEND, *measured.notes()):
+        console.print(text, markup=False)

@@ -1,6 +1,8 @@
 """The benchmark of models counts operations right, times what is right, and refuses the rest."""
 
+import math
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ from star_search.genome.accounting import Accounting
 from star_search.genome.encoding import Genome
 from star_search.genome.flops import flops_per_token
 from star_search.liv.attention import SoftmaxAttention
+from star_search.training import compilation, engine
 
 SETTING = ModelSetting(64, 97, 32, 64, steps=2, repeats=2, device="cpu", precision="float32")
 
@@ -68,6 +71,57 @@ def test_a_first_step_that_differs_is_refused(reading):
     with pytest.raises(StarSearchError, match="wrong outputs are not timed"):
         agree("model", reading, (4.0, 1.0))
     assert agree("model", (4.004, 1.01), (4.0, 1.0)) == (pytest.approx(0.001), pytest.approx(0.01))
+
+
+def in_bfloat16(monkeypatch, loss=1.0, gradient=1.0):
+    """Make the first step in bf16 another by these factors, and return the precision of every step taken."""
+    right, taken = models.first_step, []
+
+    def first_step(steps):
+        reading = right(steps)
+        taken.append(steps.config.precision)
+        return (reading[0] * loss, reading[1] * gradient) if taken[-1] == "bfloat16" else reading
+
+    monkeypatch.setattr(models, "first_step", first_step)
+    return taken
+
+
+def test_a_gradient_norm_that_rounding_moves_is_checked_in_float32(monkeypatch):
+    taken, setting = in_bfloat16(monkeypatch, gradient=0.25), replace(SETTING, precision="bfloat16")
+    cost = measure_genome(setting, "ill", "11111-91111", peak=1e12)
+    assert (cost.checked_in, cost.gradient_error) == ("float32", pytest.approx(0.75, abs=0.01))
+    # Expected, as timed, checked, timed anew, and once more for the next candidate.
+    assert taken == ["float32", "bfloat16", "float32", "bfloat16", "bfloat16"]
+    report = ModelReport(setting, 1e12, {}, [cost, replace(cost, name="well", checked_in="bfloat16")], [])
+    assert [model["checked_in"] for model in report.as_json()["models"]] == ["float32", "bfloat16"]
+    (note,) = report.notes()
+    assert note.endswith(f"in bfloat16: ill by {cost.gradient_error:.1%}.") and report.markdown().endswith(f"\n\n{note}\n")
+
+
+@pytest.mark.parametrize("factors", [(1.01, 1.0), (1.01, 0.25), (1.0, math.nan), (1.0, math.inf)])
+def test_what_rounding_does_not_explain_is_refused(monkeypatch, factors):
+    taken = in_bfloat16(monkeypatch, *factors)
+    with pytest.raises(StarSearchError, match="wrong: the first step's loss and gradient norm"):
+        measure_genome(replace(SETTING, precision="bfloat16"), "wrong", "11111-91111", peak=1e12)
+    assert taken == ["float32", "bfloat16"]
+
+
+def test_a_fast_form_with_a_wrong_gradient_is_refused_in_both_precisions(monkeypatch):
+    right = SoftmaxAttention.mix
+
+    def mix(self, features):
+        mixed = right(self, features)
+        # Compiled, as it is timed, the value is right and half the gradient is lost.
+        return (mixed + mixed.detach()) / 2 if torch.compiler.is_compiling() else mixed
+
+    monkeypatch.setattr(SoftmaxAttention, "mix", mix)
+    monkeypatch.setattr(compilation, "_blocks", {})
+    monkeypatch.setattr(engine, "BACKEND", "eager")
+    monkeypatch.setattr(models, "_speed", lambda *arguments: pytest.fail("it was timed"))
+    for precision, name in (("bfloat16", "wrong in float32"), ("float32", "wrong")):
+        setting = replace(SETTING, precision=precision, engine="compiled")
+        with pytest.raises(StarSearchError, match=f"{name}: the first step's loss and gradient norm"):
+            measure_genome(setting, "wrong", "-".join(["11111"] * 4), peak=1e12)
 
 
 def test_hugging_face_llama_has_the_parameters_of_transformer_plus_plus():

@@ -31,6 +31,27 @@ def test_a_tiny_run_measures_both_ways_beside_llama(tmp_path):
     assert all(row["peak_bytes"] >= row["weight_bytes"] for row in rows)
 
 
+def test_one_way_is_enough_and_an_unknown_one_is_refused(script, tmp_path, monkeypatch, capsys):
+    def run(ways):
+        monkeypatch.setattr(
+            sys, "argv", ["script", "--genome", GENOME, "--ways", ways, "--device", "cpu", "--out", str(tmp_path / "out.json")]
+        )
+        script.main()
+
+    def measured(setting, decodings, layers, count):
+        for decoding in decodings:
+            yield decoding, {"tokens_per_second": [1.0], "weight_bytes": 4, "peak_bytes": 4}
+            # What is measured is there at once.
+            assert json.loads((tmp_path / "out.json").read_text())["rows"][-1]["way"] == decoding.way
+
+    monkeypatch.setattr(script, "measured", measured)
+    run("static")
+    assert [row["way"] for row in json.loads((tmp_path / "out.json").read_text())["rows"]] == ["generate", "static"]
+    with pytest.raises(SystemExit):
+        run("static,fast")
+    assert "unknown way 'fast'; allowed: plain, static" in capsys.readouterr().err
+
+
 def test_llama_decodes_as_many_tokens_as_are_asked_for(script):
     decode, _ = script.ways(SETTING, script.Decoding("llama", None, "generate"), layers=1)
     assert len(decode(11)) == 11

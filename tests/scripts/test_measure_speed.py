@@ -35,6 +35,17 @@ def test_what_takes_too_long_is_stopped_with_its_own_processes(script, tmp_path)
         time.sleep(0.01)
 
 
+def test_a_process_that_is_stopped_may_end_what_it_started(script, tmp_path):
+    job = script.Job("slow", ["bash", "-c", "trap 'echo ended; exit' TERM; sleep 60 & wait"], 1, None)
+    assert script.run(job, tmp_path / "slow", tmp_path).startswith("stopped after 1 s")
+    assert (tmp_path / "slow/output.txt").read_text() == "ended\n"
+
+
+def test_mps_is_left_out_where_there_is_no_gpu(script):
+    jobs = {device: script.parts(tiny=True, device=device)["packing"] for device in ("cpu", "cuda")}
+    assert {device: [job.name for job in each] for device, each in jobs.items()} == {"cpu": ["packing"], "cuda": ["packing", "mps"]}
+
+
 def runs(pid):
     try:
         return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
