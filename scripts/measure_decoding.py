@@ -64,10 +64,19 @@ def ways(setting: ModelSetting, decoding: Decoding, layers: int) -> tuple[Decode
     model = LanguageModel.from_genome(decoding.genome, setting.width, setting.vocabulary_size, seed=0).to(setting.device, dtype).eval()
     if held_cache_bytes(model, PROMPT) != model.cache_bytes(PROMPT):
         raise SystemExit(f"{decoding.name}: the cache held is not the declared one")
-    way = model.greedy if decoding.way == "plain" else lambda prompt, count: greedy_tokens(model, prompt, count)
-    if not torch.equal(way(prompt_T, AGREEING), model.greedy(prompt_T, AGREEING)):
+    way = by_steps if decoding.way == "plain" else greedy_tokens
+    if not torch.equal(way(model, prompt_T, AGREEING), by_steps(model, prompt_T, AGREEING)):
         raise SystemExit(f"{decoding.name}: the two ways give other tokens; what is wrong is not timed")
-    return lambda count: way(prompt_T, count), held(model)
+    return lambda count: way(model, prompt_T, count), held(model)
+
+
+def by_steps(model: LanguageModel, prompt_T: Tensor, count: int) -> Tensor:
+    """Return the tokens [count] that greedy decoding adds to a prompt, each by a call of the model's step."""
+    logits_B1V, cache = model.prefill(prompt_T[None], model.init_cache(1, len(prompt_T) + count), last_only=True)
+    found_B = [logits_B1V[:, 0].argmax(-1)]
+    while len(found_B) < count:
+        found_B.append(model.step(found_B[-1], cache)[0].argmax(-1))
+    return torch.cat(found_B)
 
 
 def held(model: torch.nn.Module) -> int:

@@ -82,11 +82,14 @@ def test_decoding_by_a_graph_is_plain_decoding(genome):
     import torch
 
     from star_search import LanguageModel
-    from star_search.model.static_decoding import greedy_tokens
 
     model = LanguageModel.from_genome(genome, 64, 64, catalogue(), router_top_k=1, seed=0).double().cuda().eval()
     prompt = torch.arange(9, device="cuda") * 7
-    assert torch.equal(greedy_tokens(model, prompt, 60), model.greedy(prompt, 60))
+    logits, cache = model.prefill(prompt[None], model.init_cache(1, 9 + 60), last_only=True)
+    plain = [logits[:, 0].argmax(-1)]
+    while len(plain) < 60:
+        plain.append(model.step(plain[-1], cache)[0].argmax(-1))
+    assert torch.equal(model.greedy(prompt, 60), torch.cat(plain))
 
 
 def test_a_search_on_the_gpu_ends_with_a_front(tmp_path, monkeypatch, capsys):

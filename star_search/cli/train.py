@@ -22,7 +22,8 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Draw new weights for an ex
 Out = Annotated[Path | None, typer.Option(help="Folder of the training; runs/train-NAME, numbered when it exists, by default.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue the training in --out; start it if there is none.")]
 CheckpointSteps = Annotated[
-    int | None, typer.Option(min=1, help="Steps between checkpoints; a twentieth of the training by default, 500 at most.")
+    int | None,
+    typer.Option(min=1, help="Steps between checkpoints; a twentieth of the training by default, 500 at most, more where saving is slow."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Devices = Annotated[int, typer.Option(min=1, help="Processes with a device each; torchrun does the same from outside.")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
@@ -86,7 +85,6 @@ class Recorder:
 
     def __call__(self, progress: Progress) -> None:
         """Take in a report."""
-        now = time.perf_counter()
         values = {
             "loss": progress.loss,
             "gradient_norm": progress.gradient_norm,
@@ -94,8 +92,8 @@ class Recorder:
         }
         # What comes before the first report holds compilation and warm-up.
         if self._last is not None:
-            values["tokens_per_second"] = (progress.step - self._last[0]) * self.config.batch_tokens / (now - self._last[1])
-        self._last = progress.step, now
+            values["tokens_per_second"] = (progress.step - self._last[0]) * self.config.batch_tokens / (progress.seconds - self._last[1])
+        self._last = progress.step, progress.seconds
         self.folder.log("step", step=progress.step, tokens=progress.step * self.config.batch_tokens, **values)
         for each in self.scalars:
             each.write(progress.step, values)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import resource
+import time
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -34,16 +36,20 @@ from star_search.training.steps import Steps
 from star_search.training.trainer import TrainingResult, evaluate, train
 from star_search.training.world import World
 
-# A kill costs a twentieth of a short training, and no more than so many steps of a long one.
-CHECKPOINTS, FEWEST_STEPS, MOST_STEPS_LOST = 20, 10, 500
+# A kill costs a twentieth of a short training, and no more than so many steps of a long one; a training whose state takes long to write
+# saves more seldom, so that it spends no more than this share of its time on it.
+CHECKPOINTS, FEWEST_STEPS, MOST_STEPS_LOST, SHARE_OF_TIME = 20, 10, 500, 0.05
 
 
 class Checkpoints:
-    """Keeps the newest two states of a training; all processes gather, the first writes."""
+    """Keeps the newest two states of a training, `every` so many steps or as `SHARE_OF_TIME` allows; all processes gather, the first
+    writes."""
 
     def __init__(self, folder: TrainingFolder, plan: Plan, every: int | None, world: World) -> None:
         self.folder, self.plan, self.steps, self.world = folder, plan, plan.search.training.steps, world
         self.every = every or min(MOST_STEPS_LOST, max(FEWEST_STEPS, self.steps // CHECKPOINTS))
+        self.always = every is not None
+        self._saved, self._cost = -math.inf, 0.0
 
     @cached_property
     def newest(self) -> tuple[Path, Position] | None:
@@ -82,10 +88,14 @@ class Checkpoints:
 
     def is_due(self, done: int) -> bool:
         """Return whether to save after so many steps: now and then, and at the end."""
-        return done % self.every == 0 or done == self.steps
+        if done == self.steps:
+            return True
+        since = time.perf_counter() - self._saved
+        return done % self.every == 0 and (self.always or self.world.as_first(self._cost <= SHARE_OF_TIME * since))
 
     def save(self, done: int, steps: Steps, monitor: HealthMonitor) -> None:
         """Keep the state after so many steps."""
+        start = time.perf_counter()
         tensors = checkpoint.gather(steps, monitor, self.world)
         if self.world.is_first:
             position = Position(done, steps.at_once, self.world.size, self.plan.genome, self.plan.catalogue, self.plan.digest)
@@ -93,6 +103,8 @@ class Checkpoints:
             self.folder.prune()
             self.folder.log("checkpoint", step=done)
         self.world.wait()
+        self._saved = time.perf_counter()
+        self._cost = self._saved - start
 
 
 class Training:

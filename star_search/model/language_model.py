@@ -96,12 +96,16 @@ class LanguageModel(nn.Module):
 
     @torch.no_grad()
     def greedy(self, prompt_T: Tensor, count: int) -> Tensor:
-        """Return the `count` tokens [count] that greedy decoding adds to a prompt.
+        """Return the `count` tokens [count] that greedy decoding adds to a prompt; on a GPU by one CUDA graph.
 
         Raises:
             InputError: for a count below 1.
         """
         check_whole(count, "count", 1)
+        if prompt_T.is_cuda:
+            from star_search.model.static_decoding import greedy_tokens
+
+            return greedy_tokens(self, prompt_T, count)
         logits_B1V, cache = self.prefill(prompt_T[None], self.init_cache(1, len(prompt_T) + count), last_only=True)
         found_B = [logits_B1V[:, 0].argmax(-1)]
         while len(found_B) < count:

@@ -96,7 +96,7 @@ def train(
     Raises:
         Unhealthy: when the training diverges or does not learn.
     """
-    start = time.perf_counter()
+    start, saving = time.perf_counter(), 0.0
     model.train()
     steps, monitor = build_steps(model, stream, config, world), HealthMonitor(config, unigram_loss)
     first = saver.restore(steps, monitor) if saver else 0
@@ -113,10 +113,13 @@ def train(
                 marked, read = waiting.popleft()
                 readings = read()
                 _observe(readings, monitor, done * config.batch_tokens)
-                speed = (marked - first) * config.batch_tokens / (time.perf_counter() - start)
-                report(Progress(marked, config.steps, monitor.recent_loss(), speed, readings[-1][1]))
+                seconds = time.perf_counter() - start - saving
+                speed = (marked - first) * config.batch_tokens / seconds
+                report(Progress(marked, config.steps, monitor.recent_loss(), speed, readings[-1][1], seconds))
         if saver is not None and saves:
+            began = time.perf_counter()
             saver.save(done, steps, monitor)
+            saving += time.perf_counter() - began
     curve = loss_curve(monitor.losses)
     seconds = time.perf_counter() - start
     return TrainingResult(config.steps, config.steps * config.batch_tokens, curve, seconds, steps.at_once)

@@ -57,6 +57,14 @@ class World:
             value = value / self.size
         return value
 
+    def as_first(self, value: bool) -> bool:
+        """Return what the first process was given: all decide alike."""
+        if self.is_alone:
+            return value
+        said = torch.tensor(value, device=self.device)
+        dist.broadcast(said, 0)
+        return bool(said)
+
     def wait(self) -> None:
         """Wait until every process is here."""
         if not self.is_alone:
