@@ -86,12 +86,17 @@ def _gradients(job: Job, engine: str) -> dict[str, Tensor]:
 
 
 def _training_problems(job: Job) -> list[str]:
-    """Hold losses and gradient norms of a few replayed steps against those of eager ones."""
+    """Hold losses and gradient norms of a few replayed steps against those of eager ones.
+
+    In bf16 a norm may part by three times as much as the eager one does from that in fp32: some are mostly rounding.
+    """
     expected, readings = _trained(job, "eager"), _trained(job, "graph")
+    exact = _trained(job._replace(precision="float32"), "eager") if job.precision == "bfloat16" else expected
     loss_tolerance, norm_tolerance = (5e-2, 2e-1) if job.precision == "bfloat16" else (2e-3, 2e-2)
     problems = []
-    for step, ((loss, norm), (true_loss, true_norm)) in enumerate(zip(readings, expected, strict=True)):
-        if not (abs(loss - true_loss) < loss_tolerance and abs(norm - true_norm) < norm_tolerance * true_norm):
+    for step, ((loss, norm), (true_loss, true_norm), (_, exact_norm)) in enumerate(zip(readings, expected, exact, strict=True)):
+        tolerance = norm_tolerance * true_norm + 3 * abs(true_norm - exact_norm)
+        if not (abs(loss - true_loss) < loss_tolerance and abs(norm - true_norm) < tolerance):
             problems.append(f"step {step}: loss {loss:.5g} for {true_loss:.5g}, gradient norm {norm:.5g} for {true_norm:.5g}")
     return problems[:1]
 

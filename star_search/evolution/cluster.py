@@ -241,11 +241,16 @@ def _assess(assignment: Assignment, config: SearchConfig) -> Assessed:
         event = {"key": key, "name": str(worker.name), "progress": None if progress is None else asdict(progress)}
         worker.log_event(_TOPIC, event)
 
+    from star_search.objectives.assessment import DeviceLost
+
     with _one_at_a_time:
         assessor = _assessor(config, str(worker.name))
         tell(None)
-        with _time_limit(config.workers.timeout):
-            assessed = assessor(assignment, tell)
+        try:
+            with _time_limit(config.workers.timeout):
+                assessed = assessor(assignment, tell)
+        except DeviceLost:
+            os._exit(1)
     return assessed.measured_with(worker=worker.address)
 
 

@@ -135,6 +135,7 @@ class _Worker:
     started: float = 0.0
     steps: int = 0
     ready: bool = False
+    last_words: str = ""
 
 
 class Processes:
@@ -206,6 +207,8 @@ class Processes:
                 elif kind == "ready":
                     worker.ready, worker.started = True, time.monotonic()
                     self._failed_starts = 0
+                elif kind == "lost":
+                    worker.last_words = value
                 elif kind == "failed":
                     raise StarSearchError(value)
                 elif kind == "result":
@@ -232,7 +235,7 @@ class Processes:
         worker.process.join()
         code = worker.process.exitcode or 0
         if worker.ready:
-            yield from self._replace(index, Outcome.crashed, _cause_of_death(code))
+            yield from self._replace(index, Outcome.crashed, worker.last_words or _cause_of_death(code))
         else:
             self._start_again(index, f"ended {STARTS} times before they were ready: exit code {code}")
 
@@ -317,7 +320,7 @@ def _serve(pipe: Connection, parent: int, config: SearchConfig, device: str) -> 
     end_with(parent)
     import torch
 
-    from star_search.objectives.assessment import Assessor
+    from star_search.objectives.assessment import Assessor, DeviceLost
 
     torch.set_num_threads(config.workers.threads)
     if device != "cpu":
@@ -331,6 +334,10 @@ def _serve(pipe: Connection, parent: int, config: SearchConfig, device: str) -> 
             return
         try:
             assessed = assessor(assignment, lambda progress: pipe.send(("progress", progress)))
+        except DeviceLost as error:
+            # A new process gets the device back; this one could not even end in order.
+            pipe.send(("lost", str(error)))
+            os._exit(1)
         except StarSearchError as error:
             pipe.send(("failed", str(error)))
         else:

@@ -19,6 +19,7 @@ from star_search.config import SearchConfig
 from star_search.data.store import prepare
 from star_search.data.stream import EvaluationBatches, TokenStream
 from star_search.data.unigram import unigram_loss
+from star_search.errors import StarSearchError
 from star_search.genome.encoding import Genome
 from star_search.model.language_model import LanguageModel
 from star_search.objectives.assignment import Assessed, Assignment
@@ -52,6 +53,10 @@ class _Findings:
     measured: dict[str, Any] = field(default_factory=dict)
 
 
+class DeviceLost(StarSearchError):
+    """A GPU that answers this process no more, as after an illegal access: all that it is asked from then on fails."""
+
+
 class Assessor:
     """Trains and scores candidates, one after another, on one device; everything that can fail ends as an outcome."""
 
@@ -74,7 +79,8 @@ class Assessor:
         return from_loss or not self.own or not all(objective.trains_itself for objective in self.own)
 
     def __call__(self, assignment: Assignment, report: Report = lambda progress: None) -> Assessed:
-        """Assess one candidate; raises nothing but KeyboardInterrupt, SystemExit, and StarSearchError where its weights cannot be kept."""
+        """Assess one candidate; raises nothing but KeyboardInterrupt, SystemExit, and StarSearchError where its weights cannot be kept or
+        the device is lost."""
         found = _Findings(self.criteria.exact_values(account_of(self.config, Genome.parse(assignment.canonical))))
         start, began = time.perf_counter(), time.time()
         try:
@@ -87,6 +93,8 @@ class Assessor:
             found.tokens = max(found.tokens, error.tokens)
         except Exception as error:
             outcome, reason, trace = _failure(error)
+            if not self._device_answers():
+                raise DeviceLost(f"{self.device} answers no more: {reason}") from error
         found.measured |= {"seconds": time.perf_counter() - start, "busy": [began, time.time()]}
         if outcome == Outcome.ok:
             if model is not None:
@@ -166,6 +174,15 @@ class Assessor:
             return evaluate(model, self.validation, self.config.training.precision)
         judge = compiled_judge(model, self.config.training, rows)
         return evaluate(model, self._validation(rows), self.config.training.precision, judge)
+
+    def _device_answers(self) -> bool:
+        """Return whether the device still works for this process."""
+        try:
+            if self.device.type == "cuda":
+                torch.cuda.synchronize(self.device)
+        except RuntimeError:
+            return False
+        return True
 
     def _measured(self, training: TrainingResult) -> dict[str, float]:
         on_gpu = self.device.type == "cuda"

@@ -38,6 +38,8 @@ def faulty_train(
 ) -> Callable[..., Any]:
     """Return `train` with the faults of the plan, {canonical genome: fault}, and of shares of all architectures."""
 
+    from star_search.objectives.assessment import Assessor
+
     def wrapped(model: Any, stream: Any, config: Any, unigram_loss: float, report: Callable[[Any], None]) -> Any:
         canonical = model.backbone.genome.format()
         with (folder / "trained.txt").open("a") as file:
@@ -46,6 +48,9 @@ def faulty_train(
         fault = plan.get(canonical) or fault_by_chance(shares or {}, canonical)
         if fault == "raise":
             raise ValueError("on purpose")
+        if fault == "lose once" and tries == 1:
+            Assessor._device_answers = lambda self: False
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
         if fault == "memory":
             raise MemoryError("DefaultCPUAllocator: can't allocate memory")
         if fault == "nan":

@@ -73,6 +73,17 @@ def test_a_worker_that_is_killed_once_costs_one_retry_and_nothing_else(search, h
 
 
 @pytest.mark.slow
+def test_a_device_that_is_lost_costs_one_retry_and_no_candidate_after_it(search, healthy):
+    """What a GPU is asked after an illegal access fails, so that its worker is replaced."""
+    run, began = search(1, {canonical_of(healthy, 1): "lose once"})
+    assert archive_of(run) == healthy
+    assert max(began.values()) == 2
+    (record,) = [record for record in run.read_candidates()[0] if record.measured.get("tried_before")]
+    lost = "cpu answers no more: RuntimeError: CUDA error: an illegal memory access was encountered"
+    assert record.id == 1 and record.measured["tried_before"][0] in (lost, "its worker process died")
+
+
+@pytest.mark.slow
 def test_what_hangs_raises_or_kills_its_worker_is_an_outcome_and_harms_nothing_beside_it(search, healthy):
     faults = ("hang", "raise", "die")
     run, began = search(2, {canonical_of(healthy, number): fault for number, fault in enumerate(faults)}, timeout=15.0)
