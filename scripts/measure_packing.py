@@ -11,12 +11,8 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import os
-import shutil
 import signal
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -31,13 +27,13 @@ import torch
 
 from star_search.benchmark.models import ModelSetting, first_step, random_stream, release, synchronise
 from star_search.benchmark.models_report import environment
+from star_search.evolution import mps
 from star_search.model.language_model import LanguageModel
 from star_search.runs.atomic import write_json
 from star_search.training.engine import build_steps
 from star_search.training.steps import Steps
 
 MOTIF = "11111-91111"
-MPS = "nvidia-cuda-mps-control"
 
 # A training, and the stream it takes its steps on where that is one of its own.
 Lane = tuple[Steps, torch.cuda.Stream | None]
@@ -118,20 +114,15 @@ def by_streams(settings: list[ModelSetting], genome: str, count: int) -> list[fl
 
 
 @contextmanager
-def mps() -> Iterator[None]:
-    """Run an MPS daemon of our own for the processes that are started meanwhile; this one must not begin to use the GPU then."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        for name in ("pipe", "log"):
-            place = Path(folder, name)
-            place.mkdir()
-            os.environ[f"CUDA_MPS_{name.upper()}_DIRECTORY"] = str(place)
-        if subprocess.run([MPS, "-d"], check=False).returncode:
-            raise SystemExit("the MPS daemon did not start; see above")
-        try:
+def service() -> Iterator[None]:
+    """Have the processes that are started meanwhile share the GPU by MPS; this one must not begin to use it then."""
+    daemon = mps.Service()
+    try:
+        with daemon.joined():
             yield
-        finally:
-            # Without a server in the list, the processes went without MPS.
-            subprocess.run([MPS], input="get_server_list\nquit\n", text=True, check=False)
+    finally:
+        if not daemon.close():
+            print("no process went through MPS", file=sys.stderr)
 
 
 def main() -> None:
@@ -146,8 +137,8 @@ def main() -> None:
     parser.add_argument("--mps", action="store_true", help="run NVIDIA's MPS daemon for the processes")
     parser.add_argument("--out", type=Path, help="JSON file")
     options = parser.parse_args()
-    if options.mps and shutil.which(MPS) is None:
-        parser.error(f"--mps needs {MPS}, which is not on the PATH")
+    if options.mps and not mps.is_installed():
+        parser.error(f"--mps needs {mps.CONTROL}, which is not on the PATH")
     # Whoever ends this run ends its daemon too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     devices = options.devices.split(",")
@@ -158,7 +149,7 @@ def main() -> None:
     found: dict[str, dict[int, list[float]]] = {"streams": {}, "processes": {}}
     report = {"environment": environment(devices[0]), "devices": devices, "setting": vars(setting), "mps": options.mps}
     for name, measure, counts in (("streams", by_streams, options.streams), ("processes", by_processes, options.processes)):
-        with mps() if options.mps and name == "processes" else nullcontext():
+        with service() if options.mps and name == "processes" else nullcontext():
             for count in map(int, filter(None, counts.split(","))):
                 speeds = found[name][count] = sorted(measure(settings, genome, count))
                 middle, first = median(speeds), median(next(iter(found[name].values())))

@@ -4,6 +4,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,6 +30,23 @@ def stored_run(tmp_path_factory: pytest.TempPathFactory) -> Any:
     from stored_run import store_run
 
     return store_run(tmp_path_factory.mktemp("stored") / "run")
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stand in for NVIDIA's MPS daemon, with one server, and return the file that it puts down what it is told in."""
+    told, control = tmp_path / "told.txt", tmp_path / "bin/nvidia-cuda-mps-control"
+    control.parent.mkdir()
+    control.write_text(
+        f"""#!/bin/sh
+order=${{1:-$(cat)}}
+[ -d "$CUDA_MPS_PIPE_DIRECTORY" ] && [ -d "$CUDA_MPS_LOG_DIRECTORY" ] && echo "$order" >> {told}
+if [ "$order" = get_server_list ]; then echo 4242; fi
+"""
+    )
+    control.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{control.parent}{os.pathsep}{os.environ['PATH']}")
+    return told
 
 
 @pytest.fixture

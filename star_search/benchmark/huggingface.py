@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._dynamo.exc import TorchDynamoException
 
 from star_search.benchmark.models import (
     ModelCost,
@@ -127,7 +128,7 @@ def _warmed_up(
 
 
 def measure(name: str, setting: ModelSetting, layers: int, compiled: bool, peak: float) -> ModelCost:
-    """Return the cost of a model against `peak` operations per second.
+    """Return the cost of a model against `peak` operations per second; uncompiled where torch cannot compile it, and its name says so.
 
     Raises:
         InputError: for an unknown name, or without transformers.
@@ -136,12 +137,17 @@ def measure(name: str, setting: ModelSetting, layers: int, compiled: bool, peak:
     tokens_BT = torch.from_numpy(random_stream(setting).batch(0)[0]).to(setting.device)
     expected = expected_step(name, setting, layers, tokens_BT)
     release(setting.device)
-    training, reading, warm_up = _warmed_up(name, setting, layers, compiled, tokens_BT)
+    way = "compiled" if compiled else "eager"
+    try:
+        training, reading, warm_up = _warmed_up(name, setting, layers, compiled, tokens_BT)
+    except TorchDynamoException:
+        way = "eager, as it does not compile"
+        training, reading, warm_up = _warmed_up(name, setting, layers, False, tokens_BT)
     errors = agree(name, reading, expected)
     speeds = [_speed(training, tokens_BT) for _ in range(setting.repeats)]
     weights = sum(parameter.numel() for parameter in training.model.parameters())
     flops, speed = 6 * weights + _attention_flops(name, setting, layers), median(speeds)
-    title = f"Hugging Face {name}, {'compiled' if compiled else 'eager'}"
+    title = f"Hugging Face {name}, {way}"
     figures = (speed, min(speeds), max(speeds), flops, speed * flops / peak, warm_up, None, None, held_at_most(setting.device))
     own, at_once = weights - setting.vocabulary_size * setting.width, len(tokens_BT) // training.parts
     return ModelCost(title, own, *figures, at_once, *errors, setting.precision)

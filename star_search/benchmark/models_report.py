@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -33,8 +32,8 @@ class ModelReport:
     setting: ModelSetting
     peak_flops: float
     genomes: dict[str, str]
-    costs: Sequence[ModelCost]
-    refused: Sequence[str]
+    costs: list[ModelCost]
+    refused: list[str]
 
     def title(self) -> str:
         """Return what was measured, in a line."""
@@ -63,17 +62,21 @@ class ModelReport:
         start = f"The first step is right in float32; rounding moves its gradient norm in {precision}: "
         return [f"{start}{', '.join(strays)}."] if strays else []
 
-    def write(self, folder: Path) -> list[Path]:
-        """Write JSON and Markdown and return the paths.
+    def write(self, folder: Path) -> None:
+        """Write JSON and Markdown, over what was written before.
 
         Raises:
             StarSearchError: when the disk fails.
         """
         make_folder(folder)
-        json_path, markdown_path = (folder / name for name in FILES)
+        json_path, markdown_path = paths(folder)
         write_json(json_path, self.as_json())
         write_text(markdown_path, self.markdown())
-        return [json_path, markdown_path]
+
+
+def paths(folder: Path) -> list[Path]:
+    """Return what `write` writes."""
+    return [folder / name for name in FILES]
 
 
 def environment(device: str) -> dict[str, Any]:

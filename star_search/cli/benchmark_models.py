@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -153,17 +153,19 @@ def run(setting: ModelSetting, genomes: dict[str, str], rivals: Rivals, threads:
         report.check_target(out, models_report.FILES)
     torch.set_num_threads(threads)
     peak = models.peak_flops(setting.device, setting.precision)
-    costs, refused = _measure(setting, genomes, rivals, peak)
-    measured = models_report.ModelReport(setting, peak, genomes, costs, refused)
+    measured = models_report.ModelReport(setting, peak, genomes, [], [])
+    for _ in _measured(measured, rivals):
+        if out is not None:
+            measured.write(out)  # Whoever stops it keeps what there is.
     print_json(measured.as_json()) if as_json else _print(measured)
-    for path in measured.write(out) if out is not None else []:
+    for path in models_report.paths(out) if out is not None else []:
         print_written(path, aside=as_json)
-    if refused:
-        raise StarSearchError("; ".join(refused))
+    if measured.refused:
+        raise StarSearchError("; ".join(measured.refused))
 
 
-def _measure(setting: ModelSetting, genomes: dict[str, str], rivals: Rivals, peak: float) -> tuple[list[ModelCost], list[str]]:
-    """Return the costs, and a sentence for every model that could not be timed."""
+def _measured(report: ModelReport, rivals: Rivals) -> Iterator[None]:
+    """Add the costs to the report, and a sentence for every model that could not be timed, model by model."""
     from rich.progress import track
 
     from star_search.benchmark import huggingface, models
@@ -171,25 +173,24 @@ def _measure(setting: ModelSetting, genomes: dict[str, str], rivals: Rivals, pea
     from star_search.errors import StarSearchError
     from star_search.training.batch_size import is_out_of_memory
 
+    setting, peak = report.setting, report.peak_flops
     jobs: dict[str, Callable[[], ModelCost]] = {
         name: lambda name=name, genome=genome: models.measure_genome(setting, name, genome, peak)  # type: ignore[misc]
-        for name, genome in genomes.items()
+        for name, genome in report.genomes.items()
     }
     for name in rivals.names:
         jobs[f"Hugging Face {name}"] = lambda name=name: huggingface.measure(name, setting, rivals.layers, not rivals.eager, peak)  # type: ignore[misc]
-    costs: list[ModelCost] = []
-    refused: list[str] = []
     for name, job in track(jobs.items(), "measuring", console=errors, transient=True, disable=not errors.is_terminal):
         try:
-            costs.append(job())
+            report.costs.append(job())
         except StarSearchError as error:
-            refused.append(str(error))
+            report.refused.append(str(error))
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            refused.append(f"{name}: memory ran out")
+            report.refused.append(f"{name}: memory ran out")
         models.release(setting.device)
-    return costs, refused
+        yield
 
 
 def _print(measured: ModelReport) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from star_search.runs.records import CandidateRecord
 
 RUNS = Path("runs")
-_WORKERS = ("count", "timeout", "disk_timeout", "device", "per_device", "backend", "scheduler")
+_WORKERS = ("count", "timeout", "disk_timeout", "device", "per_device", "mps", "backend", "scheduler")
 CHANGEABLE = ("algorithm.generations", *(f"workers.{key}" for key in _WORKERS))
 # Where the text lies; that it is the same is seen by its fingerprint once it is prepared.
 PLACES = ("data.source", "data.held_out_source", "data.store")

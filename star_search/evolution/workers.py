@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from star_search.config import SearchConfig
 from star_search.errors import InputError, StarSearchError
+from star_search.evolution import mps
 from star_search.evolution.worker_checks import check_distributed, on_dask
 from star_search.genome.encoding import Genome
 from star_search.objectives.assignment import Assessed, Assignment, Sign
@@ -139,20 +140,25 @@ class _Worker:
 
 
 class Processes:
-    """Worker processes on this machine, spread over its devices; they end with this process, however it ends."""
+    """Worker processes on this machine, spread over its devices; they end with this process, however it ends.
+
+    Several on a GPU run at once by MPS where that is installed, unless one is running already; without, they take turns.
+    """
 
     def __init__(self, config: SearchConfig) -> None:
         self.config = config
         available = devices(config.workers.device)
         count = worker_count(config, available)
         self._context = multiprocessing.get_context("spawn")
+        shared = config.workers.mps and available[0] != "cpu" and count > len(available)
+        self._service = mps.Service() if shared and mps.is_installed() and mps.PIPE not in os.environ else None
         self._workers = [self._start(str(index), available[index % len(available)]) for index in range(count)]
         self._failed_starts = 0
 
     def _start(self, name: str, device: str) -> _Worker:
         here, there = self._context.Pipe()
         process = self._context.Process(target=_serve, args=(there, os.getpid(), self.config, device), daemon=True)
-        with interrupts_ignored():
+        with interrupts_ignored(), self._service.joined() if self._service else contextlib.nullcontext():
             process.start()
         there.close()
         return _Worker(name, process, here, device)
@@ -261,6 +267,8 @@ class Processes:
             worker.process.kill()
         for worker in self._workers:
             worker.process.join()
+        if self._service is not None:
+            self._service.close()
 
 
 def _cause_of_death(exit_code: int) -> str:

@@ -5,6 +5,7 @@ Shapes: B batch, T tokens, D width.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import FunctionType
@@ -23,6 +24,9 @@ SHAPES_PER_BLOCK = 64
 
 # (x, y, norm, scale, weights, shared) -> (x + y, scaled LIV output, features handed on)
 Block = Callable[[Tensor, Tensor, Tensor, Tensor | None, Weights, list[Tensor]], tuple[Tensor, Tensor, list[Tensor]]]
+
+# Of the norm, whose weights stay in fp32: what is compiled fuses it all the same.
+warnings.filterwarnings("ignore", "Mismatch dtype between input and weight")
 
 _blocks: dict[tuple[LIVKind, str], Block] = {}
 

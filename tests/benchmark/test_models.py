@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch._dynamo.exc import TorchDynamoException
 
 from star_search.benchmark import huggingface, models
 from star_search.benchmark.models import ModelSetting, agree, measure_genome
@@ -146,6 +147,18 @@ def test_a_hugging_face_model_that_does_not_fit_takes_its_step_in_parts(monkeypa
     cost = huggingface.measure("llama", SETTING, 1, False, 1e12)
     assert (whole.rows_at_once, cost.rows_at_once) == (2, 1)
     assert cost.loss_error < 1e-6
+
+
+def test_a_hugging_face_model_that_does_not_compile_is_measured_as_it_is(monkeypatch):
+    pytest.importorskip("transformers")
+
+    def refuse(*arguments, **options):
+        raise TorchDynamoException
+
+    monkeypatch.setattr(torch, "compile", refuse)
+    cost = huggingface.measure("llama", SETTING, 1, True, 1e12)
+    assert cost.name == "Hugging Face llama, eager, as it does not compile"
+    assert cost.tokens_per_second > 0
 
 
 def test_an_unknown_hugging_face_model_is_refused():

@@ -55,6 +55,22 @@ def test_models_in_one_run(command, here):
     assert command("benchmark", *MODELS, "--out", "measured").sentence().startswith("measured/models.json exists already")
 
 
+def test_what_was_measured_before_an_interruption_is_kept(command, here, monkeypatch):
+    from star_search.benchmark import models
+
+    right = models.measure_genome
+    monkeypatch.setattr(
+        models, "measure_genome", lambda setting, name, *rest: interrupt() if name == "GConv-1" else right(setting, name, *rest)
+    )
+    assert command("benchmark", *MODELS, "--classes", "1,7", "--out", "measured").code
+    values = json.loads((here / "measured/models.json").read_text())
+    assert ([each["name"] for each in values["models"]], list(values["genomes"])) == (["SA-1"], ["SA-1", "GConv-1"])
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
 def test_a_model_whose_outputs_are_wrong_is_in_no_table(command, monkeypatch):
     from star_search.liv.convolution import ShortConvolution
 

@@ -209,7 +209,8 @@ class TestResume:
         assert sentence == (
             f"{change.partition('=')[0]} of {copy.path} is {before} and cannot become {after}; what may change when a run resumes: "
             "algorithm.generations, workers.count, workers.timeout, workers.disk_timeout, workers.device, workers.per_device, "
-            "workers.backend, workers.scheduler, and, for the same text in another place, data.source, data.held_out_source, data.store"
+            "workers.mps, workers.backend, workers.scheduler, and, for the same text in another place, "
+            "data.source, data.held_out_source, data.store"
         )
         assert copy.config_yaml == stored
         assert len(copy.read_candidates()[0]) == 9

@@ -4,6 +4,7 @@ import json
 import os
 from collections import Counter
 from dataclasses import replace
+from multiprocessing.context import SpawnProcess
 
 import pytest
 
@@ -12,7 +13,7 @@ from evolution.small_search import Listener, archive_of, make_run, search_in, sm
 from star_search.analysis.timing import split_wall_time
 from star_search.config import WorkersConfig
 from star_search.errors import InputError, StarSearchError
-from star_search.evolution import cluster, workers
+from star_search.evolution import cluster, mps, workers
 from star_search.evolution.workers import InProcess, Lost, Processes, Retries, build_workers, devices, worker_count
 from star_search.objectives.assignment import Assessed, Assignment
 from star_search.runs.records import Outcome, spent_tokens
@@ -215,6 +216,34 @@ def test_several_workers_share_each_gpu_on_request(monkeypatch, source):
     monkeypatch.setattr(Processes, "_start", lambda self, name, device: given.append(device))
     Processes(small_config(source, workers={"count": "auto", "device": "auto", "per_device": 3}))
     assert Counter(given) == {"cuda:0": 3, "cuda:1": 3}
+
+
+@pytest.mark.parametrize(
+    ("device", "changes", "served"),
+    [("cuda:0", {}, True), ("cuda:0", {"mps": False}, False), ("cuda:0", {"per_device": 1}, False), ("cpu", {"count": 2}, False)],
+)
+def test_workers_that_share_a_gpu_do_by_mps(monkeypatch, source, daemon, device, changes, served):
+    visible = []
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5")
+    monkeypatch.setattr(workers, "devices", lambda name: [device])
+    monkeypatch.setattr(
+        SpawnProcess, "start", lambda self: visible.append((os.environ.get("CUDA_VISIBLE_DEVICES"), mps.PIPE in os.environ))
+    )
+    found = Processes(small_config(source, workers={"count": "auto", "per_device": 2, **changes}))
+    found._workers.clear()
+    found.close()
+    # The daemon numbers the GPUs that it sees from zero.
+    assert set(visible) == {(None, True) if served else ("5", False)}
+    assert daemon.exists() == served
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "5" and mps.PIPE not in os.environ
+
+
+def test_an_mps_that_runs_already_is_left_alone(monkeypatch, source, daemon):
+    monkeypatch.setenv(mps.PIPE, "somewhere")
+    monkeypatch.setattr(workers, "devices", lambda name: ["cuda:0"])
+    monkeypatch.setattr(Processes, "_start", lambda self, name, device: None)
+    Processes(small_config(source, workers={"count": "auto", "per_device": 2}))
+    assert not daemon.exists()
 
 
 def test_cpu_is_cpu_and_a_gpu_that_is_not_there_is_refused(monkeypatch):

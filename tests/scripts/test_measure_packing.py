@@ -5,34 +5,20 @@ import os
 import subprocess
 import sys
 
-import pytest
-
 from scripts.conftest import SCRIPTS
 
 TINY = ["--devices", "cpu", "--width", "32", "--vocabulary", "97", "--length", "16", "--batch-tokens", "128", "--steps", "2"]
 
 
-@pytest.fixture
-def daemon(tmp_path):
-    """Stand in for NVIDIA's, and return the file that it puts down what it is told in."""
-    told, place = tmp_path / "told.txt", tmp_path / "bin/nvidia-cuda-mps-control"
-    place.parent.mkdir()
-    place.write_text(
-        f"""#!/bin/sh\n[ -d "$CUDA_MPS_PIPE_DIRECTORY" ] && [ -d "$CUDA_MPS_LOG_DIRECTORY" ] && echo "${{1:-$(cat)}}" >> {told}\n"""
-    )
-    place.chmod(0o755)
-    return told
-
-
 def run(*options, path=None):
-    environment = {**os.environ, "PATH": os.pathsep.join(filter(None, (path and str(path), "/usr/bin", "/bin")))}
+    environment = {**os.environ, "PATH": path or os.environ["PATH"]}
     command = [sys.executable, str(SCRIPTS / "measure_packing.py"), *TINY, *map(str, options)]
     return subprocess.run(command, env=environment, check=False, capture_output=True, text=True, timeout=300)
 
 
 def test_a_tiny_run_measures_every_count_as_often_as_asked(daemon, tmp_path):
     sizes = ("--depth", 4, "--repeats", 3, "--streams", "1,2", "--processes", "2", "--mps", "--out", tmp_path / "out.json")
-    ended = run(*sizes, path=tmp_path / "bin")
+    ended = run(*sizes)
     assert ended.returncode == 0, ended.stderr
     report = json.loads((tmp_path / "out.json").read_text())
     speeds = report.pop("tokens_per_second")
@@ -42,16 +28,16 @@ def test_a_tiny_run_measures_every_count_as_often_as_asked(daemon, tmp_path):
     }
     assert all(min(each) > 0 for row in speeds.values() for each in row.values())
     assert (list(report), report["mps"]) == (["environment", "devices", "setting", "mps"], True)
-    assert daemon.read_text() == "-d\nget_server_list\nquit\n"
+    assert daemon.read_text() == "-d\nget_server_list\nquit -t 5\n"
 
 
 def test_a_process_that_fails_ends_the_run_and_its_daemon(daemon, tmp_path):
-    ended = run("--depth", 0, "--streams", "", "--processes", "2", "--mps", path=tmp_path / "bin")
+    ended = run("--depth", 0, "--streams", "", "--processes", "2", "--mps")
     assert (ended.returncode, ended.stderr.splitlines()[-1]) == (1, "one of the processes failed; see above")
-    assert daemon.read_text() == "-d\nget_server_list\nquit\n"
+    assert daemon.read_text() == "-d\nget_server_list\nquit -t 5\n"
 
 
 def test_mps_that_is_not_installed_is_told():
-    ended = run("--mps")
+    ended = run("--mps", path="/usr/bin:/bin")
     assert ended.returncode == 2
     assert ended.stderr.endswith("--mps needs nvidia-cuda-mps-control, which is not on the PATH\n")
