@@ -25,10 +25,11 @@ from typing import Any
 
 import torch
 
+from star_search.benchmark import models_report
 from star_search.benchmark.models import ModelSetting, first_step, random_stream, release, synchronise
-from star_search.benchmark.models_report import environment
 from star_search.evolution import mps
 from star_search.model.language_model import LanguageModel
+from star_search.processes import environment
 from star_search.runs.atomic import write_json
 from star_search.training.engine import build_steps
 from star_search.training.steps import Steps
@@ -118,7 +119,7 @@ def service() -> Iterator[None]:
     """Have the processes that are started meanwhile share the GPU by MPS; this one must not begin to use it then."""
     daemon = mps.Service()
     try:
-        with daemon.joined():
+        with environment(daemon.environment):
             yield
     finally:
         if not daemon.close():
@@ -147,7 +148,7 @@ def main() -> None:
     setting = ModelSetting(*sizes, devices[0], precision)
     settings, genome = [replace(setting, device=device) for device in devices], "-".join([MOTIF] * (options.depth // 2))
     found: dict[str, dict[int, list[float]]] = {"streams": {}, "processes": {}}
-    report = {"environment": environment(devices[0]), "devices": devices, "setting": vars(setting), "mps": options.mps}
+    report = {"environment": models_report.environment(devices[0]), "devices": devices, "setting": vars(setting), "mps": options.mps}
     for name, measure, counts in (("streams", by_streams, options.streams), ("processes", by_processes, options.processes)):
         with service() if options.mps and name == "processes" else nullcontext():
             for count in map(int, filter(None, counts.split(","))):

@@ -1,4 +1,4 @@
-"""Child processes that end with their parent, however it ends, and leave Ctrl-C to it."""
+"""Child processes that end with their parent, however it ends, leave Ctrl-C to it, and find an environment of their own."""
 
 import contextlib
 import ctypes
@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 # How long a process may take until it can work: imports, a GPU's context, the text; minutes on a busy machine, never this long.
 START_SECONDS = 300.0
@@ -32,3 +32,26 @@ def interrupts_ignored() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def environment(changes: Mapping[str, str | None]) -> Iterator[None]:
+    """Have a process that is started find these variables, and not those that are None."""
+    before = {name: os.environ.get(name) for name in changes}
+    _change(changes)
+    try:
+        yield
+    finally:
+        _change(before)
+
+
+def _change(changes: Mapping[str, str | None]) -> None:
+    for name, value in changes.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

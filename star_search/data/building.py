@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from star_search.data.sources import SourceFile
 from star_search.data.tokenise import ChunkTokeniser
 from star_search.data.tokenizer import Tokenizer
 from star_search.errors import InputError
+from star_search.processes import available_cores
 
 _INDEX = "index.json"
 _PARTS = "parts"
@@ -91,5 +91,4 @@ def remove_parts(folder: Path) -> None:
 def _processes(tokenizer: Tokenizer, files: list[SourceFile]) -> int:
     if tokenizer.name == "bytes":
         return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, sum(file.size for file in files) // _BYTES_PER_PROCESS))
+    return max(1, min(available_cores(), sum(file.size for file in files) // _BYTES_PER_PROCESS))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,7 +20,9 @@ def is_installed() -> bool:
 
 
 class Service:
-    """A daemon of our own, for the processes that are started within `joined`. It changes no setting of the card.
+    """A daemon of our own, for the processes that are started with `environment`. It changes no setting of the card.
+
+    The daemon numbers the GPUs that CUDA_VISIBLE_DEVICES leaves it from zero, and its clients by these numbers: they go without.
 
     Raises:
         StarSearchError: when it does not start.
@@ -44,22 +44,10 @@ class Service:
         wrong = " ".join(f"{ended.stderr} {ended.stdout}".split()) or f"exit code {ended.returncode}"
         return ended.stdout, wrong if ended.returncode else ""
 
-    @contextmanager
-    def joined(self) -> Iterator[None]:
-        """Have the processes that are started meanwhile be clients.
-
-        The daemon numbers the GPUs that CUDA_VISIBLE_DEVICES leaves it from zero, and its clients by these numbers: they go without.
-        """
-        before = {name: os.environ.get(name) for name in (*self._places, VISIBLE)}
-        os.environ.update(self._places)
-        os.environ.pop(VISIBLE, None)
-        try:
-            yield
-        finally:
-            for name, value in before.items():
-                os.environ.pop(name, None)
-                if value is not None:
-                    os.environ[name] = value
+    @property
+    def environment(self) -> dict[str, str | None]:
+        """What makes a process a client."""
+        return {**self._places, VISIBLE: None}
 
     def close(self) -> list[str]:
         """End the daemon, whose clients have ended, and return the ids of the servers it had: none where no client came."""

@@ -21,12 +21,13 @@ from star_search.evolution.worker_checks import check_distributed, on_dask
 from star_search.genome.encoding import Genome
 from star_search.objectives.assignment import Assessed, Assignment, Sign
 from star_search.objectives.registry import Criteria, account_of
-from star_search.processes import START_SECONDS, end_with, interrupts_ignored
+from star_search.processes import START_SECONDS, available_cores, end_with, environment, interrupts_ignored
 from star_search.runs.records import Outcome
 
 POLL_SECONDS = 0.2
 RETRIES = 1
 STARTS = 3
+COMPILERS = "TORCHINDUCTOR_COMPILE_THREADS"
 
 ProgressReport = Callable[[Sign], None]
 # Gives the next candidate, or None while there is none: there may be one once a result is in.
@@ -152,13 +153,16 @@ class Processes:
         self._context = multiprocessing.get_context("spawn")
         shared = config.workers.mps and available[0] != "cpu" and count > len(available)
         self._service = mps.Service() if shared and mps.is_installed() and mps.PIPE not in os.environ else None
+        # Without a word each worker would compile in as many processes of its own as there are cores.
+        compilers = os.environ.get(COMPILERS, str(max(1, available_cores() // count)))
+        self._environment = {COMPILERS: compilers, **(self._service.environment if self._service else {})}
         self._workers = [self._start(str(index), available[index % len(available)]) for index in range(count)]
         self._failed_starts = 0
 
     def _start(self, name: str, device: str) -> _Worker:
         here, there = self._context.Pipe()
         process = self._context.Process(target=_serve, args=(there, os.getpid(), self.config, device), daemon=True)
-        with interrupts_ignored(), self._service.joined() if self._service else contextlib.nullcontext():
+        with interrupts_ignored(), environment(self._environment):
             process.start()
         there.close()
         return _Worker(name, process, here, device)
@@ -300,8 +304,7 @@ def worker_count(config: SearchConfig, available: list[str]) -> int:
         return config.workers.count
     if available[0] != "cpu":
         return len(available) * config.workers.per_device
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores // config.workers.threads, config.algorithm.pending))
+    return max(1, min(available_cores() // config.workers.threads, config.algorithm.pending))
 
 
 def devices(name: str, where: str = "workers.device") -> list[str]:

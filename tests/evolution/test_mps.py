@@ -7,13 +7,14 @@ import pytest
 
 from star_search.errors import StarSearchError
 from star_search.evolution import mps
+from star_search.processes import environment
 
 
 def test_clients_find_the_daemon_and_it_ends_without_a_trace(daemon, monkeypatch):
     monkeypatch.setenv(mps.VISIBLE, "3")
     monkeypatch.setenv(mps.LOG, "before")
     service = mps.Service()
-    with service.joined():
+    with environment(service.environment):
         place = Path(os.environ[mps.PIPE])
         assert place.is_dir() and Path(os.environ[mps.LOG]).is_dir() and mps.VISIBLE not in os.environ
     assert (os.environ.get(mps.PIPE), os.environ[mps.LOG], os.environ[mps.VISIBLE]) == (None, "before", "3")

@@ -205,7 +205,7 @@ def test_auto_is_one_worker_per_gpu_or_as_many_as_the_cores_allow(source, monkey
     ],
 )
 def test_auto_is_no_more_than_can_train_at_once(source, monkeypatch, algorithm, expected):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(64)), raising=False)
+    monkeypatch.setattr(workers, "available_cores", lambda: 64)
     assert worker_count(small_config(source, algorithm=algorithm, workers={"count": "auto"}), ["cpu"]) == expected
 
 
@@ -236,6 +236,17 @@ def test_workers_that_share_a_gpu_do_by_mps(monkeypatch, source, daemon, device,
     assert set(visible) == {(None, True) if served else ("5", False)}
     assert daemon.exists() == served
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "5" and mps.PIPE not in os.environ
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, "8"), ("3", "3")])
+def test_workers_share_the_cores_for_compiling(monkeypatch, source, given, expected):
+    seen, name = [], workers.COMPILERS
+    monkeypatch.delenv(name, raising=False) if given is None else monkeypatch.setenv(name, given)
+    monkeypatch.setattr(workers, "available_cores", lambda: 32)
+    monkeypatch.setattr(SpawnProcess, "start", lambda self: seen.append(os.environ[name]))
+    Processes(small_config(source, workers={"count": 4}))
+    assert seen == [expected] * 4
+    assert os.environ.get(name) == given
 
 
 def test_an_mps_that_runs_already_is_left_alone(monkeypatch, source, daemon):

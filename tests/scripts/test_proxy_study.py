@@ -1,5 +1,6 @@
 """The script that carries a search of the proxy study from one machine to the next."""
 
+import json
 import shutil
 import sys
 import tarfile
@@ -17,6 +18,8 @@ TINY = [
     *("training.tokens=512", "training.sequence_length=32", "training.batch_tokens=64", "training.precision=float32"),
     *("training.unigram_deadline_tokens=null", "workers.count=0", "workers.device=cpu"),
 ]
+# Enough for most to be better than a unigram.
+LEARNING = ["training.tokens=32768", "training.batch_tokens=256", "training.learning_rate=1e-2", "training.warmup_steps=10"]
 OPTIONS = [part for change in TINY for part in ("--set", change)]
 
 
@@ -25,10 +28,10 @@ def main(tmp_path, monkeypatch):
     """Give the script's main function, called where the configurations are and nothing else is."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(SCRIPTS.parent / "configs/proxy", "configs/proxy")
-    with loaded("proxy_search") as module:
+    with loaded("proxy_study") as module:
 
-        def call(*arguments):
-            monkeypatch.setattr(sys, "argv", ["proxy_search.py", "cache", "--out", "packed", *map(str, arguments)])
+        def call(*arguments, step="cache"):
+            monkeypatch.setattr(sys, "argv", ["proxy_study.py", step, "--out", "packed", *map(str, arguments)])
             return module.main()
 
         call.module = module
@@ -59,3 +62,25 @@ def test_it_is_interrupted_when_its_time_is_over(main):
 def test_what_the_search_refuses_is_refused(main):
     assert main("--seconds", 60, "--set", "space.width=0") == 2
     assert not Path("packed").exists()
+
+
+def test_finalists_are_chosen_by_the_rule_and_trained_beside_baselines(main):
+    """Of candidates not above Transformer++ those of the smallest cache, then those of the lowest perplexity."""
+    learning = [part for change in LEARNING for part in ("--set", change)]
+    assert main("--seconds", 300, *OPTIONS, *learning) == 0
+    trained = [*OPTIONS[: OPTIONS.index("workers.count=0") - 1], *learning]
+    assert main("--seconds", 300, *trained, "--quiet", step="transformer++") == 0
+    records = [record for record in RunDirectory.open(Path("runs/proxy/cache")).read_candidates()[0] if record.outcome == "ok"]
+    scores = {record.id: (record.objectives["perplexity"], record.objectives["cache_bytes"]) for record in records}
+    by_perplexity = sorted(scores, key=lambda number: scores[number][0])
+    for reference in (0.0, scores[by_perplexity[1]][0], 1e9):
+        Path("runs/proxy/transformer++/result.json").write_text(json.dumps({"validation": {"perplexity": reference}}))
+        good = [number for number in by_perplexity if scores[number][0] <= reference]
+        expected = [*sorted(good, key=lambda number: scores[number][1]), *(number for number in by_perplexity if number not in good)]
+        assert [record.id for record in main.module.chosen("cache")] == expected[:8]
+        assert main.module.chosen("cache")[1:].index(main.module.nearest(main.module.chosen("cache"))) >= 0
+    assert main("--seconds", 300, "--seeds", 2, "--learning-rates", "1e-3,1e-2", "--device", "cpu", step="finalists-cache") == 0
+    with tarfile.open("packed/finalists-cache.tar.xz") as packed:
+        names = packed.getnames()
+    assert "finalists-cache/comparison.json" in names
+    assert not any("safetensors" in name for name in names)

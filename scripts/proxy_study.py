@@ -1,0 +1,160 @@
+"""Go on with a step of the proxy study for so many seconds, from its packed records, and pack them again.
+
+    python scripts/proxy_study.py cache --seconds 540 --records docs/results/proxy --out packed
+    python scripts/proxy_study.py finalists-cache --seconds 540 --records packed --out packed
+
+Steps: the searches of configs/proxy, `random` and `unshared` (cache at random, and without sharing), `transformer++` (trained like a
+candidate), `finalists-SEARCH` and `transfer-SEARCH` (chosen by the rule of docs/results/star_at_proxy_scale.md), `controls`, `noise`.
+Reads every NAME.tar.xz of --records whose runs/proxy/NAME is not there, begins the step where it is new, and writes its NAME.tar.xz into
+--out: every record, without the weights, which nothing needs to go on. Further options go to the command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from star_search.analysis.run_view import RunView
+from star_search.runs.locate import locate
+from star_search.runs.records import CandidateRecord, Outcome
+
+RUNS, CONFIGS = Path("runs/proxy"), Path("configs/proxy")
+LEFT_OUT = ("weights", "tensorboard", "checkpoints", "export")
+INTERRUPTED, WAIT_SECONDS = 130, 60.0
+FINALISTS = 8
+REFERENCE = "transformer++"
+# What a search is to make small beside perplexity, by which its finalists are chosen; none for those of quality alone.
+SMALL = {"quality_ga": None, "quality": None, "size": "parameters", "cache": "cache_bytes", "cache_star": "cache_bytes"}
+BASELINES = ("--baselines", "transformer++,striped-mamba", "--match", "parameters")
+RATES = ("--learning-rates", "1e-3,2e-3,4e-3,8e-3")
+
+
+def evolve(name: str, *changes: str, config: str | None = None) -> list[str]:
+    """Return the command of a search."""
+    sets = [word for change in changes for word in ("--set", change)]
+    return ["evolve", "--config", str(CONFIGS / f"{config or name}.yaml"), "--run-dir", str(RUNS / name), "--resume", *sets]
+
+
+def chosen(name: str) -> list[CandidateRecord]:
+    """Return a search's finalists, the first the best of them, by the rule that was written down before the first search."""
+    view, key = RunView.read(*locate(RUNS / name)), SMALL[name]
+    found = sorted((record for record in view.records if record.outcome == Outcome.ok), key=lambda record: record.objectives["perplexity"])
+    if key is None:
+        return found[:FINALISTS]
+    reference = json.loads((RUNS / REFERENCE / "result.json").read_text())["validation"]["perplexity"]
+    small = sorted((record for record in found if record.objectives["perplexity"] <= reference), key=lambda record: record.objectives[key])
+    return [*small, *(record for record in found if record not in small)][:FINALISTS]
+
+
+def nearest(records: Sequence[CandidateRecord]) -> CandidateRecord:
+    """Return the finalist, but for the first, whose perplexity is nearest to Transformer++'s."""
+    reference = json.loads((RUNS / REFERENCE / "result.json").read_text())["validation"]["perplexity"]
+    return min(records[1:], key=lambda record: abs(record.objectives["perplexity"] - reference))
+
+
+def budget(name: str, times: int) -> list[str]:
+    """Return so many times the tokens of a candidate of the search, as an option."""
+    tokens = RunView.read(*locate(RUNS / name)).config.training.tokens
+    return ["--tokens", str(times * tokens)]
+
+
+def compare(name: str, records: Sequence[CandidateRecord], out: str, *options: str) -> list[str]:
+    """Return the command that holds candidates of a search against the baselines."""
+    ids = ",".join(str(record.id) for record in records)
+    return ["compare", str(RUNS / name), "--candidates", ids, *BASELINES, "--out", str(RUNS / out), *options]
+
+
+def finalists(name: str) -> list[str]:
+    """Return the command that trains a search's finalists at twice its budget, three seeds, each at its best learning rate."""
+    return compare(name, chosen(name), f"finalists-{name}", "--seeds", "3", *RATES, *budget(name, 2))
+
+
+def transfer(name: str) -> list[str]:
+    """Return the command that trains two finalists at twice the width and four times the tokens."""
+    records = chosen(name)
+    wide = ("--config", str(CONFIGS / f"{name}.yaml"), "--set", "space.width=512")
+    return compare(name, [records[0], nearest(records)], f"transfer-{name}", "--seeds", "2", *wide, *RATES, *budget(name, 4))
+
+
+def noise() -> list[str]:
+    """Return the command that trains one finalist and Transformer++ with five seeds."""
+    return compare("cache", chosen("cache")[:1], "noise", "--seeds", "5")
+
+
+def controls() -> list[str]:
+    """Return the command that holds algorithms against random search at a quarter of the candidates, three seeds."""
+    algorithms = [word for name in ("nsga2", "ga", "firefly") for word in ("--searches", name)]
+    quarter = ["--set", "algorithm.generations=4", "--runs", str(RUNS / "controls")]
+    return ["compare", "--config", str(CONFIGS / "cache.yaml"), *algorithms, "--seeds", "3", *quarter]
+
+
+STEPS: dict[str, Callable[[], list[str]]] = {
+    **{name: lambda name=name: evolve(name) for name in SMALL},  # type: ignore[misc]
+    "random": lambda: evolve("random", "algorithm.name=random", config="cache"),
+    "unshared": lambda: evolve("unshared", "space.sharing=false", config="cache"),
+    REFERENCE: lambda: ["train", REFERENCE, "--config", str(CONFIGS / "cache.yaml"), "--out", str(RUNS / REFERENCE), "--resume"],
+    **{f"finalists-{name}": lambda name=name: finalists(name) for name in SMALL},  # type: ignore[misc]
+    **{f"transfer-{name}": lambda name=name: transfer(name) for name in SMALL},  # type: ignore[misc]
+    "noise": noise,
+    "controls": controls,
+}
+
+
+def unpack(archive: Path) -> None:
+    """Put packed records where they belong, if they are not there."""
+    if not (RUNS / archive.name.removesuffix(".tar.xz")).exists():
+        RUNS.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(archive) as packed:
+            packed.extractall(RUNS, filter="data")
+
+
+def pack(folder: Path, archive: Path) -> None:
+    """Write the records of a step, which is over or interrupted, without weights."""
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    partial = archive.with_name(f"{archive.name}.partial")
+    with tarfile.open(partial, "w:xz") as packed:
+        packed.add(folder, folder.name, filter=lambda member: None if Path(member.name).name in LEFT_OUT else member)
+    partial.replace(archive)
+
+
+def run(command: list[str], seconds: float) -> int:
+    """Run a command until it is over or the time is, and return its exit code; 0 where it was ended for the time."""
+    process = subprocess.Popen([sys.executable, "-m", "star_search.cli", *command])
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGINT)
+    try:
+        code = process.wait(WAIT_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()  # Which a run survives as well.
+        process.wait()
+        return 0
+    return 0 if code == INTERRUPTED else code
+
+
+def main() -> int:
+    """Unpack, go on, pack."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("step", choices=list(STEPS), metavar="STEP")
+    parser.add_argument("--seconds", type=float, required=True, help="when to interrupt it")
+    parser.add_argument("--records", type=Path, default=Path("docs/results/proxy"))
+    parser.add_argument("--out", type=Path, required=True)
+    arguments, options = parser.parse_known_args()
+    for archive in sorted(arguments.records.glob("*.tar.xz")):
+        unpack(archive)
+    code = run([*STEPS[arguments.step](), *options], arguments.seconds)
+    folder = RUNS / arguments.step
+    if folder.exists():
+        pack(folder, arguments.out / f"{arguments.step}.tar.xz")
+    return code
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
