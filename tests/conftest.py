@@ -42,6 +42,7 @@ def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 order=${{1:-$(cat)}}
 [ -d "$CUDA_MPS_PIPE_DIRECTORY" ] && [ -d "$CUDA_MPS_LOG_DIRECTORY" ] && echo "$order" >> {told}
 if [ "$order" = get_server_list ]; then echo 4242; fi
+if [ "$order" = -d ]; then sleep 5 & fi
 """
     )
     control.chmod(0o755)

@@ -33,16 +33,19 @@ class Service:
         self._places = {name: str(Path(self._folder.name, name)) for name in (PIPE, LOG)}
         for place in self._places.values():
             Path(place).mkdir()
-        if message := self._control("-d")[1]:
+        said = Path(self._folder.name, "said")
+        # Into a file: the daemon keeps what it is given, and a pipe would never end.
+        with said.open("w") as file:
+            started = subprocess.run([CONTROL, "-d"], env={**os.environ, **self._places}, check=False, stdout=file, stderr=file)
+        if started.returncode:
+            message = " ".join(said.read_text().split()) or f"exit code {started.returncode}"
             self._folder.cleanup()
             raise StarSearchError(f"{CONTROL} did not start: {message}")
 
-    def _control(self, *arguments: str, orders: str = "") -> tuple[str, str]:
-        """Return what the daemon's control says, and what is wrong."""
+    def _ask(self, order: str) -> str:
+        """Return what the daemon answers."""
         environment = {**os.environ, **self._places}
-        ended = subprocess.run([CONTROL, *arguments], input=orders, env=environment, check=False, capture_output=True, text=True)
-        wrong = " ".join(f"{ended.stderr} {ended.stdout}".split()) or f"exit code {ended.returncode}"
-        return ended.stdout, wrong if ended.returncode else ""
+        return subprocess.run([CONTROL], input=f"{order}\n", env=environment, check=False, capture_output=True, text=True).stdout
 
     @property
     def environment(self) -> dict[str, str | None]:
@@ -51,7 +54,7 @@ class Service:
 
     def close(self) -> list[str]:
         """End the daemon, whose clients have ended, and return the ids of the servers it had: none where no client came."""
-        servers, _ = self._control(orders="get_server_list\n")
-        self._control(orders="quit -t 5\n")
+        servers = self._ask("get_server_list").split()
+        self._ask("quit -t 5")
         self._folder.cleanup()
-        return servers.split()
+        return servers
