@@ -117,7 +117,7 @@ def by_streams(settings: list[ModelSetting], genome: str, count: int) -> list[fl
 @contextmanager
 def service() -> Iterator[None]:
     """Have the processes that are started meanwhile share the GPU by MPS; this one must not begin to use it then."""
-    daemon = mps.Service()
+    daemon = mps.Service(mps.uuids())
     try:
         with environment(daemon.environment):
             yield

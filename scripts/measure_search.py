@@ -28,7 +28,8 @@ MODES = {"generations": [], "async": ["--async"]}
 def search(folder: Path, options: list[str], device: str, gpus: int, per_device: int) -> None:
     """Run a search to its end on the first GPUs, or on as many CPU workers."""
     where = ["--workers", str(gpus)] if device == "cpu" else ["--set", f"workers.per_device={per_device}"]
-    visible = {} if device == "cpu" else {"CUDA_VISIBLE_DEVICES": ",".join(map(str, range(gpus)))}
+    given = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(gpus)))).split(",")
+    visible = {} if device == "cpu" else {"CUDA_VISIBLE_DEVICES": ",".join(given[:gpus])}
     command = [sys.executable, "-m", "star_search.cli", "evolve", "--run-dir", str(folder), "--device", device, *options, *where]
     subprocess.run(command, env={**os.environ, **visible}, check=True, stdout=subprocess.DEVNULL)
 

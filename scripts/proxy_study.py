@@ -6,7 +6,8 @@
 Steps: the searches of configs/proxy, `random` and `unshared` (cache at random, and without sharing), `transformer++` (trained like a
 candidate), `finalists-SEARCH` and `transfer-SEARCH` (chosen by the rule of docs/results/star_at_proxy_scale.md), `controls`, `noise`.
 Reads every NAME.tar.xz of --records whose runs/proxy/NAME is not there, begins the step where it is new, and writes its NAME.tar.xz into
---out: every record, without the weights, which nothing needs to go on. Further options go to the command.
+--out: every record, without weights. A training of a finalist that was cut begins anew, one that was finished is read. Further options go
+to the command.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def evolve(name: str, *changes: str, config: str | None = None) -> list[str]:
 
 
 def chosen(name: str) -> list[CandidateRecord]:
-    """Return a search's finalists, the first the best of them, by the rule that was written down before the first search."""
+    """Return a search's finalists, the first of them first, by the rule that was written down before the first search."""
     view, key = RunView.read(*locate(RUNS / name)), SMALL[name]
     found = sorted((record for record in view.records if record.outcome == Outcome.ok), key=lambda record: record.objectives["perplexity"])
     if key is None:
@@ -83,7 +84,7 @@ def transfer(name: str) -> list[str]:
 
 
 def noise() -> list[str]:
-    """Return the command that trains one finalist and Transformer++ with five seeds."""
+    """Return the command that trains one finalist and the baselines with five seeds, as candidates are trained."""
     return compare("cache", chosen("cache")[:1], "noise", "--seeds", "5")
 
 

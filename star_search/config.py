@@ -228,7 +228,7 @@ class WorkersConfig(Section):
     threads: Annotated[Integer, Field(ge=1, le=1024)] = 1
     device: str = "auto"
     per_device: Annotated[Integer, Field(ge=1, le=64)] = 1
-    mps: bool = True
+    mps: bool = False
     timeout: Annotated[float, Field(gt=0)] | None = None
     disk_timeout: Annotated[float, Field(ge=0)] = 60.0
     backend: Literal["processes", "dask"] = "processes"

@@ -88,15 +88,16 @@ def _gradients(job: Job, engine: str) -> dict[str, Tensor]:
 def _training_problems(job: Job) -> list[str]:
     """Hold losses and gradient norms of a few replayed steps against those of eager ones.
 
-    In bf16 a norm may part by three times as much as the eager one does from that in fp32: some are mostly rounding.
+    In bf16 only norms are held that rounding leaves as they are: where the eager one is not that of fp32, gradients as a whole are held.
     """
     expected, readings = _trained(job, "eager"), _trained(job, "graph")
     exact = _trained(job._replace(precision="float32"), "eager") if job.precision == "bfloat16" else expected
     loss_tolerance, norm_tolerance = (5e-2, 2e-1) if job.precision == "bfloat16" else (2e-3, 2e-2)
     problems = []
     for step, ((loss, norm), (true_loss, true_norm), (_, exact_norm)) in enumerate(zip(readings, expected, exact, strict=True)):
-        tolerance = norm_tolerance * true_norm + 3 * abs(true_norm - exact_norm)
-        if not (abs(loss - true_loss) < loss_tolerance and abs(norm - true_norm) < tolerance):
+        tolerance = norm_tolerance * true_norm
+        is_rounding = abs(true_norm - exact_norm) >= tolerance
+        if not (abs(loss - true_loss) < loss_tolerance and (is_rounding or abs(norm - true_norm) < tolerance)):
             problems.append(f"step {step}: loss {loss:.5g} for {true_loss:.5g}, gradient norm {norm:.5g} for {true_norm:.5g}")
     return problems[:1]
 

@@ -8,6 +8,7 @@ Shapes: B rows, T tokens.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from importlib.util import find_spec
 from statistics import median
@@ -127,6 +128,16 @@ def _warmed_up(
         parts = len(tokens_BT) // largest_divisor(len(tokens_BT), len(tokens_BT) // (2 * parts))
 
 
+def _unless_it_does_not_compile(
+    name: str, setting: ModelSetting, layers: int, tokens_BT: Tensor
+) -> tuple[PlainTraining, tuple[float, float], float] | None:
+    """Return what `_warmed_up` does, or nothing, and no memory held, where torch cannot compile the model."""
+    with contextlib.suppress(TorchDynamoException):
+        return _warmed_up(name, setting, layers, True, tokens_BT)
+    release(setting.device)
+    return None
+
+
 def measure(name: str, setting: ModelSetting, layers: int, compiled: bool, peak: float) -> ModelCost:
     """Return the cost of a model against `peak` operations per second; uncompiled where torch cannot compile it, and its name says so.
 
@@ -137,12 +148,9 @@ def measure(name: str, setting: ModelSetting, layers: int, compiled: bool, peak:
     tokens_BT = torch.from_numpy(random_stream(setting).batch(0)[0]).to(setting.device)
     expected = expected_step(name, setting, layers, tokens_BT)
     release(setting.device)
-    way = "compiled" if compiled else "eager"
-    try:
-        training, reading, warm_up = _warmed_up(name, setting, layers, compiled, tokens_BT)
-    except TorchDynamoException:
-        way = "eager, as it does not compile"
-        training, reading, warm_up = _warmed_up(name, setting, layers, False, tokens_BT)
+    warmed_up = _unless_it_does_not_compile(name, setting, layers, tokens_BT) if compiled else None
+    way = "compiled" if warmed_up else "eager, as it does not compile" if compiled else "eager"
+    training, reading, warm_up = warmed_up or _warmed_up(name, setting, layers, False, tokens_BT)
     errors = agree(name, reading, expected)
     speeds = [_speed(training, tokens_BT) for _ in range(setting.repeats)]
     weights = sum(parameter.numel() for parameter in training.model.parameters())

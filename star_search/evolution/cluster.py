@@ -232,6 +232,8 @@ def _assess(assignment: Assignment, config: SearchConfig) -> Assessed:
     """Run in a worker: assess one candidate under the kernel's clock, which ends the process even in native code."""
     from distributed import get_worker
 
+    from star_search.objectives.assessment import DeviceLost
+
     worker = get_worker()
     key = worker.get_current_task()
     end_with(os.getppid())
@@ -240,8 +242,6 @@ def _assess(assignment: Assignment, config: SearchConfig) -> Assessed:
         # Plain values: Dask's messages carry nothing else.
         event = {"key": key, "name": str(worker.name), "progress": None if progress is None else asdict(progress)}
         worker.log_event(_TOPIC, event)
-
-    from star_search.objectives.assessment import DeviceLost
 
     with _one_at_a_time:
         assessor = _assessor(config, str(worker.name))
@@ -259,6 +259,7 @@ def _assessor(config: SearchConfig, name: str) -> Assessor:
     import torch
 
     from star_search.objectives.assessment import Assessor
+    from star_search.training.world import taken
 
     torch.set_num_threads(config.workers.threads)
     key = config.to_yaml()
@@ -266,7 +267,7 @@ def _assessor(config: SearchConfig, name: str) -> Assessor:
         available = devices(config.workers.device)
         number = int(name[len(name.rstrip("0123456789")) :] or 0)
         _assessors.clear()
-        _assessors[key] = Assessor(config, available[number % len(available)])
+        _assessors[key] = Assessor(config, str(taken(available[number % len(available)])))
     return _assessors[key]
 
 

@@ -110,9 +110,10 @@ class InProcess:
         import torch
 
         from star_search.objectives.assessment import Assessor
+        from star_search.training.world import taken
 
         torch.set_num_threads(config.workers.threads)
-        self.assessor = Assessor(config, devices(config.workers.device)[0])
+        self.assessor = Assessor(config, str(taken(devices(config.workers.device)[0])))
 
     def assess(self, source: Source, report: ProgressReport) -> Iterator[Assessed]:
         """Yield results one by one."""
@@ -143,7 +144,10 @@ class _Worker:
 class Processes:
     """Worker processes on this machine, spread over its devices; they end with this process, however it ends.
 
-    Several on a GPU run at once by MPS where that is installed, unless one is running already; without, they take turns.
+    Several on a GPU take turns, or run at once by MPS where the configuration asks for it or a daemon is found in the environment.
+
+    Raises:
+        InputError: when MPS is asked for and not installed.
     """
 
     def __init__(self, config: SearchConfig) -> None:
@@ -151,13 +155,17 @@ class Processes:
         available = devices(config.workers.device)
         count = worker_count(config, available)
         self._context = multiprocessing.get_context("spawn")
-        shared = config.workers.mps and available[0] != "cpu" and count > len(available)
-        self._service = mps.Service() if shared and mps.is_installed() and mps.PIPE not in os.environ else None
+        self._service = _service(config, available, count)
         # Without a word each worker would compile in as many processes of its own as there are cores.
         compilers = os.environ.get(COMPILERS, str(max(1, available_cores() // count)))
         self._environment = {COMPILERS: compilers, **(self._service.environment if self._service else {})}
-        self._workers = [self._start(str(index), available[index % len(available)]) for index in range(count)]
-        self._failed_starts = 0
+        self._failed_starts, self._workers = 0, list[_Worker]()
+        try:
+            for index in range(count):
+                self._workers.append(self._start(str(index), available[index % len(available)]))
+        except BaseException:
+            self.close()
+            raise
 
     def _start(self, name: str, device: str) -> _Worker:
         here, there = self._context.Pipe()
@@ -233,6 +241,8 @@ class Processes:
 
     def _kill(self, index: int) -> Iterator[Lost]:
         worker = self._workers[index]
+        if self._service is not None:
+            self._service.release(worker.process.pid)
         worker.process.kill()
         worker.process.join()
         if worker.ready:
@@ -244,10 +254,23 @@ class Processes:
         worker = self._workers[index]
         worker.process.join()
         code = worker.process.exitcode or 0
+        if worker.last_words and self._service is not None:
+            self._begin_anew([other for other in range(len(self._workers)) if other != index])
         if worker.ready:
             yield from self._replace(index, Outcome.crashed, worker.last_words or _cause_of_death(code))
         else:
             self._start_again(index, f"ended {STARTS} times before they were ready: exit code {code}")
+
+    def _begin_anew(self, indices: list[int]) -> None:
+        """Replace workers that a fault of another reached, as it does all clients of MPS; their candidates' tries count as none."""
+        before = [self._workers[index] for index in indices]
+        for worker in before:
+            worker.process.kill()
+            worker.process.join()
+        for index, worker in zip(indices, before, strict=True):
+            self._workers[index] = self._start(worker.name, worker.device)
+            if worker.assignment is not None:
+                self._give(self._workers[index], worker.assignment)
 
     def _replace(self, index: int, outcome: Outcome, reason: str) -> Iterator[Lost]:
         worker, seconds = self._workers[index], time.monotonic() - self._workers[index].started
@@ -273,6 +296,15 @@ class Processes:
             worker.process.join()
         if self._service is not None:
             self._service.close()
+
+
+def _service(config: SearchConfig, available: list[str], count: int) -> mps.Service | None:
+    """Return a daemon for workers that share a GPU, where it is asked for and none is there."""
+    if not config.workers.mps or available[0] == "cpu" or count <= len(available) or mps.PIPE in os.environ:
+        return None
+    if not mps.is_installed():
+        raise InputError(f"workers.mps needs {mps.CONTROL}, which is not on the PATH; without it workers take turns on a GPU")
+    return mps.Service(mps.uuids())
 
 
 def _cause_of_death(exit_code: int) -> str:
@@ -332,11 +364,10 @@ def _serve(pipe: Connection, parent: int, config: SearchConfig, device: str) -> 
     import torch
 
     from star_search.objectives.assessment import Assessor, DeviceLost
+    from star_search.training.world import taken
 
     torch.set_num_threads(config.workers.threads)
-    if device != "cpu":
-        torch.cuda.set_device(device)
-    assessor = Assessor(config, device)
+    assessor = Assessor(config, str(taken(device)))
     pipe.send(("ready", None))
     while True:
         try:

@@ -8,12 +8,9 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-import torch
-
 from star_search.analysis.student import holm, mean_interval, paired_p_value
 from star_search.config_objectives import MeasurementConfig
 from star_search.errors import InputError, StarSearchError
-from star_search.export.loading import ExportedModel
 from star_search.finalists import mad
 from star_search.finalists.plan import Plan
 from star_search.finalists.recording import Recorder, Watch
@@ -24,9 +21,10 @@ from star_search.finalists.tuning import Tuning
 from star_search.genome.baselines import baseline
 from star_search.genome.catalogue import load_catalogue
 from star_search.genome.matching import Match
+from star_search.objectives.candidate_model import candidate_model
 from star_search.objectives.measurement import measure
 from star_search.runs.output import check_folder
-from star_search.training.world import World
+from star_search.training.world import World, taken
 
 Result = dict[str, Any] | str
 Results = dict[str, list[Result]]
@@ -86,7 +84,7 @@ class Comparison:
     ) -> None:
         self.sources, self.seeds, self.folder, self.lengths, self.with_mad = sources, seeds, folder, lengths, with_mad
         self.rates, self.tunings = rates, dict[str, Tuning]()
-        self.world = World(torch.device(device))
+        self.world = World(taken(device))
         labels = [source.label for source in sources]
         twice = next((label for label in labels if labels.count(label) > 1), None)
         if twice is not None:
@@ -206,13 +204,12 @@ class Comparison:
         )
 
     def _decoding(self, source: Source, results: list[Result]) -> float | None:
-        """Return how fast the model of the first finished seed decodes."""
-        for seed, result in enumerate(results):
-            if isinstance(result, dict):
-                export = TrainingFolder.open(self.path(source, seed)).export_path
-                model = ExportedModel.read(export).native().to(self.world.device)
-                return measure(model, PROMPT_TOKENS, MeasurementConfig(), with_memory=False).tokens_per_second
-        return None
+        """Return how fast a model of the source decodes, whatever its weights; none where no training finished."""
+        finished = next((each for each in results if isinstance(each, dict)), None)
+        if finished is None:
+            return None
+        model = candidate_model(source.config, source.genome.format(), finished["vocabulary_size"], seed=0).to(self.world.device)
+        return measure(model, PROMPT_TOKENS, MeasurementConfig(), with_memory=False).tokens_per_second
 
 
 def _means(scores: Sequence[mad.Accuracies]) -> dict[str, float]:

@@ -59,7 +59,8 @@ class StaticDecoding:
         for tensor, old in zip(changed, before, strict=True):
             tensor.copy_(old)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        # On the model's device, whichever is the current one; other threads of the process may wait for their own work meanwhile.
+        with torch.cuda.device(self.tokens_B.device), torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
             self._advance()
         return graph
 

@@ -29,6 +29,7 @@ from star_search.processes import START_SECONDS, end_with, interrupts_ignored
 from star_search.training.batch_size import is_out_of_memory
 from star_search.training.stability import Unhealthy
 from star_search.training.trainer import train
+from star_search.training.world import taken
 
 GENOMES = 32
 MOST_PROCESSES = 64
@@ -118,8 +119,7 @@ def measure(config: SearchConfig, device: str, seconds: float, first: int = 0, s
     """Train genomes for `seconds` in all, in this process: every `stride`-th that a seeded generator draws from `first` on."""
     space, rng = SearchSpace.from_config(config.space), np.random.default_rng(config.algorithm.seed)
     torch.set_num_threads(config.workers.threads)
-    if device != "cpu":
-        torch.cuda.set_device(device)
+    taken(device)
     genomes = [space.sample(rng).genome.format() for _ in range(GENOMES * stride)][first::stride]
     end, times = time.perf_counter() + seconds, list[float]()
     for index, genome in enumerate(genomes):

@@ -71,6 +71,14 @@ class World:
             dist.barrier()
 
 
+def taken(device: str) -> torch.device:
+    """Return a device by name, a GPU once it is this process's current one: graphs and events go there."""
+    found = torch.device(device)
+    if found.type == "cuda":
+        torch.cuda.set_device(found if found.index is not None else 0)
+    return found
+
+
 def launched_processes() -> int:
     """Return how many processes torchrun started for this work, 1 without it."""
     return int(os.environ.get("WORLD_SIZE", "1"))
@@ -85,14 +93,13 @@ def joined(device: str, parallel: Parallel = "ddp") -> Iterator[World]:
     """
     size = launched_processes()
     if size == 1:
-        yield World(torch.device(device), parallel=parallel)
+        yield World(taken(device), parallel=parallel)
         return
     local, on_gpu = int(os.environ["LOCAL_RANK"]), not device.startswith("cpu")
     if on_gpu and local >= torch.cuda.device_count():
         raise InputError(f"{os.environ.get('LOCAL_WORLD_SIZE', size)} processes need a GPU each, and there are {torch.cuda.device_count()}")
     place = torch.device("cuda", local) if on_gpu else torch.device("cpu")
-    if on_gpu:
-        torch.cuda.set_device(place)
+    taken(str(place))
     dist.init_process_group("nccl" if on_gpu else "gloo", timeout=PATIENCE, device_id=place if on_gpu else None)
     try:
         yield World(place, dist.get_rank(), dist.get_world_size(), parallel)

@@ -5,6 +5,7 @@ import os
 from collections import Counter
 from dataclasses import replace
 from multiprocessing.context import SpawnProcess
+from types import SimpleNamespace
 
 import pytest
 
@@ -42,6 +43,7 @@ def search(request, source, tmp_path, monkeypatch):
         assert search_in(run, config, build_workers(config), reporter=listener).run()
         return run, Counter(faulty_worker.trained(tmp_path))
 
+    call.backend = request.param
     return call
 
 
@@ -81,7 +83,20 @@ def test_a_device_that_is_lost_costs_one_retry_and_no_candidate_after_it(search,
     assert max(began.values()) == 2
     (record,) = [record for record in run.read_candidates()[0] if record.measured.get("tried_before")]
     lost = "cpu answers no more: RuntimeError: CUDA error: an illegal memory access was encountered"
-    assert record.id == 1 and record.measured["tried_before"][0] in (lost, "its worker process died")
+    told = lost if search.backend == "processes" else "its worker process died"
+    assert (record.id, record.measured["tried_before"]) == (1, [told])
+
+
+@pytest.mark.slow
+def test_a_fault_that_reaches_the_neighbours_costs_them_nothing(search, healthy, monkeypatch):
+    """Clients of MPS feel a fault of any of them: all processes are replaced, and one candidate has used up its retry."""
+    if search.backend == "dask":
+        pytest.skip("Dask's workers have no MPS")
+    monkeypatch.setattr(workers, "_service", lambda *_: SimpleNamespace(environment={}, close=list))
+    run, began = search(3, {canonical_of(healthy, 1): "lose once"})
+    assert archive_of(run) == healthy
+    assert [record.id for record in run.read_candidates()[0] if record.measured.get("tried_before")] == [1]
+    assert max(began.values()) == 2
 
 
 @pytest.mark.slow
@@ -218,24 +233,43 @@ def test_several_workers_share_each_gpu_on_request(monkeypatch, source):
     assert Counter(given) == {"cuda:0": 3, "cuda:1": 3}
 
 
-@pytest.mark.parametrize(
-    ("device", "changes", "served"),
-    [("cuda:0", {}, True), ("cuda:0", {"mps": False}, False), ("cuda:0", {"per_device": 1}, False), ("cpu", {"count": 2}, False)],
-)
-def test_workers_that_share_a_gpu_do_by_mps(monkeypatch, source, daemon, device, changes, served):
-    visible = []
+@pytest.fixture
+def shared(monkeypatch, source):
+    """Give what makes two workers on one GPU, whose processes only say in which environment they begin."""
+    seen = []
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5")
-    monkeypatch.setattr(workers, "devices", lambda name: [device])
-    monkeypatch.setattr(
-        SpawnProcess, "start", lambda self: visible.append((os.environ.get("CUDA_VISIBLE_DEVICES"), mps.PIPE in os.environ))
-    )
-    found = Processes(small_config(source, workers={"count": "auto", "per_device": 2, **changes}))
+    monkeypatch.setattr(workers, "devices", lambda name: ["cuda:0"])
+    monkeypatch.setattr(mps, "uuids", lambda: ["GPU-5"])
+    monkeypatch.setattr(SpawnProcess, "start", lambda self: seen.append((os.environ.get("CUDA_VISIBLE_DEVICES"), mps.PIPE in os.environ)))
+
+    def make(**changes):
+        return Processes(small_config(source, workers={"count": "auto", "per_device": 2, "mps": True, **changes}))
+
+    make.seen = seen
+    return make
+
+
+@pytest.mark.parametrize(("changes", "served"), [({}, True), ({"mps": False}, False), ({"per_device": 1}, False)])
+def test_workers_that_share_a_gpu_do_by_mps_on_request(shared, daemon, changes, served):
+    found = shared(**changes)
     found._workers.clear()
     found.close()
-    # The daemon numbers the GPUs that it sees from zero.
-    assert set(visible) == {(None, True) if served else ("5", False)}
+    assert set(shared.seen) == {("GPU-5", True) if served else ("5", False)}
     assert daemon.exists() == served
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "5" and mps.PIPE not in os.environ
+
+
+def test_mps_that_is_not_installed_is_refused(shared, monkeypatch):
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    with pytest.raises(InputError, match="needs nvidia-cuda-mps-control, which is not on the PATH"):
+        shared()
+
+
+def test_a_daemon_ends_with_workers_that_cannot_be_started(shared, daemon, monkeypatch):
+    monkeypatch.setattr(SpawnProcess, "start", lambda self: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        shared()
+    assert daemon.read_text().endswith("quit -t 5\n")
 
 
 @pytest.mark.parametrize(("given", "expected"), [(None, "8"), ("3", "3")])
@@ -249,12 +283,10 @@ def test_workers_share_the_cores_for_compiling(monkeypatch, source, given, expec
     assert os.environ.get(name) == given
 
 
-def test_an_mps_that_runs_already_is_left_alone(monkeypatch, source, daemon):
+def test_an_mps_that_runs_already_is_left_alone(shared, monkeypatch, daemon):
     monkeypatch.setenv(mps.PIPE, "somewhere")
-    monkeypatch.setattr(workers, "devices", lambda name: ["cuda:0"])
-    monkeypatch.setattr(Processes, "_start", lambda self, name, device: None)
-    Processes(small_config(source, workers={"count": "auto", "per_device": 2}))
-    assert not daemon.exists()
+    shared()
+    assert set(shared.seen) == {("5", True)} and not daemon.exists()
 
 
 def test_cpu_is_cpu_and_a_gpu_that_is_not_there_is_refused(monkeypatch):

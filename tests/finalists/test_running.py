@@ -34,7 +34,7 @@ def checkpoints(every):
     return Checkpoints(folder, plan, every, World(torch.device("cpu")))
 
 
-def test_saving_takes_no_more_than_a_twentieth_of_the_time(clock):
+def test_between_the_first_and_the_last_state_saving_takes_a_twentieth_of_the_time(clock):
     found, saved = checkpoints(None), []
     for done in range(1, 1001):
         clock.now += 1
