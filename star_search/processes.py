@@ -35,21 +35,17 @@ def interrupts_ignored() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def environment(changes: Mapping[str, str | None]) -> Iterator[None]:
-    """Have a process that is started find these variables, and not those that are None."""
-    before = {name: os.environ.get(name) for name in changes}
-    _change(changes)
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Have a process that is started meanwhile find these variables."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:
-        _change(before)
-
-
-def _change(changes: Mapping[str, str | None]) -> None:
-    for name, value in changes.items():
-        os.environ.pop(name, None)
-        if value is not None:
-            os.environ[name] = value
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 def available_cores() -> int:

@@ -69,9 +69,11 @@ class StaticDecoding:
 def greedy_tokens(model: LanguageModel, prompt_T: Tensor, count: int) -> Tensor:
     """Return the `count` tokens [count] that greedy decoding adds to a prompt, as `LanguageModel.greedy` does."""
     logits_B1V, cache = model.prefill(prompt_T[None], model.init_cache(1, len(prompt_T) + count), last_only=True)
-    decoding = StaticDecoding(model, logits_B1V[:, 0].argmax(-1), cache)
-    found_T = decoding.tokens_B.new_empty(count)
-    found_T[0] = decoding.tokens_B[0]
+    first_B = logits_B1V[:, 0].argmax(-1)
+    if count == 1:
+        return first_B
+    decoding, found_T = StaticDecoding(model, first_B, cache), first_B.new_empty(count)
+    found_T[0] = first_B[0]
     for index in range(1, count):
         found_T[index] = decoding.step()[0]
     return found_T
