@@ -24,7 +24,12 @@ Seeds = Annotated[int, typer.Option(min=2, help="Seeds 0, 1, ... of every search
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Runs = Annotated[Path | None, typer.Option(help="Searches: folder of the runs; finished ones are read, others continued.")]
 MaxTokens = Annotated[int | None, typer.Option(min=1, help="Searches: tokens of each; by default those of the configuration's.")]
-Workers = Annotated[str | None, typer.Option(help="Searches: worker processes: a number, auto, or 0 for this process.")]
+Workers = Annotated[
+    str | None,
+    typer.Option(
+        help="Worker processes: a number, auto, or 0 for this process, which trains models without the option; speeds are shared."
+    ),
+]
 Baselines = Annotated[
     str | None, typer.Option(help="Models: transformer++, striped-mamba, jamba-like, lfm2-like; several joined by commas.")
 ]
@@ -75,14 +80,16 @@ def compare(
     """
     of_models: dict[str, object] = {"baselines": baselines, "candidates": candidates, "finalists": finalists, "tokens": tokens}
     of_models |= {"match": match, "lengths": lengths, "mad": mad, "learning-rates": learning_rates, "out": out, "device": device}
-    of_searches: dict[str, object] = {"searches": searches, "runs": runs, "max-tokens": max_tokens, "workers": workers}
+    of_searches: dict[str, object] = {"searches": searches, "runs": runs, "max-tokens": max_tokens}
     _check_alternatives(run, searches, of_models if run is None else of_searches)
     if run is None:
         _compare_searches(searches or [], config or "quickstart.yaml", set_ or [], seeds, runs, max_tokens, workers, json_)
     else:
         from star_search.cli.compare_models import ModelsAsked, compare_models
 
-        asked = ModelsAsked(run, config, tuple(set_ or ()), tokens, candidates, finalists, baselines, match, learning_rates, lengths, mad)
+        changes = tuple(set_ or ())
+        models = (candidates, finalists, baselines, match)
+        asked = ModelsAsked(run, config, changes, tokens, *models, learning_rates, lengths, mad, workers)
         compare_models(asked, seeds, out, device or "auto", json_)
 
 

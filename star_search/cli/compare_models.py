@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,8 +25,12 @@ from star_search.runs.atomic import write_json, write_text
 from star_search.runs.locate import locate
 
 if TYPE_CHECKING:
+    from star_search.config import SearchConfig
     from star_search.finalists.comparison import Comparison, MADResults, Result, Results, Summary
-    from star_search.training.progress import Progress
+    from star_search.finalists.pool import Done, Event, Task
+
+    # Does tasks, tells what happens, and yields what is done.
+    Doing = Callable[[Comparison, Sequence[Task], Callable[[Event], None]], Iterator[Done]]
 
 LENGTHS = "512,4096,32768"
 FINALISTS = 8  # As many as the paper trained longer.
@@ -46,6 +51,7 @@ class ModelsAsked:
     learning_rates: str | None
     lengths: str | None
     mad: str | None
+    workers: str | None
 
     def sources(self) -> list[Source]:
         """Return the finalists, best first, then the baselines at their size.
@@ -55,7 +61,8 @@ class ModelsAsked:
         """
         from star_search.finalists.comparison import beside
 
-        overrides = (*self.overrides, *([f"training.tokens={self.tokens}"] if self.tokens is not None else []), *self._mad_tasks())
+        given = {"training.tokens": self.tokens, "workers.count": self.workers}
+        overrides = (*self.overrides, *(f"{key}={value}" for key, value in given.items() if value is not None), *self._mad_tasks())
         found = [find_source(str(self.run), Wish(self.config, overrides, number)) for number in self._ids()]
         match, names = None if self.match is None else read_match(self.match), split_names(self.baselines or "")
         vocabulary = load_tokenizer(found[0].config.data.tokenizer).vocabulary_size
@@ -98,15 +105,17 @@ def compare_models(asked: ModelsAsked, seeds: int, out: Path | None, device: str
 
     rates, sources, lengths = asked.rates(), asked.sources(), asked.cache_lengths()
     folder = out or RUNS / f"finalists-{locate(asked.run)[0].path.resolve().name}"
-    comparison = module.Comparison(sources, seeds, folder, devices(device, "--device")[0], lengths, asked.mad is not None, rates)
+    available = devices(device, "--device")
+    comparison = module.Comparison(sources, seeds, folder, available[0], lengths, asked.mad is not None, rates)
     comparison.check()
     with preparation_bar(as_json) as report:
         prepare(sources[0].config.data, report=report)
     try:
-        if rates:
-            _tune(comparison)
-        results = _trained(comparison)
-        mad_results = _scored_by_mad(comparison) if comparison.with_mad else {}
+        with _workers(sources[0].config, available, asked.workers) as doing:
+            if rates:
+                _tune(comparison, doing)
+            results = _trained(comparison, doing)
+            mad_results = _scored_by_mad(comparison, doing) if comparison.with_mad else {}
     except KeyboardInterrupt:
         errors.print(f"interrupted; finished trainings in {folder} are kept, and the same command goes on", markup=False)
         raise typer.Exit(INTERRUPTED) from None
@@ -118,49 +127,74 @@ def compare_models(asked: ModelsAsked, seeds: int, out: Path | None, device: str
     print_json(found) if as_json else _print(summaries, comparison, folder)
 
 
-def _tune(comparison: Comparison) -> None:
+@contextmanager
+def _workers(config: SearchConfig, available: list[str], asked: str | None) -> Iterator[Doing]:
+    """Give what does the trainings: worker processes where they are asked for, this process otherwise."""
+    from star_search.evolution.workers import worker_count
+    from star_search.finalists.pool import Pool, in_turn
+
+    count = 0 if asked is None else worker_count(config, available)
+    if not count:
+        yield in_turn
+        return
+    pool = Pool(count, config, available)
+    try:
+        yield pool.side_by_side
+    finally:
+        pool.close()
+
+
+def _tune(comparison: Comparison, doing: Doing) -> None:
     """Train every model at every rate of the grid, and give it its best."""
+    from star_search.finalists.pool import Task
+
     results: dict[str, dict[float, Result]] = {source.label: {} for source in comparison.sources}
-    for source, result in _each(comparison, "learning rates", list(comparison.grid())):
-        results[source.label][source.config.training.learning_rate] = result
+    tasks = [Task("train", source, seed) for source, seed in comparison.grid()]
+    for done in _each(comparison, "learning rates", tasks, doing):
+        results[done.task.source.label][done.task.source.config.training.learning_rate] = done.result
     comparison.tune(results)
 
 
-def _trained(comparison: Comparison) -> Results:
+def _trained(comparison: Comparison, doing: Doing) -> Results:
     """Return results by label and seed."""
-    results: Results = {source.label: [] for source in comparison.sources}
-    for source, result in _each(comparison, "trainings", list(comparison.trainings())):
-        results[source.label].append(result)
-    return results
+    from star_search.finalists.pool import Task
+
+    return _by_seed(comparison, "trainings", [Task("train", source, seed) for source, seed in comparison.trainings()], doing)
 
 
-def _each(comparison: Comparison, what: str, trainings: list[tuple[Source, int]]) -> Iterator[tuple[Source, Result]]:
-    """Yield the result of one training after another, showing on a terminal which is at work."""
+def _scored_by_mad(comparison: Comparison, doing: Doing) -> MADResults:
+    """Return accuracies by label and seed."""
+    from star_search.finalists.pool import Task
+
+    return _by_seed(comparison, "MAD tasks", [Task("mad", source, seed) for source, seed in comparison.trainings()], doing)
+
+
+def _by_seed(comparison: Comparison, what: str, tasks: list[Task], doing: Doing) -> dict[str, list[Any]]:
+    """Return what tasks came to by label, seed by seed."""
+    found = {(done.task.source.label, done.task.seed): done.result for done in _each(comparison, what, tasks, doing)}
+    return {source.label: [found[source.label, seed] for seed in range(comparison.seeds)] for source in comparison.sources}
+
+
+def _each(comparison: Comparison, what: str, tasks: list[Task], doing: Doing) -> Iterator[Done]:
+    """Yield what is done, showing on a terminal what is at work."""
     from rich.progress import Progress as Bars
 
+    from star_search.finalists.pool import Began, Moved
+
     with Bars(console=errors, transient=True, disable=not errors.is_terminal) as bars:
-        whole = bars.add_task(what, total=len(trainings))
-        for source, seed in trainings:
-            rate = f", learning rate {source.config.training.learning_rate:g}" if comparison.rates else ""
-            task = bars.add_task(f"  {source.label}{rate}, seed {seed}", total=source.config.training.steps)
-            yield source, comparison.train(source, seed, _mover(bars, task))
-            bars.remove_task(task)
-            bars.advance(whole)
+        whole, shown = bars.add_task(what, total=len(tasks)), dict[str, Any]()
 
+        def show(event: Event) -> None:
+            label = event.task.label
+            if isinstance(event, Began):
+                shown[label] = bars.add_task(f"  {label}", total=event.task.source.config.training.steps)
+            elif isinstance(event, Moved):
+                bars.update(shown[label], completed=event.step)
+            else:
+                bars.remove_task(shown.pop(label))
+                bars.advance(whole)
 
-def _scored_by_mad(comparison: Comparison) -> MADResults:
-    """Return accuracies by label and seed."""
-    from rich.progress import track
-
-    results: MADResults = {source.label: [] for source in comparison.sources}
-    trainings = list(comparison.trainings())
-    for source, seed in track(trainings, "MAD tasks", console=errors, transient=True, disable=not errors.is_terminal):
-        results[source.label].append(comparison.mad_accuracies(source, seed))
-    return results
-
-
-def _mover(bars: Any, task: Any) -> Callable[[Progress], None]:
-    return lambda progress: bars.update(task, completed=progress.step)
+        yield from doing(comparison, tasks, show)
 
 
 def _device_name(comparison: Comparison) -> str:

@@ -155,10 +155,7 @@ class Processes:
         available = devices(config.workers.device)
         count = worker_count(config, available)
         self._context = multiprocessing.get_context("spawn")
-        self._service = _service(config, available, count)
-        # Without a word each worker would compile in as many processes of its own as there are cores.
-        compilers = os.environ.get(COMPILERS, str(max(1, available_cores() // count)))
-        self._environment = {COMPILERS: compilers, **(self._service.environment if self._service else {})}
+        self._service, self._environment = surroundings(config, available, count)
         self._failed_starts, self._workers = 0, list[_Worker]()
         try:
             for index in range(count):
@@ -296,6 +293,18 @@ class Processes:
             worker.process.join()
         if self._service is not None:
             self._service.close()
+
+
+def surroundings(config: SearchConfig, available: list[str], count: int) -> tuple[mps.Service | None, dict[str, str]]:
+    """Return what so many workers are to find in their environment, and the daemon that they share GPUs by, if there is one.
+
+    Raises:
+        InputError: when MPS is asked for and not installed.
+    """
+    service = _service(config, available, count)
+    # Without a word each worker would compile in as many processes of its own as there are cores.
+    compilers = os.environ.get(COMPILERS, str(max(1, available_cores() // count)))
+    return service, {COMPILERS: compilers, **(service.environment if service else {})}
 
 
 def _service(config: SearchConfig, available: list[str], count: int) -> mps.Service | None:

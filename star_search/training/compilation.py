@@ -22,6 +22,9 @@ from star_search.model.language_model import EMBEDDING_SCALE, LanguageModel
 # One entry per shape and gradient mode that a block meets; torch's default of 8 is for code that is called in one way.
 SHAPES_PER_BLOCK = 64
 
+# In place of a backend: blocks are not compiled.
+PLAIN = "plain"
+
 # (x, y, norm, scale, weights, shared) -> (x + y, scaled LIV output, features handed on)
 Block = Callable[[Tensor, Tensor, Tensor, Tensor | None, Weights, list[Tensor]], tuple[Tensor, Tensor, list[Tensor]]]
 
@@ -34,8 +37,11 @@ _blocks: dict[tuple[LIVKind, str], Block] = {}
 def compiled(function: Callable[..., Any], name: str, backend: str) -> Callable[..., Any]:
     """Compile a function for the shapes that it is called with.
 
-    It gets code of its own: torch keeps compiled forms by code object, so closures made from one `def` would crowd each other out.
+    With the backend `PLAIN` it stays as it is. Compiled, it gets code of its own: torch keeps compiled forms by code object, so closures
+    made from one `def` would crowd each other out.
     """
+    if backend == PLAIN:
+        return function
     torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, SHAPES_PER_BLOCK)
     plain = cast(FunctionType, function)
     own = FunctionType(plain.__code__.replace(co_name=name), plain.__globals__, name, plain.__defaults__, plain.__closure__)

@@ -1,4 +1,4 @@
-"""How a training is run on its device: eager, by compiled blocks, or as one CUDA graph."""
+"""How a training is run on its device: eager, by compiled blocks, or as one CUDA graph, of compiled blocks or of plain operations."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from star_search.data.stream import TokenStream
 from star_search.errors import InputError
 from star_search.model.language_model import LanguageModel
 from star_search.training.batch_size import is_out_of_memory, largest_divisor, rows_at_once
-from star_search.training.compilation import CompiledModel
+from star_search.training.compilation import PLAIN, CompiledModel
 from star_search.training.loss import chunked_cross_entropy, cross_entropy
 from star_search.training.steps import EagerSteps, GraphSteps, Loss, Steps
 from star_search.training.world import World
 
 BACKEND = "inductor"
 
-Kind = Literal["eager", "compiled", "graph"]
+Kind = Literal["eager", "compiled", "captured", "graph"]
 
 
 def engine_of(config: TrainingConfig, device: torch.device) -> Kind:
@@ -32,9 +32,16 @@ def engine_of(config: TrainingConfig, device: torch.device) -> Kind:
     """
     if config.engine == "auto":
         return "graph" if device.type == "cuda" else "eager"
-    if config.engine == "graph" and device.type != "cuda":
-        raise InputError(f"training.engine graph needs a GPU, and this training runs on {device.type}; take auto, eager or compiled")
+    if config.engine in ("captured", "graph") and device.type != "cuda":
+        raise InputError(
+            f"training.engine {config.engine} needs a GPU, and this training runs on {device.type}; take auto, eager or compiled"
+        )
     return config.engine
+
+
+def backend_of(kind: Kind) -> str:
+    """Return what compiles an engine's blocks."""
+    return PLAIN if kind == "captured" else BACKEND
 
 
 def dtype_of(config: TrainingConfig) -> torch.dtype:
@@ -74,7 +81,7 @@ def build_steps(model: LanguageModel, stream: TokenStream, config: TrainingConfi
     at_once = rows_at_once(model, config, free_bytes)
     if kind == "eager":
         return EagerSteps(model, stream, config, _eager_loss(model, config), at_once)
-    loss_of = CompiledLoss(CompiledModel(model, config.sequence_length, dtype_of(config), BACKEND), config)
+    loss_of = CompiledLoss(CompiledModel(model, config.sequence_length, dtype_of(config), backend_of(kind)), config)
     if kind == "compiled":
         return EagerSteps(model, stream, config, loss_of, at_once)
     return _graph_steps(model, stream, config, loss_of, at_once)

@@ -16,6 +16,7 @@ TINY = [
     *("data.source=embedded", "data.held_out_source=null", "data.tokenizer=bytes", "data.validation_tokens=1024"),
     *("space.depth=2", "space.width=64", "algorithm.population=3", "algorithm.generations=1"),
     *("training.tokens=512", "training.sequence_length=32", "training.batch_tokens=64", "training.precision=float32"),
+    "training.engine=auto",
     *("training.unigram_deadline_tokens=null", "workers.count=0", "workers.device=cpu"),
 ]
 # Enough for most to be better than a unigram.

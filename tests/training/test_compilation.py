@@ -8,7 +8,7 @@ from star_search.config import TrainingConfig
 from star_search.errors import InputError
 from star_search.model.language_model import LanguageModel
 from star_search.training import compilation
-from star_search.training.compilation import CompiledModel
+from star_search.training.compilation import PLAIN, CompiledModel
 from star_search.training.engine import engine_of
 
 # Traced like a compiled model, run operation by operation: what Inductor makes of it is for the GPU tests.
@@ -30,12 +30,13 @@ def gradients(model, hidden):
         (whole_space_genome(4, 1).format(), "plain"),
     ],
 )
-def test_hidden_states_and_gradients_are_the_models(genome, residual):
+@pytest.mark.parametrize("backend", [BACKEND, PLAIN])
+def test_hidden_states_and_gradients_are_the_models(genome, residual, backend):
     model = LanguageModel.from_genome(genome, 64, 31, residual=residual, seed=0).train()
     tokens = torch.arange(2 * 33).reshape(2, 33) % 31
     expected = model.backbone(model.embed(tokens))
     there = gradients(model, expected)
-    hidden = CompiledModel(model, 33, torch.float32, BACKEND).hidden(tokens)
+    hidden = CompiledModel(model, 33, torch.float32, backend).hidden(tokens)
     assert relative(hidden, expected) < 1e-5
     for name, gradient in gradients(model, hidden).items():
         assert float((gradient - there[name]).norm()) <= 1e-4 * max(1.0, float(there[name].norm())), name
@@ -58,8 +59,8 @@ def test_auto_is_a_graph_on_a_gpu_and_eager_on_a_cpu(engine, device, kind):
     assert engine_of(TrainingConfig(engine=engine), torch.device(device)) == kind
 
 
-def test_a_graph_without_a_gpu_is_refused():
-    with pytest.raises(
-        InputError, match=r"training\.engine graph needs a GPU, and this training runs on cpu; take auto, eager or compiled"
-    ):
-        engine_of(TrainingConfig(engine="graph"), torch.device("cpu"))
+@pytest.mark.parametrize("engine", ["captured", "graph"])
+def test_a_graph_without_a_gpu_is_refused(engine):
+    sentence = rf"training\.engine {engine} needs a GPU, and this training runs on cpu; take auto, eager or compiled"
+    with pytest.raises(InputError, match=sentence):
+        engine_of(TrainingConfig(engine=engine), torch.device("cpu"))
