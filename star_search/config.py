@@ -137,7 +137,7 @@ class TrainingConfig(Section):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     precision: Literal["float32", "bfloat16"] = "float32"
     unigram_deadline_tokens: Positive | None = None
-    engine: Literal["auto", "eager", "compiled", "captured", "graph"] = "auto"
+    engine: Literal["auto", "eager", "compiled", "captured", "parts", "graph"] = "auto"
     micro_batch_rows: Positive | None = None
 
     @property

@@ -244,13 +244,13 @@ class TestEngines:
         model = LanguageModel.from_genome(self.GENOME, 128, stream.store.vocabulary_size, seed=0).cuda()
         return [loss for _, loss in train(model, stream, TrainingConfig(**values), 9.0).curve]
 
-    @pytest.mark.parametrize("engine", ["compiled", "captured", "graph"])
+    @pytest.mark.parametrize("engine", ["compiled", "captured", "parts", "graph"])
     def test_losses_are_those_of_eager_steps(self, stream, engine):
         expected = self.curve(stream, engine="eager")
         assert expected[-1] < expected[0] - 1
         assert self.curve(stream, engine=engine) == pytest.approx(expected, abs=5e-3)
 
-    @pytest.mark.parametrize("engine", ["captured", "graph"])
+    @pytest.mark.parametrize("engine", ["captured", "parts", "graph"])
     def test_half_precision_stays_within_its_noise(self, stream, engine):
         expected = self.curve(stream, engine="eager", precision="bfloat16")
         assert self.curve(stream, engine=engine, precision="bfloat16") == pytest.approx(expected, abs=5e-2)

@@ -139,7 +139,7 @@ class LIV(nn.Module):
         Raises:
             ValueError: when a group that another LIV computes is missing from `shared`.
         """
-        features = self._taken(shared) | self._lambda()
+        features = self._taken(shared) | self.constant_features()
         if self.fuses_projections:
             return features | self._featurize_together(x_BTD)
         for name in self.computed:
@@ -171,7 +171,7 @@ class LIV(nn.Module):
             return False
         return all(type(self.group(name)) is Projection and len(weight) % self.rotary_width == 0 for name, weight in weights.items())
 
-    def _lambda(self) -> dict[str, Tensor]:
+    def constant_features(self) -> dict[str, Tensor]:
         """Return lambda of a differential operator: `exp(q1 k1) - exp(q2 k2)` and its constant part (Ye et al. 2024, equation 2)."""
         if self.lambda_vectors is None:
             return {}
@@ -184,11 +184,12 @@ class LIV(nn.Module):
             raise ValueError(f"LIV {self.position + 1} takes {', '.join(missing)} from LIV {(self.feature_source or 0) + 1}: pass shared=")
         return {name: (shared or {})[name] for name in self.taken}
 
-    def _rotates(self, name: str) -> bool:
+    def rotates(self, name: str) -> bool:
+        """Return whether a feature group is given its position by rotation."""
         return name in ("q", "k") and bool(self.sizes.liv_class.fields.get("rotary"))
 
     def _rotated(self, name: str, features_BTG: Tensor) -> Tensor:
-        return rotate(features_BTG, self.rotary_width, self.rotary) if self._rotates(name) else features_BTG
+        return rotate(features_BTG, self.rotary_width, self.rotary) if self.rotates(name) else features_BTG
 
     def _rotated_at(self, place: Place, features_BG: Tensor) -> Tensor:
         """Return a token's features rotated, by a table that all LIVs of its step share."""
@@ -205,9 +206,13 @@ class LIV(nn.Module):
     def forward(self, x_BTD: Tensor, shared: Features | None = None, use_reference: bool = False) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the output [B, T, D] and the features, for LIVs that share them."""
         features = self.featurize(x_BTD, shared)
+        return self.apply_to(features, use_reference), features
+
+    def apply_to(self, features: Features, use_reference: bool = False) -> Tensor:
+        """Return the output [B, T, D] that follows from all features."""
         mixed = self.token_mixing.reference(features) if use_reference else self.token_mixing.mix(features)
         y_BTD = self._readout(mixed, features)
-        return functional.dropout(y_BTD, self.dropout, self.training) if self.dropout else y_BTD, features
+        return functional.dropout(y_BTD, self.dropout, self.training) if self.dropout else y_BTD
 
     def _readout(self, mixed_BTE: Tensor, features: Features, statistics: Callable[[Callable[[], Tensor]], Tensor] = _now) -> Tensor:
         if self.sizes.liv_class.differential:
@@ -261,10 +266,10 @@ class LIV(nn.Module):
 
     def remember(self, x_BD: Tensor, state: State, place: Place, constants: Features, shared: TokenFeatures | None = None) -> TokenFeatures:
         """Take in one token, advancing `state` in place, and return what its output, and others, are read from."""
-        token = self._taken(shared.features if shared else None) | self._lambda() | dict(constants)
+        token = self._taken(shared.features if shared else None) | self.constant_features() | dict(constants)
         for name in [name for name in self.computed if name not in constants]:
             features = self.group(name).step(x_BD, state.get(f"featurizer.{name}"))
-            token[name] = self._rotated_at(place, features) if self._rotates(name) else features
+            token[name] = self._rotated_at(place, features) if self.rotates(name) else features
         context = self.token_mixing.update(token, _own(state), place, shared.context if shared else {})
         return TokenFeatures(token, context)
 

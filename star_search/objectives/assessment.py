@@ -32,7 +32,7 @@ from star_search.objectives.registry import FROM_LOSS, Criteria, account_of
 from star_search.runs.atomic import patiently, write_bytes
 from star_search.runs.records import Outcome
 from star_search.training.batch_size import is_out_of_memory
-from star_search.training.engine import backend_of, engine_of
+from star_search.training.engine import engine_of
 from star_search.training.progress import Progress
 from star_search.training.stability import Unhealthy
 from star_search.training.trainer import TrainingResult, ValidationResult, compiled_judge, evaluate, train
@@ -174,7 +174,7 @@ class Assessor:
             return evaluate(model, self.validation, self.config.training.precision)
         # What is not compiled has no shape of its own, and large batches are fewer calls.
         rows = EVALUATION_ROWS if self.engine == "captured" else rows
-        judge = compiled_judge(model, self.config.training, rows, backend_of(self.engine))
+        judge = compiled_judge(model, self.config.training, rows, self.engine)
         return evaluate(model, self._validation(rows), self.config.training.precision, judge)
 
     def _device_answers(self) -> bool:

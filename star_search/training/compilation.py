@@ -1,4 +1,4 @@
-"""The model as a chain of compiled blocks, one per kind of LIV, shared by every candidate in the life of a process.
+"""The model as a chain of compiled blocks, one per kind of LIV or made of parts, shared by every candidate in the life of a process.
 
 Shapes: B batch, T tokens, D width.
 """
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from star_search.liv.functional import LIVKind, Weights, function_of, inputs_beside_weights
+from star_search.liv.functional import LIVKind, Weights, function_by_parts, function_of, inputs_beside_weights
 from star_search.liv.operator import LIV, NORM_EPSILON
 from star_search.model.language_model import EMBEDDING_SCALE, LanguageModel
 
@@ -31,7 +31,8 @@ Block = Callable[[Tensor, Tensor, Tensor, Tensor | None, Weights, list[Tensor]],
 # Of the norm, whose weights stay in fp32: what is compiled fuses it all the same.
 warnings.filterwarnings("ignore", "Mismatch dtype between input and weight")
 
-_blocks: dict[tuple[LIVKind, str], Block] = {}
+_blocks: dict[tuple[LIVKind, str, bool], Block] = {}
+_parts: dict[tuple[object, str], Callable[..., Any]] = {}
 
 
 def compiled(function: Callable[..., Any], name: str, backend: str) -> Callable[..., Any]:
@@ -50,21 +51,55 @@ def compiled(function: Callable[..., Any], name: str, backend: str) -> Callable[
     return torch.compile(own, fullgraph=True, dynamic=False, backend=backend, options=options)
 
 
-def block_of(liv: LIV, kind: LIVKind, dropout: float, backend: str) -> Block:
-    """Return the compiled block of a kind: the residual sum before it, its norm, the LIV; made once in a process."""
-    if (kind, backend) not in _blocks:
-        function = function_of(liv, kind, dropout)
+def block_of(liv: LIV, kind: LIVKind, dropout: float, backend: str, by_parts: bool = False) -> Block:
+    """Return the compiled block of a kind: the residual sum before it, its norm, the LIV; made once in a process.
 
-        def block(
-            x_BTD: Tensor, y_BTD: Tensor, norm_D: Tensor, scale: Tensor | None, weights: Weights, shared: list[Tensor]
-        ) -> tuple[Tensor, Tensor, list[Tensor]]:
-            x_BTD = x_BTD + y_BTD
-            out_BTD, handed_on = function(_normed(x_BTD, norm_D), weights, shared)
-            return x_BTD, (out_BTD if scale is None else out_BTD * scale).to(x_BTD.dtype), handed_on
+    By parts, what is compiled are its parts.
+    """
+    if (kind, backend, by_parts) not in _blocks:
+        _blocks[kind, backend, by_parts] = _by_parts(liv, kind, dropout, backend) if by_parts else _whole(liv, kind, dropout, backend)
+    return _blocks[kind, backend, by_parts]
 
-        name = "".join(letter if letter.isalnum() else "_" for letter in liv.sizes.liv_class.name)
-        _blocks[kind, backend] = compiled(block, f"block_{name}", backend)
-    return _blocks[kind, backend]
+
+def _whole(liv: LIV, kind: LIVKind, dropout: float, backend: str) -> Block:
+    function = function_of(liv, kind, dropout)
+
+    def block(
+        x_BTD: Tensor, y_BTD: Tensor, norm_D: Tensor, scale: Tensor | None, weights: Weights, shared: list[Tensor]
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        x_BTD = x_BTD + y_BTD
+        out_BTD, handed_on = function(_normed(x_BTD, norm_D), weights, shared)
+        return x_BTD, (out_BTD if scale is None else out_BTD * scale).to(x_BTD.dtype), handed_on
+
+    return compiled(block, f"block_{_identifier(liv.sizes.liv_class.name)}", backend)
+
+
+def _by_parts(liv: LIV, kind: LIVKind, dropout: float, backend: str) -> Block:
+    def part(key: object, function: Callable[..., Any], name: str) -> Callable[..., Any]:
+        if (key, backend) not in _parts:
+            _parts[key, backend] = compiled(function, f"part_{_identifier(name)}", backend)
+        return _parts[key, backend]
+
+    function = function_by_parts(liv, kind, dropout, part)
+    opening = part("opening", _opening, "opening")
+
+    def block(
+        x_BTD: Tensor, y_BTD: Tensor, norm_D: Tensor, scale: Tensor | None, weights: Weights, shared: list[Tensor]
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        x_BTD, normed_BTD = opening(x_BTD, y_BTD, norm_D)
+        out_BTD, handed_on = function(normed_BTD, weights, shared)
+        return x_BTD, (out_BTD if scale is None else out_BTD * scale).to(x_BTD.dtype), handed_on
+
+    return block
+
+
+def _identifier(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "_" for letter in name)
+
+
+def _opening(x_BTD: Tensor, y_BTD: Tensor, norm_D: Tensor) -> tuple[Tensor, Tensor]:
+    x_BTD = x_BTD + y_BTD
+    return x_BTD, _normed(x_BTD, norm_D)
 
 
 def _normed(x_BTD: Tensor, norm_D: Tensor) -> Tensor:
@@ -94,8 +129,10 @@ class CompiledModel:
     the model's mode at the time this is made.
     """
 
-    def __init__(self, model: LanguageModel, length: int, stream_dtype: torch.dtype, backend: str = "inductor") -> None:
-        self.model, self.stream_dtype, self.length = model, stream_dtype, length
+    def __init__(
+        self, model: LanguageModel, length: int, stream_dtype: torch.dtype, backend: str = "inductor", by_parts: bool = False
+    ) -> None:
+        self.model, self.stream_dtype, self.length, self.by_parts = model, stream_dtype, length, by_parts
         self._norms, self._scales = model.backbone.norms, model.backbone.scales
         livs = [cast(LIV, liv) for liv in model.backbone.livs]
         self._places = [self._place(position, liv, livs, backend) for position, liv in enumerate(livs)]
@@ -110,7 +147,7 @@ class CompiledModel:
         kind = LIVKind.of(liv, [name for name in liv.sources.features_from if name in wanted], dropout)
         like = torch.empty(0, dtype=self.stream_dtype, device=self.model.embedding.device)
         weights = liv.weights() | inputs_beside_weights(liv, self.length, like)
-        return _Place(block_of(liv, kind, dropout, backend), weights, liv.feature_source, kind, position)
+        return _Place(block_of(liv, kind, dropout, backend, self.by_parts), weights, liv.feature_source, kind, position)
 
     def hidden(self, tokens_BT: Tensor) -> Tensor:
         """Return what the output head reads, [B, T, D]."""

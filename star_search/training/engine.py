@@ -1,4 +1,4 @@
-"""How a training is run on its device: eager, by compiled blocks, or as one CUDA graph, of compiled blocks or of plain operations."""
+"""How a training is run on its device: eager, by compiled blocks, or as one CUDA graph of plain operations, compiled parts or blocks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from star_search.training.world import World
 
 BACKEND = "inductor"
 
-Kind = Literal["eager", "compiled", "captured", "graph"]
+Kind = Literal["eager", "compiled", "captured", "parts", "graph"]
 
 
 def engine_of(config: TrainingConfig, device: torch.device) -> Kind:
@@ -32,16 +32,17 @@ def engine_of(config: TrainingConfig, device: torch.device) -> Kind:
     """
     if config.engine == "auto":
         return "graph" if device.type == "cuda" else "eager"
-    if config.engine in ("captured", "graph") and device.type != "cuda":
+    if config.engine in ("captured", "parts", "graph") and device.type != "cuda":
         raise InputError(
             f"training.engine {config.engine} needs a GPU, and this training runs on {device.type}; take auto, eager or compiled"
         )
     return config.engine
 
 
-def backend_of(kind: Kind) -> str:
-    """Return what compiles an engine's blocks."""
-    return PLAIN if kind == "captured" else BACKEND
+def compiled_model(model: LanguageModel, config: TrainingConfig, kind: Kind, backend: str = BACKEND) -> CompiledModel:
+    """Return the model's blocks as an engine runs them."""
+    backend = PLAIN if kind == "captured" else backend
+    return CompiledModel(model, config.sequence_length, dtype_of(config), backend, by_parts=kind == "parts")
 
 
 def dtype_of(config: TrainingConfig) -> torch.dtype:
@@ -81,7 +82,7 @@ def build_steps(model: LanguageModel, stream: TokenStream, config: TrainingConfi
     at_once = rows_at_once(model, config, free_bytes)
     if kind == "eager":
         return EagerSteps(model, stream, config, _eager_loss(model, config), at_once)
-    loss_of = CompiledLoss(CompiledModel(model, config.sequence_length, dtype_of(config), backend_of(kind)), config)
+    loss_of = CompiledLoss(compiled_model(model, config, kind), config)
     if kind == "compiled":
         return EagerSteps(model, stream, config, loss_of, at_once)
     return _graph_steps(model, stream, config, loss_of, at_once)
@@ -101,7 +102,7 @@ def _distributed_steps(model: LanguageModel, stream: TokenStream, config: Traini
             compile_livs(model, BACKEND)
         loss_of: Loss = ModuleLoss(model, config)
     elif compiled:
-        loss_of = CompiledLoss(CompiledModel(model, config.sequence_length, dtype_of(config), BACKEND), config)
+        loss_of = CompiledLoss(compiled_model(model, config, "compiled"), config)
     else:
         loss_of = _eager_loss(model, config)
     return DistributedSteps(model, stream, config, loss_of, at_once, world)

@@ -21,8 +21,7 @@ from star_search.config import TrainingConfig
 from star_search.data.stream import EvaluationBatches, TokenStream
 from star_search.model.language_model import LanguageModel
 from star_search.runs.records import Outcome
-from star_search.training.compilation import CompiledModel
-from star_search.training.engine import BACKEND, autocast, build_steps, dtype_of
+from star_search.training.engine import BACKEND, Kind, autocast, build_steps, compiled_model
 from star_search.training.loss import chunks
 from star_search.training.progress import Progress
 from star_search.training.stability import HealthMonitor, Unhealthy
@@ -170,10 +169,10 @@ def _judge(model: LanguageModel, inputs_BT: Tensor, targets_BT: Tensor, precisio
     return losses_N, (logits_BTV == logits_BTV[:1, :1]).all()
 
 
-def compiled_judge(model: LanguageModel, config: TrainingConfig, rows: int, backend: str = BACKEND) -> Judge:
-    """Return a judge by the compiled blocks that trained `rows` rows at once; batches of other shapes are judged by whole logits."""
+def compiled_judge(model: LanguageModel, config: TrainingConfig, rows: int, kind: Kind = "compiled", backend: str = BACKEND) -> Judge:
+    """Return a judge by the blocks that trained `rows` rows at once; batches of other shapes are judged by whole logits."""
     model.eval()
-    blocks = CompiledModel(model, config.sequence_length, dtype_of(config), backend)
+    blocks = compiled_model(model, config, kind, backend)
 
     def judge(inputs_BT: Tensor, targets_BT: Tensor) -> tuple[Tensor, Tensor]:
         if inputs_BT.shape != (rows, config.sequence_length):

@@ -83,6 +83,14 @@ def test_what_is_finished_is_read_and_what_is_another_training_refused(command, 
     assert "holds another training: training.learning_rate is 0.03 there and 0.01 here; give another --out" in other
 
 
+def test_workers_find_what_this_process_finds(command, tmp_path, compared):
+    elsewhere = [tmp_path / "table" if each == compared.folder else each for each in compared.arguments]
+    found = json.loads(command(*elsewhere, "--workers", 2, "--json").out)
+    for model, expected in zip(found["models"], compared.found["models"], strict=True):
+        for key in ("label", "perplexities", "mad", "bits_per_byte"):
+            assert model[key] == expected[key], key
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -96,6 +104,7 @@ def test_what_is_finished_is_read_and_what_is_another_training_refused(command, 
         (["RUN", "--candidates", "1", "--finalists", "2"], "--candidates names the finalists, so --finalists has nothing to choose"),
         (["RUN", "--match", "size"], "--match size is unknown; allowed: parameters, flops"),
         (["RUN", "--mad", "memorization,compresion"], "--mad compresion is unknown; did you mean 'compression'?"),
+        (["RUN", "--workers", "some"], "the configuration: workers.count must be a whole number or one of 'auto', got 'some'"),
         (["RUN", "--lengths", "0"], "--lengths must be whole numbers from 1, joined by commas, got 0"),
         (["nothing", "--baselines", "transformer++"], "nothing does not exist"),
     ],

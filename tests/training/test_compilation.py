@@ -30,13 +30,13 @@ def gradients(model, hidden):
         (whole_space_genome(4, 1).format(), "plain"),
     ],
 )
-@pytest.mark.parametrize("backend", [BACKEND, PLAIN])
-def test_hidden_states_and_gradients_are_the_models(genome, residual, backend):
+@pytest.mark.parametrize(("backend", "by_parts"), [(BACKEND, False), (BACKEND, True), (PLAIN, False)])
+def test_hidden_states_and_gradients_are_the_models(genome, residual, backend, by_parts):
     model = LanguageModel.from_genome(genome, 64, 31, residual=residual, seed=0).train()
     tokens = torch.arange(2 * 33).reshape(2, 33) % 31
     expected = model.backbone(model.embed(tokens))
     there = gradients(model, expected)
-    hidden = CompiledModel(model, 33, torch.float32, backend).hidden(tokens)
+    hidden = CompiledModel(model, 33, torch.float32, backend, by_parts).hidden(tokens)
     assert relative(hidden, expected) < 1e-5
     for name, gradient in gradients(model, hidden).items():
         assert float((gradient - there[name]).norm()) <= 1e-4 * max(1.0, float(there[name].norm())), name
@@ -52,6 +52,22 @@ def test_a_kind_is_compiled_once_whatever_the_model(monkeypatch):
     assert len(compilation._blocks) == 5
 
 
+def test_parts_serve_every_way_of_sharing_and_every_class_that_has_them(monkeypatch):
+    monkeypatch.setattr(compilation, "_blocks", {})
+    monkeypatch.setattr(compilation, "_parts", {})
+
+    def parts_after(*genomes):
+        for genome in genomes:
+            CompiledModel(LanguageModel.from_genome(genome, 64, 31, seed=0), 33, torch.float32, BACKEND, by_parts=True)
+        return len(compilation._parts)
+
+    # The opening; q and k, which rotate; v; what follows from them.
+    assert parts_after("11111-11111") == 4
+    assert parts_after("11112-11112", "11113-11113", "11114-11114") == 4
+    # GMemless has wider projections, both alike.
+    assert parts_after("91111") == 6
+
+
 @pytest.mark.parametrize(
     ("engine", "device", "kind"), [("auto", "cpu", "eager"), ("auto", "cuda", "graph"), ("compiled", "cpu", "compiled")]
 )
@@ -59,7 +75,7 @@ def test_auto_is_a_graph_on_a_gpu_and_eager_on_a_cpu(engine, device, kind):
     assert engine_of(TrainingConfig(engine=engine), torch.device(device)) == kind
 
 
-@pytest.mark.parametrize("engine", ["captured", "graph"])
+@pytest.mark.parametrize("engine", ["captured", "parts", "graph"])
 def test_a_graph_without_a_gpu_is_refused(engine):
     sentence = rf"training\.engine {engine} needs a GPU, and this training runs on cpu; take auto, eager or compiled"
     with pytest.raises(InputError, match=sentence):
