@@ -3,6 +3,7 @@
     python scripts/measure_packing.py --processes 1,2,3 --streams 1,2,3
     python scripts/measure_packing.py --processes 1,2,3,4 --streams '' --mps
     python scripts/measure_packing.py --devices cuda:0,cuda:1 --processes 1,2 --streams ''
+    python scripts/measure_packing.py --engine captured --genome f1111-11111-c1111-d1111 --processes 1,3 --streams '' --mps
 
 Prints tokens per second of all together, and their ratio to one alone.
 """
@@ -134,6 +135,8 @@ def main() -> None:
     for name, value in (("width", 256), ("vocabulary", 4096), ("length", 1024), ("batch-tokens", 8192), ("steps", 600), ("depth", 24)):
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--genome", help="instead of Transformer++ of --depth")
+    parser.add_argument("--engine", default="auto", help="as training.engine")
     parser.add_argument("--devices", default="cuda:0" if torch.cuda.is_available() else "cpu", help="joined by commas")
     parser.add_argument("--mps", action="store_true", help="run NVIDIA's MPS daemon for the processes")
     parser.add_argument("--out", type=Path, help="JSON file")
@@ -145,10 +148,12 @@ def main() -> None:
     devices = options.devices.split(",")
     precision = "float32" if devices[0] == "cpu" else "bfloat16"
     sizes = (options.width, options.vocabulary, options.length, options.batch_tokens, options.steps, options.repeats)
-    setting = ModelSetting(*sizes, devices[0], precision)
-    settings, genome = [replace(setting, device=device) for device in devices], "-".join([MOTIF] * (options.depth // 2))
+    setting = ModelSetting(*sizes, devices[0], precision, options.engine)
+    settings = [replace(setting, device=device) for device in devices]
+    genome = options.genome or "-".join([MOTIF] * (options.depth // 2))
     found: dict[str, dict[int, list[float]]] = {"streams": {}, "processes": {}}
     report = {"environment": models_report.environment(devices[0]), "devices": devices, "setting": vars(setting), "mps": options.mps}
+    report["genome"] = genome
     for name, measure, counts in (("streams", by_streams, options.streams), ("processes", by_processes, options.processes)):
         with service() if options.mps and name == "processes" else nullcontext():
             for count in map(int, filter(None, counts.split(","))):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -115,7 +116,8 @@ class Pool:
             for worker in self._workers:
                 if worker.task is None and waiting:
                     worker.task = waiting.pop()
-                    worker.pipe.send((comparison, worker.task))
+                    with contextlib.suppress(OSError):  # A dead worker; the next look at its pipe says so.
+                        worker.pipe.send((comparison, worker.task))
                     report(Began(worker.task))
             pipes = {worker.pipe: worker for worker in self._workers if worker.task is not None}
             if not pipes:

@@ -17,7 +17,21 @@ def run(*options, path=None):
 
 
 def test_a_tiny_run_measures_every_count_as_often_as_asked(daemon, tmp_path):
-    sizes = ("--depth", 4, "--repeats", 3, "--streams", "1,2", "--processes", "2", "--mps", "--out", tmp_path / "out.json")
+    sizes = (
+        "--genome",
+        "11111-51111",
+        "--engine",
+        "eager",
+        "--repeats",
+        3,
+        "--streams",
+        "1,2",
+        "--processes",
+        "2",
+        "--mps",
+        "--out",
+        tmp_path / "out.json",
+    )
     ended = run(*sizes)
     assert ended.returncode == 0, ended.stderr
     report = json.loads((tmp_path / "out.json").read_text())
@@ -27,7 +41,8 @@ def test_a_tiny_run_measures_every_count_as_often_as_asked(daemon, tmp_path):
         "processes": {"2": 3},
     }
     assert all(min(each) > 0 for row in speeds.values() for each in row.values())
-    assert (list(report), report["mps"]) == (["environment", "devices", "setting", "mps"], True)
+    assert (list(report), report["mps"]) == (["environment", "devices", "setting", "mps", "genome"], True)
+    assert (report["genome"], report["setting"]["engine"]) == ("11111-51111", "eager")
     assert daemon.read_text() == "-d\nget_server_list\nquit -t 5\n"
 
 
