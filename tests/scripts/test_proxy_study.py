@@ -81,7 +81,8 @@ def test_finalists_are_chosen_by_the_rule_and_trained_beside_baselines(main):
         assert [record.id for record in main.module.chosen("cache")] == expected[:8]
         distances = {abs(scores[number][0] - reference): number for number in reversed(expected[1:8])}
         assert main.module.nearest(main.module.chosen("cache")).id == distances[min(distances)]
-    assert main("--seconds", 300, "--seeds", 2, "--learning-rates", "1e-3,1e-2", "--device", "cpu", step="finalists-cache") == 0
+    quick = ("--seeds", 2, "--learning-rates", "1e-3,1e-2", "--tokens", 8192, "--device", "cpu", "--workers", 2)
+    assert main("--seconds", 300, *quick, step="finalists-cache") == 0
     with tarfile.open("packed/finalists-cache.tar.xz") as packed:
         names = packed.getnames()
     assert "finalists-cache/comparison.json" in names
@@ -89,7 +90,6 @@ def test_finalists_are_chosen_by_the_rule_and_trained_beside_baselines(main):
     trained = json.loads(Path("runs/proxy/finalists-cache/comparison.json").read_text())
     # Elsewhere it goes on from what was packed.
     shutil.rmtree("runs/proxy/finalists-cache")
-    rest = ("--seeds", 2, "--learning-rates", "1e-3,1e-2", "--device", "cpu", "--records", "packed")
-    assert main("--seconds", 300, *rest, step="finalists-cache") == 0
+    assert main("--seconds", 300, *quick, "--records", "packed", step="finalists-cache") == 0
     again = json.loads(Path("runs/proxy/finalists-cache/comparison.json").read_text())
     assert [each["perplexities"] for each in again["models"]] == [each["perplexities"] for each in trained["models"]]
