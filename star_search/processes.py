@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from multiprocessing.process import BaseProcess
 
 # How long a process may take until it can work: imports, a GPU's context, the text; minutes on a busy machine, never this long.
 START_SECONDS = 300.0
@@ -46,6 +47,15 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
+
+
+def kill(processes: Iterable[BaseProcess]) -> None:
+    """Kill all, then wait for their ends."""
+    killed = list(processes)
+    for process in killed:
+        process.kill()
+    for process in killed:
+        process.join()
 
 
 def available_cores() -> int:

@@ -27,7 +27,7 @@ MaxTokens = Annotated[int | None, typer.Option(min=1, help="Searches: tokens of 
 Workers = Annotated[
     str | None,
     typer.Option(
-        help="Worker processes: a number, auto, or 0 for this process, which trains models without the option; speeds are shared."
+        help="Worker processes: a number, auto, or 0 for this process, as models are trained by default; beside others they train slower."
     ),
 ]
 Baselines = Annotated[
@@ -87,9 +87,20 @@ def compare(
     else:
         from star_search.cli.compare_models import ModelsAsked, compare_models
 
-        changes = tuple(set_ or ())
-        models = (candidates, finalists, baselines, match)
-        asked = ModelsAsked(run, config, changes, tokens, *models, learning_rates, lengths, mad, workers)
+        asked = ModelsAsked(
+            run,
+            config,
+            overrides=tuple(set_ or ()),
+            tokens=tokens,
+            candidates=candidates,
+            finalists=finalists,
+            baselines=baselines,
+            match=match,
+            learning_rates=learning_rates,
+            lengths=lengths,
+            mad=mad,
+            workers=workers,
+        )
         compare_models(asked, seeds, out, device or "auto", json_)
 
 

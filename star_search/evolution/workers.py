@@ -21,7 +21,7 @@ from star_search.evolution.worker_checks import check_distributed, on_dask
 from star_search.genome.encoding import Genome
 from star_search.objectives.assignment import Assessed, Assignment, Sign
 from star_search.objectives.registry import Criteria, account_of
-from star_search.processes import START_SECONDS, available_cores, end_with, environment, interrupts_ignored
+from star_search.processes import START_SECONDS, available_cores, end_with, environment, interrupts_ignored, kill
 from star_search.runs.records import Outcome
 
 POLL_SECONDS = 0.2
@@ -261,9 +261,7 @@ class Processes:
     def _begin_anew(self, indices: list[int]) -> None:
         """Replace workers that a fault of another reached, as it does all clients of MPS; their candidates' tries count as none."""
         before = [self._workers[index] for index in indices]
-        for worker in before:
-            worker.process.kill()
-            worker.process.join()
+        kill(worker.process for worker in before)
         for index, worker in zip(indices, before, strict=True):
             self._workers[index] = self._start(worker.name, worker.device)
             if worker.assignment is not None:
@@ -287,10 +285,7 @@ class Processes:
 
     def close(self) -> None:
         """Kill the workers; nothing they hold is worth waiting for."""
-        for worker in self._workers:
-            worker.process.kill()
-        for worker in self._workers:
-            worker.process.join()
+        kill(worker.process for worker in self._workers)
         if self._service is not None:
             self._service.close()
 

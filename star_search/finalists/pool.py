@@ -16,7 +16,7 @@ from star_search.errors import StarSearchError
 from star_search.evolution.workers import surroundings
 from star_search.finalists.recording import Watch
 from star_search.finalists.source import Source
-from star_search.processes import end_with, environment, interrupts_ignored
+from star_search.processes import end_with, environment, interrupts_ignored, kill
 
 if TYPE_CHECKING:
     from star_search.finalists.comparison import Comparison
@@ -131,10 +131,7 @@ class Pool:
 
     def close(self) -> None:
         """Kill the workers; what they finished is in its folders."""
-        for worker in self._workers:
-            worker.process.kill()
-        for worker in self._workers:
-            worker.process.join()
+        kill(worker.process for worker in self._workers)
         if self._service is not None:
             self._service.close()
 

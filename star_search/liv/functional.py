@@ -102,7 +102,7 @@ def _group_part(template: LIV, name: str) -> tuple[object, Callable[..., Tensor]
         features = functional_call(group, weights, (x_BTD,))
         return features if width is None else rotate(features, width, table)
 
-    return (type(group).__qualname__, shapes, settings, width), part, f"{type(group).__name__}"
+    return (type(group).__qualname__, shapes, settings, width), part, type(group).__name__
 
 
 def _template(liv: LIV, kind: LIVKind, dropout: float) -> LIV:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from types import FunctionType
 from typing import Any, cast
 
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from star_search.liv.functional import LIVKind, Weights, function_by_parts, function_of, inputs_beside_weights
+from star_search.liv.functional import Function, LIVKind, Weights, function_by_parts, function_of, inputs_beside_weights
 from star_search.liv.operator import LIV, NORM_EPSILON
 from star_search.model.language_model import EMBEDDING_SCALE, LanguageModel
 
@@ -52,37 +53,24 @@ def compiled(function: Callable[..., Any], name: str, backend: str) -> Callable[
 
 
 def block_of(liv: LIV, kind: LIVKind, dropout: float, backend: str, by_parts: bool = False) -> Block:
-    """Return the compiled block of a kind: the residual sum before it, its norm, the LIV; made once in a process.
-
-    By parts, what is compiled are its parts.
-    """
+    """Return the block of a kind: the residual sum before it, its norm, the LIV; compiled as a whole or part by part, once in a process."""
     if (kind, backend, by_parts) not in _blocks:
-        _blocks[kind, backend, by_parts] = _by_parts(liv, kind, dropout, backend) if by_parts else _whole(liv, kind, dropout, backend)
+        if by_parts:
+            part = partial(_part, backend)
+            block = _block(part("opening", _opening, "opening"), function_by_parts(liv, kind, dropout, part))
+        else:
+            block = compiled(_block(_opening, function_of(liv, kind, dropout)), f"block_{_identifier(liv.sizes.liv_class.name)}", backend)
+        _blocks[kind, backend, by_parts] = block
     return _blocks[kind, backend, by_parts]
 
 
-def _whole(liv: LIV, kind: LIVKind, dropout: float, backend: str) -> Block:
-    function = function_of(liv, kind, dropout)
-
-    def block(
-        x_BTD: Tensor, y_BTD: Tensor, norm_D: Tensor, scale: Tensor | None, weights: Weights, shared: list[Tensor]
-    ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        x_BTD = x_BTD + y_BTD
-        out_BTD, handed_on = function(_normed(x_BTD, norm_D), weights, shared)
-        return x_BTD, (out_BTD if scale is None else out_BTD * scale).to(x_BTD.dtype), handed_on
-
-    return compiled(block, f"block_{_identifier(liv.sizes.liv_class.name)}", backend)
+def _part(backend: str, key: object, function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    if (key, backend) not in _parts:
+        _parts[key, backend] = compiled(function, f"part_{_identifier(name)}", backend)
+    return _parts[key, backend]
 
 
-def _by_parts(liv: LIV, kind: LIVKind, dropout: float, backend: str) -> Block:
-    def part(key: object, function: Callable[..., Any], name: str) -> Callable[..., Any]:
-        if (key, backend) not in _parts:
-            _parts[key, backend] = compiled(function, f"part_{_identifier(name)}", backend)
-        return _parts[key, backend]
-
-    function = function_by_parts(liv, kind, dropout, part)
-    opening = part("opening", _opening, "opening")
-
+def _block(opening: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]], function: Function) -> Block:
     def block(
         x_BTD: Tensor, y_BTD: Tensor, norm_D: Tensor, scale: Tensor | None, weights: Weights, shared: list[Tensor]
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
