@@ -140,6 +140,15 @@ class TrainingConfig(Section):
     engine: Literal["auto", "eager", "compiled", "captured", "parts", "graph"] = "auto"
     micro_batch_rows: Positive | None = None
 
+    def check_device(self, device: str) -> None:
+        """Refuse an engine that a device cannot have: `cpu`, or a GPU's name.
+
+        Raises:
+            InputError: for a graph without a GPU.
+        """
+        if device == "cpu" and self.engine in ("captured", "parts", "graph"):
+            raise InputError(f"training.engine {self.engine} needs a GPU, and this training runs on cpu; take auto, eager or compiled")
+
     @property
     def steps(self) -> int:
         """Optimizer steps within the token budget, rounded up."""

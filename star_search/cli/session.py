@@ -128,7 +128,7 @@ class Session:
         else:
             check_stored(self.existing, config)
         found = devices(config.workers.device)
-        check_workers(config)
+        check_workers(config, found[0])
         with preparation_bar(quiet) as report:
             store = prepare(config.data, report=report)
         stream = TokenStream(store, config.training.sequence_length, config.training.rows, config.data.seed)

@@ -69,8 +69,12 @@ class TrainingSession:
             if stored is None:
                 raise InputError("give a run with --candidate, a genome, a baseline or an exported folder; or --resume --out FOLDER")
             source = Source(stored.label, Genome.parse(stored.genome), parse_configuration(stored.config))
+            if not dry_run:
+                source.config.training.check_device(device)
             return cls(source, stored, cast(Path, out), True, device, devices)
         source = find_source(model, wish)
+        if not dry_run:
+            source.config.training.check_device(device)
         training = Plan.of(source, seed, parallel)
         if stored is not None and (difference := stored.difference(training)):
             raise InputError(f"{out} holds another training: {difference}; give another --out")

@@ -26,13 +26,15 @@ def check_scheduler_used(config: SearchConfig) -> None:
         )
 
 
-def check_workers(config: SearchConfig) -> None:
-    """Refuse workers that cannot be had, before anything is made: a scheduler is connected to once.
+def check_workers(config: SearchConfig, device: str) -> None:
+    """Refuse workers that cannot be had, before anything is made: a scheduler is connected to once. `device` is one of this machine's.
 
     Raises:
-        InputError: where Dask is asked for and not there, or its scheduler is not, or workers that it has by now have several threads.
+        InputError: where the engine needs a GPU that is not here, or Dask is asked for and not there, or its scheduler is not, or workers
+            that it has by now have several threads.
     """
     if config.workers.count == 0 or not on_dask(config):
+        config.training.check_device(device)
         return
     check_distributed()
     if config.workers.scheduler is not None:

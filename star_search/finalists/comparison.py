@@ -94,8 +94,9 @@ class Comparison:
         """Refuse, before anything is trained, a folder that cannot be written, and what lies in it and is another comparison's.
 
         Raises:
-            InputError: naming the folder, or the training that differs.
+            InputError: naming the folder, the training that differs, or an engine that the device cannot have.
         """
+        self.sources[0].config.training.check_device(self.world.device.type)
         check_folder(self.folder, "--out")
         for source, seed in self.grid(range(self.seeds)) if self.rates else self.trainings():
             folder = self._folder(source, seed)

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from star_search.config import TrainingConfig
 from star_search.data.stream import TokenStream
-from star_search.errors import InputError
 from star_search.model.language_model import LanguageModel
 from star_search.training.batch_size import is_out_of_memory, largest_divisor, rows_at_once
 from star_search.training.compilation import PLAIN, CompiledModel
@@ -32,10 +31,7 @@ def engine_of(config: TrainingConfig, device: torch.device) -> Kind:
     """
     if config.engine == "auto":
         return "graph" if device.type == "cuda" else "eager"
-    if config.engine in ("captured", "parts", "graph") and device.type != "cuda":
-        raise InputError(
-            f"training.engine {config.engine} needs a GPU, and this training runs on {device.type}; take auto, eager or compiled"
-        )
+    config.check_device(device.type)
     return config.engine
 
 

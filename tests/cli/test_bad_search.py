@@ -206,5 +206,12 @@ def test_dask_that_is_not_installed_is_found_before_a_folder_is_made(wrong, monk
     assert wrong(cases) == {}
 
 
+def test_a_graph_on_a_cpu_is_refused_before_a_folder_is_made(wrong):
+    cases = {
+        ("workers.device=cpu", f"training.engine={engine}"): f"training.engine {engine} needs a GPU" for engine in ("captured", "graph")
+    }
+    assert wrong(cases) == {}
+
+
 def test_racing_may_be_switched_off_in_words(command, configuration):
     assert "racing: null" in command("evolve", "--config", configuration, "--dry-run", "--set", "racing=off").out

@@ -105,6 +105,7 @@ def test_workers_find_what_this_process_finds(command, tmp_path, compared):
         (["RUN", "--match", "size"], "--match size is unknown; allowed: parameters, flops"),
         (["RUN", "--mad", "memorization,compresion"], "--mad compresion is unknown; did you mean 'compression'?"),
         (["RUN", "--workers", "some"], "the configuration: workers.count must be a whole number or one of 'auto', got 'some'"),
+        (["RUN", "--device", "cpu", "--set", "training.engine=parts"], "training.engine parts needs a GPU, and this training runs on cpu"),
         (["RUN", "--lengths", "0"], "--lengths must be whole numbers from 1, joined by commas, got 0"),
         (["nothing", "--baselines", "transformer++"], "nothing does not exist"),
     ],

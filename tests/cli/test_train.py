@@ -177,6 +177,7 @@ def test_scalars_go_to_tensorboard(command, here, small):
             ["11111-91111", "--set", "data.source=/nowhere.txt", "--out", "new", "--device", "cpu"],
             "data.source /nowhere.txt does not exist",
         ),
+        (["11111-91111", "--set", "training.engine=parts", "--out", "new", "--device", "cpu"], "training.engine parts needs a GPU"),
         (["--resume", "--out", "nothing"], "give a run with --candidate, a genome, a baseline or an exported folder"),
         (["11111-91111", "--out", "full", "--device", "cpu"], "full exists already; nothing is overwritten: give a new or empty folder"),
     ],
