@@ -255,6 +255,19 @@ class TestEngines:
         expected = self.curve(stream, engine="eager", precision="bfloat16")
         assert self.curve(stream, engine=engine, precision="bfloat16") == pytest.approx(expected, abs=5e-2)
 
+    @pytest.mark.parametrize("engine", ["compiled", "captured", "parts", "graph"])
+    def test_candidates_are_judged_as_by_whole_logits(self, stream, engine):
+        from star_search import LanguageModel
+        from star_search.config import TrainingConfig
+        from star_search.training.trainer import compiled_judge, evaluate
+
+        model = LanguageModel.from_genome(self.GENOME, 128, stream.store.vocabulary_size, seed=0).cuda()
+        batches = stream.validation_batches(256 * 83, 8)  # The last of ten and a part.
+        judge = compiled_judge(model, TrainingConfig(sequence_length=256, batch_tokens=2048, engine=engine), 8, engine)
+        expected, found = evaluate(model, batches), evaluate(model, batches, judge=judge)
+        assert found.loss == pytest.approx(expected.loss, rel=1e-5) and found.tokens == 256 * 83
+        assert [each.loss for each in found.subsets.values()] == pytest.approx([e.loss for e in expected.subsets.values()], rel=1e-5)
+
     def test_micro_batches_change_nothing_beyond_rounding(self, stream):
         assert self.curve(stream, micro_batch_rows=2) == pytest.approx(self.curve(stream), abs=5e-3)
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 RUNS = Path("runs")
 _WORKERS = ("count", "timeout", "disk_timeout", "device", "per_device", "mps", "backend", "scheduler")
-CHANGEABLE = ("algorithm.generations", *(f"workers.{key}" for key in _WORKERS))
+# How a training is run may change as the machine does: engines agree as rounding does.
+CHANGEABLE = ("algorithm.generations", "training.engine", *(f"workers.{key}" for key in _WORKERS))
 # Where the text lies; that it is the same is seen by its fingerprint once it is prepared.
 PLACES = ("data.source", "data.held_out_source", "data.store")
 INTERRUPTED = 130

@@ -56,6 +56,20 @@ def accumulate(loss_of: Loss, parts: Iterable[tuple[Tensor, Tensor]], count: int
     return total
 
 
+def captured(prepare: Callable[[], object], record: Callable[[], object]) -> torch.cuda.CUDAGraph:
+    """Return the graph of what `record` does on the current GPU, after `prepare` has compiled and allocated what it needs."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        prepare()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    # Other threads of the process may wait for their own work meanwhile.
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        record()
+    return graph
+
+
 class EagerSteps:
     """Steps called from Python, on any device; rows at once are halved whenever memory runs out."""
 
@@ -116,25 +130,16 @@ class GraphSteps:
         self._batches: StaticBatches = static_batches(stream, config.steps, self._step, torch.cuda.mem_get_info(device)[0])
         self.optimizer = build_optimizer(model, config, self._rate)
         self._marked = self._taken = 0
-        self._graph = self._capture()
+        self._graph = captured(self._prepare, self._take)
 
-    def _capture(self) -> torch.cuda.CUDAGraph:
-        """Compile and allocate by one pass that changes nothing, then record the step."""
+    def _prepare(self) -> None:
+        """Compile and allocate by one pass that changes nothing."""
         generator_state = torch.cuda.get_rng_state(self._step.device)
-        stream = torch.cuda.Stream(self._step.device)
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            self._batches.load(0)
-            accumulate(self.loss_of, [self._batches.rows(slice(0, self.at_once))], 1)
-            self._clip()
-            prepare_state(self.optimizer, self._rate)
-        torch.cuda.current_stream().wait_stream(stream)
+        self._batches.load(0)
+        accumulate(self.loss_of, [self._batches.rows(slice(0, self.at_once))], 1)
+        self._clip()
+        prepare_state(self.optimizer, self._rate)
         torch.cuda.set_rng_state(generator_state, self._step.device)
-        graph = torch.cuda.CUDAGraph()
-        # Other threads of the process may wait for their own work meanwhile.
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-            self._take()
-        return graph
 
     def _take(self) -> None:
         parts = parts_of(self.config.rows, self.at_once)

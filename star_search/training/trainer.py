@@ -25,7 +25,7 @@ from star_search.training.engine import BACKEND, Kind, autocast, build_steps, co
 from star_search.training.loss import chunks
 from star_search.training.progress import Progress
 from star_search.training.stability import HealthMonitor, Unhealthy
-from star_search.training.steps import GraphSteps, Readings, Steps
+from star_search.training.steps import GraphSteps, Readings, Steps, captured
 from star_search.training.world import World
 
 READ_INTERVAL = 10
@@ -170,19 +170,45 @@ def _judge(model: LanguageModel, inputs_BT: Tensor, targets_BT: Tensor, precisio
 
 
 def compiled_judge(model: LanguageModel, config: TrainingConfig, rows: int, kind: Kind = "compiled", backend: str = BACKEND) -> Judge:
-    """Return a judge by the blocks that trained `rows` rows at once; batches of other shapes are judged by whole logits."""
+    """Return a judge by the blocks that trained `rows` rows at once; batches of other shapes are judged by whole logits.
+
+    An engine that trains by a graph judges by one too.
+    """
     model.eval()
     blocks = compiled_model(model, config, kind, backend)
 
-    def judge(inputs_BT: Tensor, targets_BT: Tensor) -> tuple[Tensor, Tensor]:
-        if inputs_BT.shape != (rows, config.sequence_length):
-            return _judge(model, inputs_BT, targets_BT, config.precision)
+    def by_blocks(inputs_BT: Tensor, targets_BT: Tensor) -> tuple[Tensor, Tensor]:
         # Without gradients the blocks would be compiled a second time.
         with torch.enable_grad(), autocast(inputs_BT.device, config):
             hidden_ND = blocks.hidden(inputs_BT).detach().flatten(0, 1)
         return _judge_in_chunks(hidden_ND, model.embedding.to(hidden_ND.dtype), targets_BT.flatten())
 
+    whole = by_blocks if kind == "compiled" else _replayed(by_blocks)
+
+    def judge(inputs_BT: Tensor, targets_BT: Tensor) -> tuple[Tensor, Tensor]:
+        if inputs_BT.shape != (rows, config.sequence_length):
+            return _judge(model, inputs_BT, targets_BT, config.precision)
+        return whole(inputs_BT, targets_BT)
+
     return judge
+
+
+def _replayed(judge: Judge) -> Judge:
+    """Return a judge of batches of one shape on a GPU, recorded at the first; what it returns holds until the next."""
+    recorded: list[tuple[torch.cuda.CUDAGraph, list[Tensor], tuple[Tensor, Tensor]]] = []
+
+    def replay(*batch: Tensor) -> tuple[Tensor, Tensor]:
+        if not recorded:
+            given, found = [tensor.clone() for tensor in batch], []
+            graph = captured(lambda: judge(*given), lambda: found.append(judge(*given)))
+            recorded.append((graph, given, found[0]))
+        graph, given, result = recorded[0]
+        for static, tensor in zip(given, batch, strict=True):
+            static.copy_(tensor)
+        graph.replay()
+        return result
+
+    return replay
 
 
 def _judge_in_chunks(hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor) -> tuple[Tensor, Tensor]:

@@ -181,7 +181,9 @@ class TestResume:
         assert archive_of(run)[0][:12] == archive_of(finished)[0]
         assert parse_configuration(yaml.safe_load(run.config_yaml)).algorithm.generations == 3
 
-    @pytest.mark.parametrize("change", ["workers.disk_timeout=500", "workers.device=auto", "algorithm.generations=2"])
+    @pytest.mark.parametrize(
+        "change", ["workers.disk_timeout=500", "workers.device=auto", "training.engine=eager", "algorithm.generations=2"]
+    )
     def test_what_may_change(self, command, copy, finished, change):
         assert command("evolve", "--resume", "--run-dir", copy.path, "--set", change, "--quiet").code == 0
         assert archive_of(copy)[:2] == archive_of(finished)[:2]
@@ -208,8 +210,8 @@ class TestResume:
         sentence = command("evolve", "--resume", "--run-dir", copy.path, "--set", change).sentence()
         assert sentence == (
             f"{change.partition('=')[0]} of {copy.path} is {before} and cannot become {after}; what may change when a run resumes: "
-            "algorithm.generations, workers.count, workers.timeout, workers.disk_timeout, workers.device, workers.per_device, "
-            "workers.mps, workers.backend, workers.scheduler, and, for the same text in another place, "
+            "algorithm.generations, training.engine, workers.count, workers.timeout, workers.disk_timeout, workers.device, "
+            "workers.per_device, workers.mps, workers.backend, workers.scheduler, and, for the same text in another place, "
             "data.source, data.held_out_source, data.store"
         )
         assert copy.config_yaml == stored
