@@ -6,12 +6,14 @@ Shapes: B batch, T tokens, D width, H heads, K key and value heads, R = H / K, P
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from types import MappingProxyType
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.checkpoint import checkpoint
 
 from star_search.genome.genes import BANDED, BLOCK_DIAGONAL, GELU, LINEAR, RELU, SILU
@@ -23,6 +25,7 @@ from star_search.liv.token_mixing import Allocate, Features, State, TokenMixing
 
 CHUNK, QUERY_CHUNK = 64, 128
 ROTARY_BASE = 10_000.0
+UNPLANNED = (SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH)
 # 1 / sqrt(E[act(z)^2]), z standard normal: without it, untrained scored attention moves the stream half as much as softmax attention.
 SCORE_GAINS = {RELU: 2**0.5, SILU: 1.6765324703415536, GELU: 1.5335304412051052}
 
@@ -121,14 +124,21 @@ class SoftmaxAttention(HistoryAttention):
     def read(self, token: Features, context: State) -> Tensor:
         """Return [B, D]: the token's query against the context."""
         q, k, v = self._heads({"q": token["q"].unsqueeze(1), **context})
-        seen_B11S = context["seen"][:, None, None] if "seen" in context else None
-        return _merge(_attend(q, k, v, attn_mask=seen_B11S)).squeeze(1)
+        if "seen" in context:
+            return _merge(_attend(q, k, v, attn_mask=context["seen"][:, None, None])).squeeze(1)
+        with _for_growing_keys(q.device):
+            return _merge(_attend(q, k, v)).squeeze(1)
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, is_causal: bool = False, attn_mask: Tensor | None = None) -> Tensor:
     grouped = k.shape[1] != q.shape[1]
     q, k, scale = _widened(q, k, v)
     return functional.scaled_dot_product_attention(q, k, v, attn_mask, is_causal=is_causal, scale=scale, enable_gqa=grouped)
+
+
+def _for_growing_keys(device: torch.device) -> AbstractContextManager[object]:
+    """Return the context for keys of another number at every call, each of which cuDNN would plan anew."""
+    return sdpa_kernel(list(UNPLANNED)) if device.type == "cuda" else nullcontext()
 
 
 def _widened(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, float | None]:
