@@ -139,6 +139,7 @@ class TrainingConfig(Section):
     unigram_deadline_tokens: Positive | None = None
     engine: Literal["auto", "eager", "compiled", "captured", "parts", "graph"] = "auto"
     micro_batch_rows: Positive | None = None
+    deterministic: bool = False
 
     def check_device(self, device: str) -> None:
         """Refuse an engine that a device cannot have: `cpu`, or a GPU's name.

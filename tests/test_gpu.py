@@ -268,6 +268,17 @@ class TestEngines:
         assert found.loss == pytest.approx(expected.loss, rel=1e-5) and found.tokens == 256 * 83
         assert [each.loss for each in found.subsets.values()] == pytest.approx([e.loss for e in expected.subsets.values()], rel=1e-5)
 
+    @pytest.mark.parametrize("engine", ["eager", "captured", "parts", "graph"])
+    def test_a_deterministic_training_repeats_itself_bit_for_bit(self, engine):
+        from star_search.config import DataConfig
+        from star_search.data.store import prepare
+        from star_search.data.stream import TokenStream
+
+        stream = TokenStream(prepare(DataConfig()), 1024, 4, 0)
+        changes = {"tokens": 4096 * 20, "sequence_length": 1024, "batch_tokens": 4096, "precision": "bfloat16", "engine": engine}
+        first = self.curve(stream, deterministic=True, **changes)
+        assert len(first) == 20 and self.curve(stream, deterministic=True, **changes) == first
+
     def test_micro_batches_change_nothing_beyond_rounding(self, stream):
         assert self.curve(stream, micro_batch_rows=2) == pytest.approx(self.curve(stream), abs=5e-3)
 

@@ -21,6 +21,7 @@ from star_search.config import TrainingConfig
 from star_search.data.stream import EvaluationBatches, TokenStream
 from star_search.model.language_model import LanguageModel
 from star_search.runs.records import Outcome
+from star_search.training.determinism import deterministic
 from star_search.training.engine import BACKEND, Kind, autocast, build_steps, compiled_model
 from star_search.training.loss import chunks
 from star_search.training.progress import Progress
@@ -95,6 +96,19 @@ def train(
     Raises:
         Unhealthy: when the training diverges or does not learn.
     """
+    with deterministic(config.deterministic):
+        return _train(model, stream, config, unigram_loss, report, world, saver)
+
+
+def _train(
+    model: LanguageModel,
+    stream: TokenStream,
+    config: TrainingConfig,
+    unigram_loss: float,
+    report: Callable[[Progress], None],
+    world: World | None,
+    saver: Saver | None,
+) -> TrainingResult:
     start, saving = time.perf_counter(), 0.0
     model.train()
     steps, monitor = build_steps(model, stream, config, world), HealthMonitor(config, unigram_loss)

@@ -53,6 +53,19 @@ def trained(stream, config, unigram, seed=0, torch_seed=0, reports=None, **chang
     return model, result
 
 
+def test_a_deterministic_training_is_one_from_its_first_step_to_its_last(stream, config, unigram, monkeypatch):
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    seen = []
+
+    class Reports(list):
+        def append(self, progress):
+            seen.append(torch.are_deterministic_algorithms_enabled())
+
+    _, result = trained(stream, config, unigram, reports=Reports(), deterministic=True)
+    assert seen and all(seen) and not torch.are_deterministic_algorithms_enabled()
+    assert result.curve == trained(stream, config, unigram)[1].curve
+
+
 def test_a_tiny_model_falls_below_the_unigram(stream, config, unigram):
     model, result = trained(stream, config, unigram)
     validation = stream.validation_batches(256, 4)
