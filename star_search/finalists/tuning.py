@@ -44,8 +44,9 @@ class Tuning:
 
     @classmethod
     def of(cls, results: Mapping[float, dict[str, Any] | str]) -> Tuning:
-        """Read the perplexities of trainings by rate."""
-        return cls({rate: each if isinstance(each, str) else each["validation"]["perplexity"] for rate, each in results.items()})
+        """Read the perplexities of trainings by rate, the lowest rate first, in whatever order they ended."""
+        found = ((rate, results[rate]) for rate in sorted(results))
+        return cls({rate: each if isinstance(each, str) else each["validation"]["perplexity"] for rate, each in found})
 
     @property
     def best(self) -> float | None:

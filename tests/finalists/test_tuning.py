@@ -33,3 +33,10 @@ def test_a_training_that_failed_is_worse_than_any(reached, best, at_edge):
 
 def test_a_grid_is_read_lowest_first():
     assert read_rates("4e-3, 1e-3,2e-3") == [0.001, 0.002, 0.004]
+
+
+def test_trainings_that_ended_in_any_order_are_told_by_rate():
+    trained = {rate: {"validation": {"perplexity": value}} for rate, value in ((0.004, 7.0), (0.001, 9.0))} | {0.002: "diverged"}
+    tuning = Tuning.of(trained)
+    assert [each["learning_rate"] for each in tuning.as_json()["grid"]] == [0.001, 0.002, 0.004]
+    assert tuning.cells()[1:] == ["9.000", "failed", "7.000"]
