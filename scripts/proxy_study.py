@@ -4,7 +4,8 @@
     python scripts/proxy_study.py finalists-cache --seconds 540 --records packed --out packed
 
 Steps: the searches of configs/proxy, `random` and `unshared` (cache at random, and without sharing), `transformer++` (trained like a
-candidate), `finalists-SEARCH` and `transfer-SEARCH` (chosen by the rule of docs/results/star_at_proxy_scale.md), `controls`, `noise`.
+candidate), `finalists-SEARCH` and `transfer-SEARCH` (chosen by the rule of docs/results/star_at_proxy_scale.md), `baselines` (as wide as
+candidates), `controls`, `noise`.
 Reads every NAME.tar.xz of --records whose runs/proxy/NAME is not there, begins the step where it is new, and writes its NAME.tar.xz into
 --out: every record, without weights. A training of a finalist that was cut begins anew, one that was finished is read. Further options go
 to the command.
@@ -32,7 +33,8 @@ FINALISTS = 8
 REFERENCE = "transformer++"
 # What a search is to make small beside perplexity, by which its finalists are chosen; none for those of quality alone.
 SMALL = {"quality_ga": None, "quality": None, "size": "parameters", "cache": "cache_bytes", "cache_star": "cache_bytes"}
-BASELINES = ("--baselines", "transformer++,striped-mamba", "--match", "parameters")
+BASELINES = ("--baselines", "transformer++,striped-mamba")
+MATCHED = ("--match", "parameters")
 RATES = ("--learning-rates", "1e-3,2e-3,4e-3,8e-3")
 
 
@@ -73,19 +75,24 @@ def compare(name: str, records: Sequence[CandidateRecord], out: str, *options: s
 
 def finalists(name: str) -> list[str]:
     """Return the command that trains a search's finalists at twice its budget, three seeds, each at its best learning rate."""
-    return compare(name, chosen(name), f"finalists-{name}", "--seeds", "3", *RATES, *budget(name, 2))
+    return compare(name, chosen(name), f"finalists-{name}", *MATCHED, "--seeds", "3", *RATES, *budget(name, 2))
+
+
+def baselines() -> list[str]:
+    """Return the command that trains the baselines at the search's width as finalists are trained, beside the first that is to be small."""
+    return compare("size", chosen("size")[:1], "baselines", "--seeds", "3", *RATES, *budget("size", 2))
 
 
 def transfer(name: str) -> list[str]:
     """Return the command that trains two finalists at twice the width and four times the tokens."""
     records = chosen(name)
     wide = ("--config", str(CONFIGS / f"{name}.yaml"), "--set", "space.width=512")
-    return compare(name, [records[0], nearest(records)], f"transfer-{name}", "--seeds", "2", *wide, *RATES, *budget(name, 4))
+    return compare(name, [records[0], nearest(records)], f"transfer-{name}", *MATCHED, "--seeds", "2", *wide, *RATES, *budget(name, 4))
 
 
 def noise() -> list[str]:
     """Return the command that trains one finalist and the baselines with five seeds, as candidates are trained."""
-    return compare("cache", chosen("cache")[:1], "noise", "--seeds", "5")
+    return compare("cache", chosen("cache")[:1], "noise", *MATCHED, "--seeds", "5")
 
 
 def controls() -> list[str]:
@@ -102,6 +109,7 @@ STEPS: dict[str, Callable[[], list[str]]] = {
     REFERENCE: lambda: ["train", REFERENCE, "--config", str(CONFIGS / "cache.yaml"), "--out", str(RUNS / REFERENCE), "--resume"],
     **{f"finalists-{name}": lambda name=name: finalists(name) for name in SMALL},  # type: ignore[misc]
     **{f"transfer-{name}": lambda name=name: transfer(name) for name in SMALL},  # type: ignore[misc]
+    "baselines": baselines,
     "noise": noise,
     "controls": controls,
 }

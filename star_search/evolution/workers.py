@@ -28,6 +28,8 @@ POLL_SECONDS = 0.2
 RETRIES = 1
 STARTS = 3
 COMPILERS = "TORCHINDUCTOR_COMPILE_THREADS"
+# Workers are killed at the end, and what compiles for them leaves a semaphore each, which is cleaned up and need not be told of.
+WARNINGS, QUIET = "PYTHONWARNINGS", "ignore::UserWarning:multiprocessing.resource_tracker"
 
 ProgressReport = Callable[[Sign], None]
 # Gives the next candidate, or None while there is none: there may be one once a result is in.
@@ -299,7 +301,8 @@ def surroundings(config: SearchConfig, available: list[str], count: int) -> tupl
     service = _service(config, available, count)
     # Without a word each worker would compile in as many processes of its own as there are cores.
     compilers = os.environ.get(COMPILERS, str(max(1, available_cores() // count)))
-    return service, {COMPILERS: compilers, **(service.environment if service else {})}
+    warnings = ",".join(filter(None, (os.environ.get(WARNINGS), QUIET)))
+    return service, {COMPILERS: compilers, WARNINGS: warnings, **(service.environment if service else {})}
 
 
 def _service(config: SearchConfig, available: list[str], count: int) -> mps.Service | None:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
 from multiprocessing.context import SpawnProcess
@@ -281,6 +283,33 @@ def test_workers_share_the_cores_for_compiling(monkeypatch, source, given, expec
     Processes(small_config(source, workers={"count": 4}))
     assert seen == [expected] * 4
     assert os.environ.get(name) == given
+
+
+KILLED = """
+import multiprocessing, os, signal, sys
+from star_search.config import load_configuration
+from star_search.evolution.workers import surroundings
+from star_search.processes import environment
+
+def hold():
+    semaphore = context.Semaphore()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+context = multiprocessing.get_context("spawn")
+if __name__ == "__main__":
+    variables = surroundings(load_configuration("quickstart.yaml"), ["cpu"], 2)[1] if sys.argv[1:] else {}
+    with environment(variables):
+        process = context.Process(target=hold)
+        process.start()
+    process.join()
+"""
+
+
+@pytest.mark.parametrize(("arguments", "warnings"), [([], 1), (["surrounded"], 0)])
+def test_what_a_killed_worker_leaves_behind_is_cleaned_up_in_silence(tmp_path, arguments, warnings):
+    (tmp_path / "killed.py").write_text(KILLED)
+    ended = subprocess.run([sys.executable, "killed.py", *arguments], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert ended.stderr.count("leaked semaphore") == warnings
 
 
 def test_an_mps_that_runs_already_is_left_alone(shared, monkeypatch, daemon):

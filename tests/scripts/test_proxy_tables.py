@@ -1,0 +1,76 @@
+"""The tables of the proxy study, made of packed records."""
+
+import json
+import shutil
+import sys
+import tarfile
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from scripts.conftest import SCRIPTS, loaded
+from star_search.analysis.run_view import RunView
+from star_search.runs.directory import RunDirectory
+
+
+@pytest.fixture
+def module(monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPTS)
+    with loaded("proxy_tables") as module:
+        yield module
+    sys.modules.pop("proxy_study", None)
+
+
+def model(label, genome, width, mean, interval):
+    return {
+        "label": label,
+        "genome": genome,
+        "width": width,
+        "perplexity": mean,
+        "interval": interval,
+        "learning_rate": 0.002,
+        "parameters": 2e6,
+    }
+
+
+def test_packed_records_become_tables(module, stored_run, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    view = RunView.read(RunDirectory.open(stored_run.path))
+    best = view.front[0]
+    models = [
+        model("transformer++", "11111-91111", 16, 80.0, [70.0, 90.0]),
+        model("cache-1", best.canonical, view.config.space.width, 50.0, [40.0, 60.0]),
+        model("cache-2", best.canonical, view.config.space.width, 75.0, [65.0, 85.0]),
+    ]
+    shutil.copytree(stored_run.path, "cache")
+    Path("finalists-cache").mkdir()
+    Path("finalists-cache/comparison.json").write_text(json.dumps({"models": models}))
+    Path("packed").mkdir()
+    for name in ("cache", "finalists-cache"):
+        with tarfile.open(f"packed/{name}.tar.xz", "w:xz") as packed:
+            packed.add(name)
+    monkeypatch.setattr(sys, "argv", ["proxy_tables.py", "--records", "packed"])
+    module.main()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in capsys.readouterr().out.splitlines()]
+    search = next(row for row in rows if row[0] == "`cache`")
+    first, last = (
+        median(record.objectives["perplexity"] for record in each.population if record.outcome == "ok")
+        for each in (RunView.read(view.run, 0), view)
+    )
+    assert search[2] == f"{first:.1f} to {last:.1f}"
+    assert search[3].startswith(f"{100 * (last / first - 1):+.0f} % (")
+    assert search[-1] == f"{view.progress[0].hypervolume:.3f} to {view.progress[-1].hypervolume:.3f}"
+    shown = {row[0]: row for row in rows if row[0] in {each["label"] for each in models}}
+    assert list(shown) == ["cache-1", "cache-2", "transformer++"]
+    cache, reference = view.account(best).cache_bytes(1024), module.cache_bytes(view, models[0])
+    assert shown["cache-1"][1:5] == ["50.0 (40.0 to 60.0)", "0.002", "2.00", f"{cache / 1e6:.2f}"]
+    assert shown["cache-1"][5] == f"below; cache {100 * (cache / reference - 1):+.0f} %"
+    assert shown["cache-2"][5].startswith("not apart;")
+    assert shown["transformer++"][5] == "-"
+
+
+def test_a_change_is_of_the_median_and_its_interval_holds_it(module):
+    assert module.change([100.0] * 5, [80.0] * 5) == pytest.approx((-0.2, -0.2, -0.2))
+    share, lower, upper = module.change([90, 100, 110, 120, 95], [70, 80, 120, 60, 85])
+    assert share == pytest.approx(-0.2) and lower < share < upper
