@@ -74,7 +74,7 @@ def build_steps(model: LanguageModel, stream: TokenStream, config: TrainingConfi
     kind = engine_of(config, device)
     free_bytes = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
     if world is not None and not world.is_alone:
-        return _distributed_steps(model, stream, config, world, free_bytes)
+        return _distributed_steps(model, stream, config, kind, world, free_bytes)
     at_once = rows_at_once(model, config, free_bytes)
     if kind == "eager":
         return EagerSteps(model, stream, config, _eager_loss(model, config), at_once)
@@ -84,21 +84,23 @@ def build_steps(model: LanguageModel, stream: TokenStream, config: TrainingConfi
     return _graph_steps(model, stream, config, loss_of, at_once)
 
 
-def _distributed_steps(model: LanguageModel, stream: TokenStream, config: TrainingConfig, world: World, free_bytes: int | None) -> Steps:
-    """Return steps among several processes: eager on a CPU, compiled on GPUs, block by block or, where weights are held in parts, LIV
-    by LIV through the modules that gather them."""
+def _distributed_steps(
+    model: LanguageModel, stream: TokenStream, config: TrainingConfig, kind: Kind, world: World, free_bytes: int | None
+) -> Steps:
+    """Return steps among several processes, for which nothing is captured: as the engine has it without its graph; where weights are held
+    in parts, LIV by LIV through the modules that gather them."""
     from star_search.training.distributed import DistributedSteps, ModuleLoss, compile_livs
 
     share = world.share(config.rows)
     own = config.model_copy(update={"batch_tokens": (share.stop - share.start) * config.sequence_length})
     at_once = rows_at_once(model, own, free_bytes)
-    compiled = config.engine == "compiled" or (config.engine == "auto" and world.device.type == "cuda")
+    compiled = kind not in ("eager", "captured")
     if world.parallel == "fsdp":
         if compiled:
             compile_livs(model, BACKEND)
         loss_of: Loss = ModuleLoss(model, config)
     elif compiled:
-        loss_of = CompiledLoss(compiled_model(model, config, "compiled"), config)
+        loss_of = CompiledLoss(compiled_model(model, config, "parts" if kind == "parts" else "compiled"), config)
     else:
         loss_of = _eager_loss(model, config)
     return DistributedSteps(model, stream, config, loss_of, at_once, world)

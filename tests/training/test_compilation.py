@@ -1,5 +1,7 @@
 """The chain of compiled blocks computes what the model does, and a kind of LIV is compiled once."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -7,7 +9,7 @@ from helpers import noise, relative, whole_space_genome
 from star_search.config import TrainingConfig
 from star_search.errors import InputError
 from star_search.model.language_model import LanguageModel
-from star_search.training import compilation
+from star_search.training import compilation, distributed, engine
 from star_search.training.compilation import PLAIN, CompiledModel
 from star_search.training.engine import engine_of
 
@@ -80,3 +82,19 @@ def test_a_graph_without_a_gpu_is_refused(engine):
     sentence = rf"training\.engine {engine} needs a GPU, and this training runs on cpu; take auto, eager or compiled"
     with pytest.raises(InputError, match=sentence):
         engine_of(TrainingConfig(engine=engine), torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "compiled", "by_parts"),
+    [("eager", False, None), ("captured", False, None), ("compiled", True, False), ("graph", True, False), ("parts", True, True)],
+)
+def test_several_processes_run_an_engine_without_its_graph(monkeypatch, kind, compiled, by_parts):
+    made = []
+    monkeypatch.setattr(engine, "engine_of", lambda config, device: kind)
+    monkeypatch.setattr(distributed, "DistributedSteps", lambda *arguments: made.append(arguments[3]))
+    world = SimpleNamespace(is_alone=False, parallel="ddp", share=lambda rows: slice(0, rows // 2))
+    model = LanguageModel.from_genome("11111-91111", 64, 31, seed=0)
+    engine.build_steps(model, None, TrainingConfig(sequence_length=16, batch_tokens=64), world)
+    assert isinstance(made[0], engine.CompiledLoss) == compiled
+    if compiled:
+        assert made[0].model.by_parts == by_parts
