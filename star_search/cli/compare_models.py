@@ -120,7 +120,7 @@ def compare_models(asked: ModelsAsked, seeds: int, out: Path | None, device: str
         errors.print(f"interrupted; finished trainings in {folder} are kept, and the same command goes on", markup=False)
         raise typer.Exit(INTERRUPTED) from None
     summaries = comparison.summarise(results, mad_results)
-    name = _device_name(comparison)
+    name = comparison.devices(results)
     found = table.as_json(summaries, comparison, asked.match, name)
     write_json(folder / "comparison.json", found)
     write_text(folder / "comparison.md", table.markdown(summaries, comparison, name))
@@ -195,12 +195,6 @@ def _each(comparison: Comparison, what: str, tasks: list[Task], doing: Doing) ->
                 bars.advance(whole)
 
         yield from doing(comparison, tasks, show)
-
-
-def _device_name(comparison: Comparison) -> str:
-    from star_search.finalists.running import device_name
-
-    return device_name(comparison.world.device)
 
 
 def _print(summaries: list[Summary], comparison: Comparison, folder: Path) -> None:

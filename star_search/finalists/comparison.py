@@ -14,7 +14,7 @@ from star_search.errors import InputError, StarSearchError
 from star_search.finalists import mad
 from star_search.finalists.plan import Plan
 from star_search.finalists.recording import Recorder, Watch
-from star_search.finalists.running import Training
+from star_search.finalists.running import Training, device_name
 from star_search.finalists.source import Source
 from star_search.finalists.training_folder import TrainingFolder, is_training
 from star_search.finalists.tuning import Tuning
@@ -23,7 +23,9 @@ from star_search.genome.catalogue import load_catalogue
 from star_search.genome.matching import Match
 from star_search.objectives.candidate_model import candidate_model
 from star_search.objectives.measurement import measure
+from star_search.runs.atomic import write_json
 from star_search.runs.output import check_folder
+from star_search.runs.reading import DamagedRecord, read_json
 from star_search.training.world import World, taken
 
 Result = dict[str, Any] | str
@@ -32,11 +34,13 @@ MADResults = dict[str, list[mad.Accuracies | str]]
 
 SIGNIFICANT = 0.05
 PROMPT_TOKENS = 64
+DECODING = "decoding.json"
 
 
 @dataclass(frozen=True)
 class Summary:
-    """One model over all seeds; speeds are of this device, cache bytes by length, bits per byte by subset, mean accuracies by MAD task."""
+    """One model over all seeds; speeds are of the device that trained it, cache bytes by length,
+    bits per byte by subset, mean accuracies by MAD task."""
 
     label: str
     genome: str
@@ -94,9 +98,8 @@ class Comparison:
         """Refuse, before anything is trained, a folder that cannot be written, and what lies in it and is another comparison's.
 
         Raises:
-            InputError: naming the folder, the training that differs, or an engine that the device cannot have.
+            InputError: naming the folder, or the training that differs.
         """
-        self.sources[0].config.training.check_device(self.world.device.type)
         check_folder(self.folder, "--out")
         for source, seed in self.grid(range(self.seeds)) if self.rates else self.trainings():
             folder = self._folder(source, seed)
@@ -138,19 +141,21 @@ class Comparison:
         return self.folder / f"{name}{rate}-{seed}"
 
     def train(self, source: Source, seed: int, watch: Watch) -> Result:
-        """Return the result of one training, or why it failed.
+        """Return the result of one training, or why it failed; what is finished is read, on any device.
 
         Raises:
-            InputError: for a text without a test split.
+            InputError: for an engine that the device cannot have, or a text without a test split.
         """
         if failures := self._failures(source):
             return "; ".join(failures)
-        plan = Plan.of(source, seed, "ddp")
-        folder = self._folder(source, seed) or TrainingFolder.create(self.path(source, seed), plan)
+        plan, folder = Plan.of(source, seed, "ddp"), self._folder(source, seed)
+        if folder is None or folder.result() is None:
+            source.config.training.check_device(self.world.device.type)
+        folder = folder or TrainingFolder.create(self.path(source, seed), plan)
         with folder.writing():
             result = folder.result()
             if result is None:
-                training = Training(folder, plan, self.world)
+                training = Training(folder, folder.plan, self.world)
                 try:
                     result = training.run(Recorder(folder, plan.search.training, [], watch))
                 except InputError:
@@ -170,6 +175,11 @@ class Comparison:
         folder = TrainingFolder.open(self.path(source, seed))
         with folder.writing():
             return mad.accuracies(folder, source, seed, self.world.device)
+
+    def devices(self, results: Results) -> str:
+        """Return what the models were trained on; this device where no training finished."""
+        finished = [each for found in results.values() for each in found if isinstance(each, dict)]
+        return ", ".join(sorted({each["measured"]["device"] for each in finished})) or device_name(self.world.device)
 
     def summarise(self, results: Results, mad_results: MADResults) -> list[Summary]:
         """Return a summary of every source, with its p value against the first."""
@@ -205,12 +215,22 @@ class Comparison:
         )
 
     def _decoding(self, source: Source, results: list[Result]) -> float | None:
-        """Return how fast a model of the source decodes, whatever its weights; none where no training finished."""
-        finished = next((each for each in results if isinstance(each, dict)), None)
+        """Return how fast a model of the source decodes, whatever its weights, where it was trained; none where no training finished, or
+        this is another device and it was not measured there."""
+        seed, finished = next(((seed, each) for seed, each in enumerate(results) if isinstance(each, dict)), (0, None))
         if finished is None:
             return None
-        model = candidate_model(source.config, source.genome.format(), finished["vocabulary_size"], seed=0).to(self.world.device)
-        return measure(model, PROMPT_TOKENS, MeasurementConfig(), with_memory=False).tokens_per_second
+        kept = self.path(source, seed) / DECODING
+        if not kept.is_file():
+            if finished["measured"]["device"] != device_name(self.world.device):
+                return None
+            model = candidate_model(source.config, source.genome.format(), finished["vocabulary_size"], seed=0).to(self.world.device)
+            costs = measure(model, PROMPT_TOKENS, MeasurementConfig(), with_memory=False)
+            write_json(kept, {"tokens_per_second": costs.tokens_per_second})
+        speed = read_json(kept).get("tokens_per_second")
+        if not isinstance(speed, int | float):
+            raise DamagedRecord(f"{kept} is damaged: tokens_per_second must be a number, got {speed!r}")
+        return float(speed)
 
 
 def _means(scores: Sequence[mad.Accuracies]) -> dict[str, float]:

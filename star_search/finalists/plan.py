@@ -42,7 +42,7 @@ class Plan:
     @property
     def digest(self) -> str:
         """What checkpoints of this training carry: differs wherever its numbers could."""
-        return sha256(json.dumps(self._decisive(), sort_keys=True).encode()).hexdigest()[:16]
+        return sha256(json.dumps(self._decisive(self.config), sort_keys=True).encode()).hexdigest()[:16]
 
     def as_json(self) -> dict[str, Any]:
         """Return plain data that `read` gives back."""
@@ -70,16 +70,19 @@ class Plan:
             raise InputError(f"{path} is damaged: {error.args[0]} is missing") from None
 
     def difference(self, other: Plan) -> str:
-        """Return the first thing in which another plan would train differently, empty when there is none."""
-        mine, others = dict(_leaves(self._decisive())), dict(_leaves(other._decisive()))
+        """Return the first thing in which another plan would train differently, empty when there is none.
+
+        What one of them does not know, as it is older than the key, is what it is by default.
+        """
+        mine, others = (dict(_leaves(plan._decisive(plan.search.model_dump(mode="json")))) for plan in (self, other))
         for key in mine | others:
             if mine.get(key) != others.get(key):
                 return f"{key} is {mine.get(key)} there and {others.get(key)} here"
         return ""
 
-    def _decisive(self) -> dict[str, Any]:
+    def _decisive(self, config: dict[str, Any]) -> dict[str, Any]:
         sections = ("space", "backbone", "training", "data")
-        kept: dict[str, Any] = {key: self.config[key] for key in sections}
+        kept: dict[str, Any] = {key: config[key] for key in sections}
         kept["data"] = {key: value for key, value in kept["data"].items() if key != "store"}
         return {"genome": self.genome, "seed": self.seed, "parallel": self.parallel, "weights": self.weights, **kept}
 

@@ -1,6 +1,7 @@
 """`compare RUN`: finalists and baselines trained once, summed up over seeds; what cannot be is one sentence."""
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -81,6 +82,35 @@ def test_what_is_finished_is_read_and_what_is_another_training_refused(command, 
     assert other.endswith("mad.json was had with another mad.steps than 3; give another --out")
     other = command(*compared.arguments, "--set", "training.learning_rate=0.01").sentence()
     assert "holds another training: training.learning_rate is 0.03 there and 0.01 here; give another --out" in other
+
+
+def test_trainings_of_another_machine_are_read_here(command, tmp_path, compared):
+    folder = tmp_path / "table"
+    shutil.copytree(compared.folder, folder)
+    for path in folder.glob("*/training.json"):
+        plan = json.loads(path.read_text())
+        plan["config"]["training"]["engine"] = "graph"
+        # As an older version left it.
+        del plan["config"]["training"]["deterministic"]
+        path.write_text(json.dumps(plan))
+    for path in folder.glob("*/result.json"):
+        result = json.loads(path.read_text())
+        result["measured"]["device"] = "NVIDIA H200"
+        path.write_text(json.dumps(result))
+    kept, *others = sorted(folder.glob("*/decoding.json"))
+    kept.write_text('{"tokens_per_second": 637.5}')
+    for path in others:
+        path.unlink()
+    arguments = [folder if each == compared.folder else each for each in compared.arguments] + ["--set", "training.engine=graph"]
+    found = json.loads(command(*arguments, "--json").out)
+    assert found["device"] == "NVIDIA H200" and len(others) == 2
+    assert [model["perplexities"] for model in found["models"]] == [model["perplexities"] for model in compared.found["models"]]
+    assert sorted(model["decoding_tokens_per_second"] or 0 for model in found["models"]) == [0, 0, 637.5]
+    kept.write_text('{"tokens_per_second": "fast"}')
+    ended = command(*arguments)
+    assert ended.code == 1 and ended.err == f"star-search: {kept} is damaged: tokens_per_second must be a number, got 'fast'\n"
+    next(folder.glob("*/result.json")).unlink()
+    assert command(*arguments).sentence().startswith("training.engine graph needs a GPU, and this training runs on cpu")
 
 
 def test_workers_find_what_this_process_finds(command, tmp_path, compared):
