@@ -33,7 +33,7 @@ FINALISTS = 8
 REFERENCE = "transformer++"
 # What a search is to make small beside perplexity, by which its finalists are chosen; none for those of quality alone.
 SMALL = {"quality_ga": None, "quality": None, "size": "parameters", "cache": "cache_bytes", "cache_star": "cache_bytes"}
-BASELINES = ("--baselines", "transformer++,striped-mamba")
+BASELINES = ("--baselines", "transformer++,striped-mamba,transformer-sa-conv=21111-91111")
 MATCHED = ("--match", "parameters")
 RATES = ("--learning-rates", "1e-3,2e-3,4e-3,8e-3")
 

@@ -26,7 +26,7 @@ from star_search.runs.locate import locate
 from star_search.runs.records import CandidateRecord, Outcome
 
 SEARCHES = {**SMALL, "random": "cache_bytes", "unshared": "cache_bytes"}
-BASELINES = ("transformer++", "striped-mamba")
+BASELINES = ("transformer++", "striped-mamba", "transformer-sa-conv")
 LENGTH, RESAMPLES, MILLION = 1024, 10_000, 1e6
 
 
@@ -79,7 +79,7 @@ def model_rows(name: str) -> Iterator[list[str]]:
     models = json.loads((RUNS / name / "comparison.json").read_text())["models"]
     view = RunView.read(*locate(RUNS / name.partition("-")[2]))
     caches = {model["label"]: cache_bytes(view, model) for model in models}
-    baselines = {model["label"]: model for model in models if model["label"] in BASELINES}
+    baselines = {label: model for label in BASELINES for model in models if model["label"] == label}
     for model in sorted(models, key=lambda model: (model["label"] in baselines, model["perplexity"])):
         lower, upper = model["interval"]
         row = [model["label"], f"{model['perplexity']:.1f} ({lower:.1f} to {upper:.1f})", f"{model['learning_rate']:g}"]
@@ -119,8 +119,10 @@ def main() -> None:
     show(headings, list(search_rows()))
     for name in SMALL:
         if (RUNS / f"finalists-{name}" / "comparison.json").exists():
+            rows = list(model_rows(f"finalists-{name}"))
             headings = ["model", "test perplexity", "learning rate", "parameters, M", f"cache at {LENGTH:,} tokens, MB"]
-            show([*headings, *(f"against {label}" for label in BASELINES)], list(model_rows(f"finalists-{name}")))
+            held_against = [f"against {label}" for label in BASELINES if any(row[0] == label for row in rows)]
+            show([*headings, *held_against], rows)
 
 
 if __name__ == "__main__":

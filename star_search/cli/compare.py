@@ -31,7 +31,8 @@ Workers = Annotated[
     ),
 ]
 Baselines = Annotated[
-    str | None, typer.Option(help="Models: transformer++, striped-mamba, jamba-like, lfm2-like; several joined by commas.")
+    str | None,
+    typer.Option(help="Models: transformer++, striped-mamba, jamba-like, lfm2-like, or NAME=GENOME; several joined by commas."),
 ]
 Candidates = Annotated[str | None, typer.Option(help="Models: ids of the finalists, joined by commas; by default the front's.")]
 Finalists = Annotated[int | None, typer.Option(min=1, help="Models: how many of the front, best first; 8 by default.")]

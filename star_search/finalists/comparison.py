@@ -20,7 +20,9 @@ from star_search.finalists.training_folder import TrainingFolder, is_training
 from star_search.finalists.tuning import Tuning
 from star_search.genome.baselines import baseline
 from star_search.genome.catalogue import load_catalogue
+from star_search.genome.encoding import Genome
 from star_search.genome.matching import Match
+from star_search.genome.scaling import scaled
 from star_search.objectives.candidate_model import candidate_model
 from star_search.objectives.measurement import measure
 from star_search.runs.atomic import write_json
@@ -64,10 +66,26 @@ class Summary:
 
 
 def beside(first: Source, names: Sequence[str], match: Match | None, vocabulary_size: int) -> list[Source]:
-    """Return baselines at a finalist's depth and width, or at the width that matches it, under its training and text."""
-    table = load_catalogue(first.config.space.catalogue)
-    found = [Source(name, baseline(name, first.genome.depth, table), first.config) for name in names]
+    """Return baselines at a finalist's depth and width, or at the width that matches it, under its training and text.
+
+    A name may be `NAME=GENOME`, whose genome is repeated to that depth.
+
+    Raises:
+        InputError: for a genome that is none, or that cannot be repeated to that depth.
+    """
+    found = [Source(*_named(name, first), first.config) for name in names]
     return [source if match is None else source.matching(first, match, vocabulary_size) for source in found]
+
+
+def _named(text: str, first: Source) -> tuple[str, Genome]:
+    """Return the label and the genome of a baseline."""
+    table, depth = load_catalogue(first.config.space.catalogue), first.genome.depth
+    name, equals, genome = text.partition("=")
+    if not equals:
+        return name, baseline(name, depth, table)
+    if not name or not genome:
+        raise InputError(f"--baselines {text} must read NAME=GENOME, such as convolved=21111-91111")
+    return name, scaled(Genome.parse(genome), depth, "stack", table)
 
 
 class Comparison:

@@ -82,13 +82,13 @@ def _looks_like_a_name(text: str) -> bool:
 
 
 def split_names(text: str) -> list[str]:
-    """Return the baselines that a list joined by commas names, each once.
+    """Return the baselines that a list joined by commas names, each once; `NAME=GENOME` names a genome of one's own.
 
     Raises:
         InputError: for an unknown name.
     """
     names = list(dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip()))
     for name in names:
-        if name not in BASELINES:
+        if "=" not in name and name not in BASELINES:
             raise InputError(f"unknown baseline '{name}'{did_you_mean(name, BASELINES)}")
     return names

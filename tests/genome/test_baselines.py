@@ -55,6 +55,7 @@ def test_names_stand_where_genomes_do():
     found = initial_genomes(AlgorithmConfig(initial_genomes=["lfm2-like", "transformer++"]), space)
     assert found == [baseline("lfm2-like", 6), baseline("transformer++", 6)]
     assert split_names("striped-mamba, Jamba-like,striped-mamba") == ["striped-mamba", "jamba-like"]
+    assert split_names("Mine=21111-91111,transformer++") == ["mine=21111-91111", "transformer++"]
 
 
 @pytest.mark.parametrize(
