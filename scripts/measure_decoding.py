@@ -63,7 +63,8 @@ def ways(setting: ModelSetting, decoding: Decoding, layers: int) -> tuple[Decode
         llama: Any = build_llama("llama", setting, layers).to(setting.device, dtype).eval()
         options: dict[str, Any] = {"do_sample": False, "use_cache": True, "pad_token_id": 0, "eos_token_id": None}
         return lambda count: llama.generate(prompt_T[None], max_new_tokens=count, **options)[0, PROMPT:], held(llama)
-    model = LanguageModel.from_genome(decoding.genome, setting.width, setting.vocabulary_size, seed=0).to(setting.device, dtype).eval()
+    model = LanguageModel.from_genome(decoding.genome, setting.width, setting.vocabulary_size, setting.catalogue, seed=0)
+    model = model.to(setting.device, dtype).eval()
     if held_cache_bytes(model, PROMPT) != model.cache_bytes(PROMPT):
         raise SystemExit(f"{decoding.name}: the cache held is not the declared one")
     way = by_steps if decoding.way == "plain" else greedy_tokens
@@ -136,16 +137,20 @@ def main() -> None:
     if unknown := [way for way in asked if way not in WAYS]:
         parser.error(f"unknown way {unknown[0]!r}; allowed: {', '.join(WAYS)}")
     genomes = {genome[:23]: "-".join([genome] * options.times) for genome in options.genome}
-    width, vocabulary = options.width, options.vocabulary
+    width, vocabulary, catalogue = options.width, options.vocabulary, "star"
     if options.run:
         view = RunView.read(*locate(options.run))
         width, vocabulary = view.config.space.width, load_tokenizer(view.config.data.tokenizer).vocabulary_size
+        catalogue = view.config.space.catalogue
+        if not isinstance(catalogue, str):
+            parser.error(f"{options.run} has a catalogue of its own")
         genomes |= {f"candidate {record.id}": record.canonical for record in view.front[: options.members]}
     if not genomes:
         parser.error("give --run or --genome")
     layers = max(genome.count("-") + 1 for genome in genomes.values()) // 2
     precision = "float32" if options.device == "cpu" else "bfloat16"
-    setting = ModelSetting(width, vocabulary, PROMPT + options.tokens, 0, 0, options.repeats, options.device, precision)
+    sizes = (width, vocabulary, PROMPT + options.tokens, 0, 0, options.repeats)
+    setting = ModelSetting(*sizes, options.device, precision, catalogue=catalogue)
     decodings = [Decoding(LLAMA, None, "generate"), *(Decoding(n, g, way) for n, g in genomes.items() for way in asked)]
     report = {"environment": environment(options.device), "setting": asdict(setting), "tokens": options.tokens}
     rows, llama = [], 0.0

@@ -73,7 +73,7 @@ def candidates_seconds(setting: ModelSetting, depth: int, steps: int, count: int
     synchronise(setting.device)
     start = time.perf_counter()
     for seed in range(count):
-        model = LanguageModel.from_genome(genome, setting.width, setting.vocabulary_size, seed=seed).to(setting.device)
+        model = LanguageModel.from_genome(genome, setting.width, setting.vocabulary_size, setting.catalogue, seed=seed).to(setting.device)
         train(model, stream, config, math.inf)
     synchronise(setting.device)
     return time.perf_counter() - start

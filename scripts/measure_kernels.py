@@ -24,7 +24,7 @@ WARM_UP, STEPS = 4, 5
 
 def events(setting: ModelSetting, genome: str) -> Iterable[Any]:
     """Return what the device did in STEPS steps."""
-    model = LanguageModel.from_genome(genome, setting.width, setting.vocabulary_size, seed=0).to(setting.device).train()
+    model = LanguageModel.from_genome(genome, setting.width, setting.vocabulary_size, setting.catalogue, seed=0).to(setting.device).train()
     steps = build_steps(model, random_stream(setting), setting.training())
     first_step(steps)
     for step in range(1, 1 + WARM_UP):

@@ -43,7 +43,8 @@ Lane = tuple[Steps, torch.cuda.Stream | None]
 
 def build(setting: ModelSetting, genome: str, seed: int) -> Steps:
     """Return the steps of one training, warmed up."""
-    model = LanguageModel.from_genome(genome, setting.width, setting.vocabulary_size, seed=seed).to(setting.device).train()
+    model = LanguageModel.from_genome(genome, setting.width, setting.vocabulary_size, setting.catalogue, seed=seed)
+    model = model.to(setting.device).train()
     steps = build_steps(model, random_stream(setting), setting.training())
     first_step(steps)
     return steps
@@ -136,6 +137,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--genome", help="instead of Transformer++ of --depth")
+    parser.add_argument("--catalogue", default="star", help="of --genome")
     parser.add_argument("--engine", default="auto", help="as training.engine")
     parser.add_argument("--devices", default="cuda:0" if torch.cuda.is_available() else "cpu", help="joined by commas")
     parser.add_argument("--mps", action="store_true", help="run NVIDIA's MPS daemon for the processes")
@@ -148,7 +150,7 @@ def main() -> None:
     devices = options.devices.split(",")
     precision = "float32" if devices[0] == "cpu" else "bfloat16"
     sizes = (options.width, options.vocabulary, options.length, options.batch_tokens, options.steps, options.repeats)
-    setting = ModelSetting(*sizes, devices[0], precision, options.engine)
+    setting = ModelSetting(*sizes, devices[0], precision, options.engine, catalogue=options.catalogue)
     settings = [replace(setting, device=device) for device in devices]
     genome = options.genome or "-".join([MOTIF] * (options.depth // 2))
     found: dict[str, dict[int, list[float]]] = {"streams": {}, "processes": {}}

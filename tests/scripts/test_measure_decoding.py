@@ -3,12 +3,15 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 
 from scripts.conftest import SCRIPTS, loaded
 from star_search.benchmark.models import ModelSetting
+from star_search.genome.accounting import Accounting
+from star_search.genome.encoding import Genome
 
 GENOME = "71111-91111"
 SETTING = ModelSetting(64, 97, 200, 0, 0, 1, "cpu", "float32")
@@ -50,6 +53,15 @@ def test_one_way_is_enough_and_an_unknown_one_is_refused(script, tmp_path, monke
     with pytest.raises(SystemExit):
         run("static,fast")
     assert "unknown way 'fast'; allowed: plain, static" in capsys.readouterr().err
+
+
+def test_a_genome_is_built_from_the_classes_of_its_catalogue(script):
+    found = {
+        name: script.ways(replace(SETTING, catalogue=name), script.Decoding("both", "21111-91111", "plain"), layers=1)[1]
+        for name in ("paper", "star")
+    }
+    # SA-Conv in one; in the other SA-2, whose convolutions are others.
+    assert found["paper"] == 4 * (Accounting.of(Genome.parse("21111-91111"), 64, "paper").parameters + 97 * 64) != found["star"]
 
 
 def test_llama_decodes_as_many_tokens_as_are_asked_for(script):
