@@ -81,7 +81,7 @@ def test_finalists_are_chosen_by_the_rule_and_trained_beside_baselines(main):
         assert [record.id for record in main.module.chosen("cache")] == expected[:8]
         distances = {abs(scores[number][0] - reference): number for number in reversed(expected[1:8])}
         assert main.module.nearest(main.module.chosen("cache")).id == distances[min(distances)]
-    quick = ("--seeds", 2, "--learning-rates", "1e-3,1e-2", "--tokens", 2048, "--device", "cpu", "--workers", 2)
+    quick = ("--seeds", 2, "--learning-rates", "1e-3,1e-2", "--tokens", 2048, "--device", "cpu")
     assert main("--seconds", 300, *quick, step="finalists-cache") == 0
     with tarfile.open("packed/finalists-cache.tar.xz") as packed:
         names = packed.getnames()
