@@ -21,6 +21,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from star_search.analysis.statistics import NORMAL_95
+from star_search.finalists.comparison import training_path
 from star_search.runs.atomic import write_json
 
 METRICS = {"hellaswag": "acc_norm", "arc_easy": "acc", "arc_challenge": "acc_norm", "winogrande": "acc", "piqa": "acc", "sciq": "acc"}
@@ -29,9 +30,7 @@ FILE = "downstream.json"
 
 def export_of(folder: Path, model: dict[str, Any]) -> Path:
     """Return the export of a compared model's first seed, at the learning rate that it was given."""
-    name = "".join(letter if letter.isalnum() else "-" for letter in model["label"])
-    rate = f"-rate-{model['learning_rate']}" if "learning_rate" in model else ""
-    return folder / f"{name}{rate}-0" / "export"
+    return training_path(folder, model["label"], model.get("learning_rate"), seed=0) / "export"
 
 
 def scored(export: Path, options: Sequence[str], device: str) -> list[dict[str, Any]]:

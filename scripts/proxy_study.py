@@ -33,7 +33,7 @@ FINALISTS = 8
 REFERENCE = "transformer++"
 # What a search is to make small beside perplexity, by which its finalists are chosen; none for those of quality alone.
 SMALL = {"quality_ga": None, "quality": None, "size": "parameters", "cache": "cache_bytes", "cache_star": "cache_bytes"}
-BASELINES = ("--baselines", "transformer++,striped-mamba,transformer-sa-conv=21111-91111")
+BASELINES = ("transformer++", "striped-mamba", "transformer-sa-conv=21111-91111")
 MATCHED = ("--match", "parameters")
 RATES = ("--learning-rates", "1e-3,2e-3,4e-3,8e-3")
 
@@ -70,7 +70,7 @@ def budget(name: str, times: int) -> list[str]:
 def compare(name: str, records: Sequence[CandidateRecord], out: str, *options: str) -> list[str]:
     """Return the command that holds candidates of a search against the baselines."""
     ids = ",".join(str(record.id) for record in records)
-    return ["compare", str(RUNS / name), "--candidates", ids, *BASELINES, "--out", str(RUNS / out), *options]
+    return ["compare", str(RUNS / name), "--candidates", ids, "--baselines", ",".join(BASELINES), "--out", str(RUNS / out), *options]
 
 
 def finalists(name: str) -> list[str]:

@@ -17,7 +17,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from proxy_study import RUNS, SMALL, unpack
+from proxy_study import BASELINES, RUNS, SMALL, unpack
 
 from star_search.analysis.run_view import RunView
 from star_search.genome.encoding import Genome
@@ -26,7 +26,7 @@ from star_search.runs.locate import locate
 from star_search.runs.records import CandidateRecord, Outcome
 
 SEARCHES = {**SMALL, "random": "cache_bytes", "unshared": "cache_bytes"}
-BASELINES = ("transformer++", "striped-mamba", "transformer-sa-conv")
+LABELS = [name.partition("=")[0] for name in BASELINES]
 LENGTH, RESAMPLES, MILLION = 1024, 10_000, 1e6
 
 
@@ -79,7 +79,7 @@ def model_rows(name: str) -> Iterator[list[str]]:
     models = json.loads((RUNS / name / "comparison.json").read_text())["models"]
     view = RunView.read(*locate(RUNS / name.partition("-")[2]))
     caches = {model["label"]: cache_bytes(view, model) for model in models}
-    baselines = {label: model for label in BASELINES for model in models if model["label"] == label}
+    baselines = {label: model for label in LABELS for model in models if model["label"] == label}
     for model in sorted(models, key=lambda model: (model["label"] in baselines, model["perplexity"])):
         lower, upper = model["interval"]
         row = [model["label"], f"{model['perplexity']:.1f} ({lower:.1f} to {upper:.1f})", f"{model['learning_rate']:g}"]
@@ -121,7 +121,7 @@ def main() -> None:
         if (RUNS / f"finalists-{name}" / "comparison.json").exists():
             rows = list(model_rows(f"finalists-{name}"))
             headings = ["model", "test perplexity", "learning rate", "parameters, M", f"cache at {LENGTH:,} tokens, MB"]
-            held_against = [f"against {label}" for label in BASELINES if any(row[0] == label for row in rows)]
+            held_against = [f"against {label}" for label in LABELS if any(row[0] == label for row in rows)]
             show([*headings, *held_against], rows)
 
 

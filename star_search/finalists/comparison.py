@@ -65,6 +65,13 @@ class Summary:
         return self.p_value is not None and self.p_value < SIGNIFICANT
 
 
+def training_path(folder: Path, label: str, learning_rate: float | None, seed: int) -> Path:
+    """Return where a comparison in a folder keeps a model's training; a rate is given where each model has its own of a grid."""
+    name = "".join(letter if letter.isalnum() else "-" for letter in label)
+    rate = "" if learning_rate is None else f"-rate-{learning_rate}"
+    return folder / f"{name}{rate}-{seed}"
+
+
 def beside(first: Source, names: Sequence[str], match: Match | None, vocabulary_size: int) -> list[Source]:
     """Return baselines at a finalist's depth and width, or at the width that matches it, under its training and text.
 
@@ -154,9 +161,7 @@ class Comparison:
 
     def path(self, source: Source, seed: int) -> Path:
         """Return where one training lies."""
-        name = "".join(letter if letter.isalnum() else "-" for letter in source.label)
-        rate = f"-rate-{source.config.training.learning_rate}" if self.rates else ""
-        return self.folder / f"{name}{rate}-{seed}"
+        return training_path(self.folder, source.label, source.config.training.learning_rate if self.rates else None, seed)
 
     def train(self, source: Source, seed: int, watch: Watch) -> Result:
         """Return the result of one training, or why it failed; what is finished is read, on any device.

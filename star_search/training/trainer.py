@@ -97,45 +97,33 @@ def train(
         Unhealthy: when the training diverges or does not learn.
     """
     with deterministic(config.deterministic):
-        return _train(model, stream, config, unigram_loss, report, world, saver)
-
-
-def _train(
-    model: LanguageModel,
-    stream: TokenStream,
-    config: TrainingConfig,
-    unigram_loss: float,
-    report: Callable[[Progress], None],
-    world: World | None,
-    saver: Saver | None,
-) -> TrainingResult:
-    start, saving = time.perf_counter(), 0.0
-    model.train()
-    steps, monitor = build_steps(model, stream, config, world), HealthMonitor(config, unigram_loss)
-    first = saver.restore(steps, monitor) if saver else 0
-    steps.begin_at(first)
-    # A GPU is given its next steps before the losses of the last are waited for; a CPU has done a step when it is called.
-    lag = 1 if isinstance(steps, GraphSteps) else 0
-    waiting: deque[tuple[int, Callable[[], Readings]]] = deque()
-    for done in range(first + 1, config.steps + 1):
-        steps.run(done - 1)
-        saves = saver is not None and saver.is_due(done)
-        if done % READ_INTERVAL == 0 or done == config.steps or saves:
-            waiting.append((done, steps.mark()))
-            while len(waiting) > (0 if saves or done == config.steps else lag):
-                marked, read = waiting.popleft()
-                readings = read()
-                _observe(readings, monitor, done * config.batch_tokens)
-                seconds = time.perf_counter() - start - saving
-                speed = (marked - first) * config.batch_tokens / seconds
-                report(Progress(marked, config.steps, monitor.recent_loss(), speed, readings[-1][1], seconds))
-        if saver is not None and saves:
-            began = time.perf_counter()
-            saver.save(done, steps, monitor)
-            saving += time.perf_counter() - began
-    curve = loss_curve(monitor.losses)
-    seconds = time.perf_counter() - start
-    return TrainingResult(config.steps, config.steps * config.batch_tokens, curve, seconds, steps.at_once)
+        start, saving = time.perf_counter(), 0.0
+        model.train()
+        steps, monitor = build_steps(model, stream, config, world), HealthMonitor(config, unigram_loss)
+        first = saver.restore(steps, monitor) if saver else 0
+        steps.begin_at(first)
+        # A GPU is given its next steps before the losses of the last are waited for; a CPU has done a step when it is called.
+        lag = 1 if isinstance(steps, GraphSteps) else 0
+        waiting: deque[tuple[int, Callable[[], Readings]]] = deque()
+        for done in range(first + 1, config.steps + 1):
+            steps.run(done - 1)
+            saves = saver is not None and saver.is_due(done)
+            if done % READ_INTERVAL == 0 or done == config.steps or saves:
+                waiting.append((done, steps.mark()))
+                while len(waiting) > (0 if saves or done == config.steps else lag):
+                    marked, read = waiting.popleft()
+                    readings = read()
+                    _observe(readings, monitor, done * config.batch_tokens)
+                    seconds = time.perf_counter() - start - saving
+                    speed = (marked - first) * config.batch_tokens / seconds
+                    report(Progress(marked, config.steps, monitor.recent_loss(), speed, readings[-1][1], seconds))
+            if saver is not None and saves:
+                began = time.perf_counter()
+                saver.save(done, steps, monitor)
+                saving += time.perf_counter() - began
+        curve = loss_curve(monitor.losses)
+        seconds = time.perf_counter() - start
+        return TrainingResult(config.steps, config.steps * config.batch_tokens, curve, seconds, steps.at_once)
 
 
 def _observe(readings: Readings, monitor: HealthMonitor, tokens: int) -> None:
