@@ -92,6 +92,31 @@ def test_decoding_by_a_graph_is_plain_decoding(genome):
     assert torch.equal(model.greedy(prompt, 60), torch.cat(plain))
 
 
+def held_after(work):
+    """Return the bytes of tensors and workspaces that stay when a piece of work is over."""
+    import gc
+
+    import torch
+
+    work()
+    gc.collect()
+    torch.cuda.synchronize()
+    return torch.cuda.memory_allocated()
+
+
+def test_every_decoding_by_a_graph_leaves_the_memory_of_the_first():
+    import torch
+
+    from star_search import LanguageModel
+
+    def decode():
+        model = LanguageModel.from_genome("11111-91111", 64, 64, seed=0).bfloat16().cuda().eval()
+        model.greedy(torch.arange(9, device="cuda"), 20)
+
+    first = held_after(decode)
+    assert [held_after(decode) for _ in range(3)] == [first] * 3
+
+
 def test_a_search_on_the_gpu_ends_with_a_front(tmp_path, monkeypatch, capsys):
     from star_search.cli import main
 
@@ -287,6 +312,10 @@ class TestEngines:
         changes = {"tokens": 4096 * 20, "sequence_length": 1024, "batch_tokens": 4096, "precision": "bfloat16", "deterministic": True}
         first = self.curve(stream, genome, engine=engine, **changes)
         assert len(first) == 20 and self.curve(stream, genome, engine=engine, **changes) == first
+
+    def test_every_training_by_a_graph_leaves_the_memory_of_the_first(self, stream):
+        first = held_after(lambda: self.curve(stream, engine="captured"))
+        assert [held_after(lambda: self.curve(stream, engine="captured")) for _ in range(3)] == [first] * 3
 
     def test_micro_batches_change_nothing_beyond_rounding(self, stream):
         assert self.curve(stream, micro_batch_rows=2) == pytest.approx(self.curve(stream), abs=5e-3)

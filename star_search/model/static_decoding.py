@@ -10,6 +10,7 @@ from torch import Tensor
 
 from star_search.liv.padding import Place
 from star_search.model.cache import DecodingCache
+from star_search.model.cuda_graph import captured
 from star_search.model.language_model import LanguageModel
 
 
@@ -24,7 +25,7 @@ class StaticDecoding:
     def __init__(self, model: LanguageModel, tokens_B: Tensor, cache: DecodingCache) -> None:
         self.model, self.cache, self.tokens_B = model, cache, tokens_B.clone()
         self._position = torch.tensor(cache.length, device=tokens_B.device)
-        self._graph = self._capture() if tokens_B.is_cuda else None
+        self._graph = captured(self._rehearse, self._advance, tokens_B.device) if tokens_B.is_cuda else None
 
     def step(self) -> Tensor:
         """Read the last tokens and return those that follow, [B], in memory that the next step writes.
@@ -47,22 +48,13 @@ class StaticDecoding:
         self.tokens_B.copy_(self.model.logits(hidden_BD).argmax(-1))
         self._position += 1
 
-    def _capture(self) -> torch.cuda.CUDAGraph:
-        """Run a step beside, which loads kernels and leaves everything as it was, then record one."""
+    def _rehearse(self) -> None:
+        """Take a step, and put everything back as it was."""
         changed = [self.tokens_B, self._position, *self.cache.tensors()]
         before = [tensor.clone() for tensor in changed]
-        stream = torch.cuda.Stream(self.tokens_B.device)
-        stream.wait_stream(torch.cuda.current_stream(self.tokens_B.device))
-        with torch.cuda.stream(stream):
-            self._advance()
-        torch.cuda.current_stream(self.tokens_B.device).wait_stream(stream)
+        self._advance()
         for tensor, old in zip(changed, before, strict=True):
             tensor.copy_(old)
-        graph = torch.cuda.CUDAGraph()
-        # On the model's device, whichever is the current one; other threads of the process may wait for their own work meanwhile.
-        with torch.cuda.device(self.tokens_B.device), torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
-            self._advance()
-        return graph
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from star_search.config import TrainingConfig
 from star_search.data.stream import TokenStream
+from star_search.model.cuda_graph import captured
 from star_search.model.language_model import LanguageModel
 from star_search.training.batch_size import is_out_of_memory, largest_divisor
 from star_search.training.batches import StaticBatches, parts_of, static_batches
@@ -54,20 +55,6 @@ def accumulate(loss_of: Loss, parts: Iterable[tuple[Tensor, Tensor]], count: int
         total = loss.detach() if total is None else total + loss.detach()
     assert total is not None
     return total
-
-
-def captured(prepare: Callable[[], object], record: Callable[[], object]) -> torch.cuda.CUDAGraph:
-    """Return the graph of what `record` does on the current GPU, after `prepare` has compiled and allocated what it needs."""
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        prepare()
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    # Other threads of the process may wait for their own work meanwhile.
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-        record()
-    return graph
 
 
 class EagerSteps:
@@ -130,7 +117,7 @@ class GraphSteps:
         self._batches: StaticBatches = static_batches(stream, config.steps, self._step, torch.cuda.mem_get_info(device)[0])
         self.optimizer = build_optimizer(model, config, self._rate)
         self._marked = self._taken = 0
-        self._graph = captured(self._prepare, self._take)
+        self._graph = captured(self._prepare, self._take, device)
 
     def _prepare(self) -> None:
         """Compile and allocate by one pass that changes nothing."""

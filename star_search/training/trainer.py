@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from star_search.config import TrainingConfig
 from star_search.data.stream import EvaluationBatches, TokenStream
+from star_search.model.cuda_graph import captured
 from star_search.model.language_model import LanguageModel
 from star_search.runs.records import Outcome
 from star_search.training.determinism import deterministic
@@ -26,7 +27,7 @@ from star_search.training.engine import BACKEND, Kind, autocast, build_steps, co
 from star_search.training.loss import chunks
 from star_search.training.progress import Progress
 from star_search.training.stability import HealthMonitor, Unhealthy
-from star_search.training.steps import GraphSteps, Readings, Steps, captured
+from star_search.training.steps import GraphSteps, Readings, Steps
 from star_search.training.world import World
 
 READ_INTERVAL = 10
@@ -202,7 +203,7 @@ def _replayed(judge: Judge) -> Judge:
     def replay(*batch: Tensor) -> tuple[Tensor, Tensor]:
         if not recorded:
             given, found = [tensor.clone() for tensor in batch], []
-            graph = captured(lambda: judge(*given), lambda: found.append(judge(*given)))
+            graph = captured(lambda: judge(*given), lambda: found.append(judge(*given)), batch[0].device)
             recorded.append((graph, given, found[0]))
         graph, given, result = recorded[0]
         for static, tensor in zip(given, batch, strict=True):
