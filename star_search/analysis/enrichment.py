@@ -1,4 +1,4 @@
-"""Which motifs the front holds more or less often than the initial population, by a permutation test."""
+"""Which motifs a search's front, or its last population, holds more or less often than the initial population, by a permutation test."""
 
 from __future__ import annotations
 
@@ -33,35 +33,36 @@ class Enrichment:
 
     kind: str
     name: str
-    front: float
+    selected: float
     initial: float
     p_value: float
     corrected_p_value: float
 
     @property
     def difference(self) -> float:
-        """Occurrences per genome, front less initial population."""
-        return self.front - self.initial
+        """Occurrences per genome, selected genomes less initial population."""
+        return self.selected - self.initial
 
     @property
     def is_significant(self) -> bool:
         """Whether the corrected p is under 5 %."""
         return self.corrected_p_value < SIGNIFICANT
 
-    def sentence(self) -> str:
-        """Return the finding in words."""
+    def sentence(self, group: str) -> str:
+        """Return the finding in words; `group` names the selected genomes."""
         more = "more" if self.difference > 0 else "less"
         return (
-            f"the front holds {self.kind} {self.name} {more} often: {self.front:.2f} against {self.initial:.2f} per genome, "
+            f"the {group} holds {self.kind} {self.name} {more} often: {self.selected:.2f} against {self.initial:.2f} per genome, "
             f"corrected p {format_p(self.corrected_p_value)}"
         )
 
 
 @dataclass(frozen=True, slots=True)
 class MotifStatistics:
-    """The test of one run: how many genomes were compared, and every motif, the least likely under chance first."""
+    """The test of one run: which genomes were compared, how many, and every motif, the least likely under chance first."""
 
-    front_genomes: int
+    group: str
+    selected_genomes: int
     initial_genomes: int
     permutations: int
     motifs: list[Enrichment]
@@ -72,40 +73,42 @@ class MotifStatistics:
 
 
 def motif_statistics(view: RunView, permutations: int = PERMUTATIONS, seed: int = 0) -> MotifStatistics:
-    """Compare the front of the last generation shown with the population of generation 0.
+    """Compare the front of the last generation shown with the population of generation 0; of a single objective, whose front is one
+    genome, the last population.
 
     Raises:
         InputError: when the run has no front or no generation 0 to compare.
     """
     first = next((each for each in view.generations if each.generation == 0), None)
-    front, initial = genomes_of(view, view.front), population_of(view, first) if first else []
-    if not (front and initial):
-        raise InputError(f"{view.run.path} has no {'front' if initial else 'generation 0'} to compare")
-    motifs = enrichment(front, initial, view.catalogue, permutations, seed)
-    return MotifStatistics(len(front), len(initial), permutations, motifs)
+    group, records = ("front", view.front) if len(view.names) > 1 else ("population", view.population)
+    selected, initial = genomes_of(view, records), population_of(view, first) if first else []
+    if not (selected and initial):
+        raise InputError(f"{view.run.path} has no {group if initial else 'generation 0'} to compare")
+    motifs = enrichment(selected, initial, view.catalogue, permutations, seed)
+    return MotifStatistics(group, len(selected), len(initial), permutations, motifs)
 
 
 def enrichment(
-    front: Sequence[Genome], initial: Sequence[Genome], catalogue: Catalogue, permutations: int = PERMUTATIONS, seed: int = 0
+    selected: Sequence[Genome], initial: Sequence[Genome], catalogue: Catalogue, permutations: int = PERMUTATIONS, seed: int = 0
 ) -> list[Enrichment]:
-    """Return every motif that at least two genomes hold, with p from relabelling which genomes are the front.
+    """Return every motif that at least two genomes hold, with p from relabelling which genomes are the selected ones.
 
     The statistic is the difference of mean occurrences over the pooled standard deviation, which no relabelling changes. The corrected p
     is the share of relabellings whose largest statistic over all motifs reaches the one seen (Westfall and Young, single-step maxT), so
     that the chance of any false finding is at most 5 % at 0.05, however the motifs depend on each other. An architecture in both groups
     counts in both.
     """
-    motifs, counts_GM = _count_matrix([*front, *initial], catalogue)
+    motifs, counts_GM = _count_matrix([*selected, *initial], catalogue)
     varied = counts_GM.std(axis=0) > 0
     scaled_GM = np.where(varied, (counts_GM - counts_GM.mean(0)) / np.where(varied, counts_GM.std(0), 1), 0.0)
-    seen_M = np.abs(_differences(scaled_GM, np.arange(len(front))[None])[0])
-    reached_M, reached_by_largest_M = _permuted(scaled_GM, len(front), seen_M, permutations, seed)
+    seen_M = np.abs(_differences(scaled_GM, np.arange(len(selected))[None])[0])
+    reached_M, reached_by_largest_M = _permuted(scaled_GM, len(selected), seen_M, permutations, seed)
     found = [
         Enrichment(
             motif.kind,
             motif.name,
-            float(counts_GM[: len(front), place].mean()),
-            float(counts_GM[len(front) :, place].mean()),
+            float(counts_GM[: len(selected), place].mean()),
+            float(counts_GM[len(selected) :, place].mean()),
             float((1 + reached_M[place]) / (1 + permutations)),
             float((1 + reached_by_largest_M[place]) / (1 + permutations)),
         )
@@ -124,7 +127,7 @@ def _count_matrix(genomes: Sequence[Genome], catalogue: Catalogue) -> tuple[list
 
 
 def _permuted(
-    scaled_GM: NDArray[np.float64], front: int, seen_M: NDArray[np.float64], permutations: int, seed: int
+    scaled_GM: NDArray[np.float64], selected: int, seen_M: NDArray[np.float64], permutations: int, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return how many relabellings reach each motif's statistic by the same motif, and by the largest of all."""
     random_state, count = np.random.default_rng(seed), len(scaled_GM)
@@ -133,16 +136,16 @@ def _permuted(
     bound_M = seen_M - 1e-9
     for start in range(0, permutations, _AT_ONCE):
         size = min(_AT_ONCE, permutations - start)
-        labels = np.argsort(random_state.random((size, count)), axis=1)[:, :front]
+        labels = np.argsort(random_state.random((size, count)), axis=1)[:, :selected]
         found_PM = np.abs(_differences(scaled_GM, labels))
         own += (found_PM >= bound_M).sum(0)
         largest += (found_PM.max(1, initial=0.0)[:, None] >= bound_M).sum(0)
     return own, largest
 
 
-def _differences(scaled_GM: NDArray[np.float64], labels_PF: NDArray[np.int64]) -> NDArray[np.float64]:
+def _differences(scaled_GM: NDArray[np.float64], labels_PS: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return mean over the labelled genomes less mean over the others, for each labelling and motif."""
-    count, front = len(scaled_GM), labels_PF.shape[1]
-    weights_PG = np.full((len(labels_PF), count), -1 / (count - front))
-    np.put_along_axis(weights_PG, labels_PF, 1 / front, axis=1)
+    count, selected = len(scaled_GM), labels_PS.shape[1]
+    weights_PG = np.full((len(labels_PS), count), -1 / (count - selected))
+    np.put_along_axis(weights_PG, labels_PS, 1 / selected, axis=1)
     return weights_PG @ scaled_GM

@@ -1,4 +1,4 @@
-"""`star-search motifs`: what the front holds more often than chance."""
+"""`star-search motifs`: what the front, or the last population, holds more often than chance."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ def motifs(
     everything: Annotated[bool, typer.Option("--all", help="Print every motif, not the 25 least likely under chance.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Test which classes, pairs, kinds of sharing and distances the front holds more or less often than the initial population."""
+    """Test which classes, pairs, kinds of sharing and distances the front holds more or less often than the initial population.
+
+    Of a search with one objective, whose front is one genome, the last population stands for the front.
+    """
     from star_search.analysis.enrichment import motif_statistics
     from star_search.analysis.run_view import RunView
     from star_search.cli.console import exit_if_damaged, print_damaged, print_json
@@ -44,24 +47,24 @@ def _print(view: RunView, found: MotifStatistics, rows: int) -> None:
     from star_search.cli.console import as_text, console
 
     console.print(
-        f"front of generation {view.generation} ({found.front_genomes} genomes) against the initial population "
+        f"{found.group} of generation {view.generation} ({found.selected_genomes} genomes) against the initial population "
         f"({found.initial_genomes}): {len(found.motifs)} motifs, {found.permutations:,} relabellings"
     )
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for heading in ("kind", "motif", "front", "initial", "p", "corrected"):
+    for heading in ("kind", "motif", found.group, "initial", "p", "corrected"):
         table.add_column(heading, justify="left" if heading in ("kind", "motif") else "right")
     for each in found.motifs[:rows]:
-        numbers = (f"{each.front:.2f}", f"{each.initial:.2f}", format_p(each.p_value), format_p(each.corrected_p_value))
+        numbers = (f"{each.selected:.2f}", f"{each.initial:.2f}", format_p(each.p_value), format_p(each.corrected_p_value))
         table.add_row(each.kind, as_text(each.name), *numbers, style="bold" if each.is_significant else None)
     console.print(table)
     if len(found.motifs) > rows:
         console.print(f"and {len(found.motifs) - rows} more with --all")
     significant = [each for each in found.motifs if each.is_significant]
     for each in significant:
-        console.print(as_text(each.sentence()))
+        console.print(as_text(each.sentence(found.group)))
     if not significant:
         console.print("no motif differs at 5 % once corrected for their number")
     console.print(
-        "\nfront and initial are occurrences per genome. The test takes the genomes of this one run as exchangeable; those of a front "
-        "descend from common parents, so a claim about a search needs several seeds."
+        f"\n{found.group} and initial are occurrences per genome. The test takes the genomes of this one run as exchangeable; those of a "
+        f"{found.group} descend from common parents, so a claim about a search needs several seeds."
     )

@@ -25,7 +25,7 @@ def test_p_of_two_against_two_can_be_counted():
     """Of the six ways to label two of four genomes, two separate the classes fully."""
     genomes = list(map(Genome.parse, ("71111", "71111", "11111", "11111")))
     found = enrichment(genomes[:2], genomes[2:], STAR, permutations=4000)
-    assert [(each.name, each.front, each.initial) for each in found] == [("GConv-1", 1.0, 0.0), ("SA-1", 0.0, 1.0)]
+    assert [(each.name, each.selected, each.initial) for each in found] == [("GConv-1", 1.0, 0.0), ("SA-1", 0.0, 1.0)]
     for each in found:
         assert each.p_value == pytest.approx(1 / 3, abs=0.03)
         # Both motifs are one and the same pattern, so that there is nothing to correct.
@@ -54,18 +54,27 @@ def test_what_is_planted_is_found():
     found = {each.name: each for each in enrichment(planted, drawn(16, random_state), STAR) if each.is_significant}
     assert {"GConv-1", "GConv-1 then GConv-1", "weights B, v, C, kernel of GConv-1", "weights 1 apart"} <= set(found)
     assert found["GConv-1"].difference > 1
-    assert found["GConv-1"].sentence().startswith("the front holds class GConv-1 more often: ")
+    assert found["GConv-1"].sentence("front").startswith("the front holds class GConv-1 more often: ")
 
 
 def test_a_run_is_tested_printed_and_in_json(stored_run):
     view = RunView.read(stored_run)
     found = motif_statistics(view, permutations=200)
-    assert (found.front_genomes, found.initial_genomes) == (9, 6)
+    assert (found.group, found.selected_genomes, found.initial_genomes) == ("front", 9, 6)
     values = json.loads(run_command("motifs", stored_run.path, "--permutations", 200, "--json").out)
     assert values["motifs"] == json.loads(json.dumps(found.as_json()))["motifs"]
-    assert {"kind", "name", "front", "initial", "p_value", "corrected_p_value"} == set(values["motifs"][0])
+    assert {"kind", "name", "selected", "initial", "p_value", "corrected_p_value"} == set(values["motifs"][0])
     printed = run_command("motifs", stored_run.path, "--permutations", 200, "--all").out
     assert all(f" {each.name} " in printed for each in found.motifs)
+
+
+def test_of_one_objective_the_last_population_is_compared(stored_run):
+    from dataclasses import replace
+
+    view = RunView.read(stored_run)
+    alone = replace(view, config=view.config.model_copy(update={"objectives": view.config.objectives[:1]}))
+    found = motif_statistics(alone, permutations=200)
+    assert (found.group, found.selected_genomes) == ("population", len(view.population)) != ("population", 1)
 
 
 def test_without_a_generation_there_is_nothing_to_compare(stored_run):

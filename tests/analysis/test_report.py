@@ -61,7 +61,8 @@ def test_drawings_curves_and_lineages_have_what_they_need(view, page):
     assert data["candidates"][25]["parents"] == [7, 16]
     assert origin[0] == "genes of 7, 16 from LIV 1 featurizer group, 7 from LIV 2 featurizer group"
     assert origin[-1] == "LIV 4 feature strategy 3 to 1 (repair)"
-    assert data["motifs"][0]["corrected"] <= data["motifs"][-1]["corrected"]
+    assert data["motifs"]["group"] == "front"
+    assert data["motifs"]["rows"][0]["corrected"] <= data["motifs"]["rows"][-1]["corrected"]
 
 
 def test_nothing_is_loaded_and_every_request_is_forbidden(page):

@@ -160,19 +160,20 @@ def _thinned(curve: list[tuple[float, float]], curves: _Numbers) -> list[Any]:
     return [curves.of(tuple(step for step, _ in points)), [round(loss, 4) for _, loss in points]]
 
 
-def _motifs(view: RunView) -> list[dict[str, Any]]:
+def _motifs(view: RunView) -> dict[str, Any]:
     try:
-        found = motif_statistics(view).motifs
+        found = motif_statistics(view)
     except StarSearchError:
-        return []
-    return [
+        return {"rows": []}
+    rows = [
         {
             "kind": each.kind,
             "name": printable(each.name),
-            "front": each.front,
+            "selected": each.selected,
             "initial": each.initial,
             "p": each.p_value,
             "corrected": each.corrected_p_value,
         }
-        for each in found[:MOTIFS_SHOWN]
+        for each in found.motifs[:MOTIFS_SHOWN]
     ]
+    return {"group": found.group, "rows": rows}

@@ -60,22 +60,24 @@ function drawProgress() {
 }
 
 function showMotifs() {
-  find("motif-section").hidden = !data.motifs.length;
+  const { group, rows: found } = data.motifs;
+  find("motif-section").hidden = !found.length;
+  find("motif-heading").textContent = `Motifs: ${group} against the initial population`;
   const p = (value) => (value < 1e-4 ? "<0.0001" : value.toFixed(4));
   const head = element(
     "tr",
     {},
-    ...["kind", "motif", "front", "initial", "p", "corrected p"].map((text, place) =>
+    ...["kind", "motif", group, "initial", "p", "corrected p"].map((text, place) =>
       element("th", { textContent: text, className: place > 1 ? "number" : "" }),
     ),
   );
-  const rows = data.motifs.map((each) =>
+  const rows = found.map((each) =>
     element(
       "tr",
       { className: each.corrected < 0.05 ? "significant" : "" },
       element("td", { textContent: each.kind }),
       element("td", { textContent: each.name }),
-      ...[each.front.toFixed(2), each.initial.toFixed(2), p(each.p), p(each.corrected)].map((text) =>
+      ...[each.selected.toFixed(2), each.initial.toFixed(2), p(each.p), p(each.corrected)].map((text) =>
         element("td", { className: "number", textContent: text }),
       ),
     ),
