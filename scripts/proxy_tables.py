@@ -4,7 +4,8 @@
 
 A search's row holds the population of its last generation against the first one: medians, and the change of the median with the 95 %
 percentile bootstrap interval over genomes. A comparison's row holds a model against the baselines: perplexity on the test split with
-Student's interval over seeds, and what it has less of than they. Records are read where they are unpacked to, runs/proxy.
+Student's interval over seeds, whether the two intervals meet, and the difference in what the search made small: cache, or parameters, where
+the baselines are those as wide as candidates. Records are read where they are unpacked to, runs/proxy.
 """
 
 from __future__ import annotations
@@ -74,26 +75,46 @@ def size_cells(populations: Sequence[Sequence[CandidateRecord]], key: str | None
     return ["-", "-"] if key is None else change_cells(populations, key, MILLION)
 
 
-def model_rows(name: str) -> Iterator[list[str]]:
-    """Yield a row for every model of a comparison, best perplexity first, the baselines last."""
+def compared(name: str) -> list[dict[str, Any]]:
+    """Return the models of a comparison with their caches, and with parameters to be fewer the baselines as wide as candidates."""
     models = json.loads((RUNS / name / "comparison.json").read_text())["models"]
-    view = RunView.read(*locate(RUNS / name.partition("-")[2]))
-    caches = {model["label"]: cache_bytes(view, model) for model in models}
-    baselines = {label: model for label in LABELS for model in models if model["label"] == label}
-    for model in sorted(models, key=lambda model: (model["label"] in baselines, model["perplexity"])):
+    if SMALL[searched(name)] == "parameters":
+        wide = json.loads((RUNS / "baselines" / "comparison.json").read_text())["models"]
+        models += [each for each in wide if each["label"] in LABELS]
+    view = RunView.read(*locate(RUNS / searched(name)))
+    return [{**model, "cache_bytes": cache_bytes(view, model)} for model in models]
+
+
+def searched(comparison: str) -> str:
+    """Return the search whose candidates a comparison holds."""
+    return comparison.partition("-")[2]
+
+
+def model_table(name: str) -> tuple[list[str], list[list[str]]]:
+    """Return the headings and a row for every model of a comparison, best perplexity first, the baselines last."""
+    models = sorted(compared(name), key=lambda model: (model["label"] in LABELS, model["perplexity"]))
+    widest = max(model["width"] for model in models if model["label"] in LABELS)
+    baselines = [model for label in LABELS for model in models if model["label"] == label and model["width"] == widest]
+    rows = []
+    for model in models:
         lower, upper = model["interval"]
-        row = [model["label"], f"{model['perplexity']:.1f} ({lower:.1f} to {upper:.1f})", f"{model['learning_rate']:g}"]
-        row += [f"{model['parameters'] / MILLION:.2f}", f"{caches[model['label']] / MILLION:.2f}"]
-        own = model["label"] in baselines
-        row += ["-" if own else against(model, caches[model["label"]], each, caches[label]) for label, each in baselines.items()]
-        yield row
+        row = [named(model), f"{model['perplexity']:.1f} ({lower:.1f} to {upper:.1f})", f"{model['learning_rate']:g}"]
+        row += [f"{model['parameters'] / MILLION:.2f}", f"{model['cache_bytes'] / MILLION:.2f}"]
+        rows.append([*row, *("-" if model["label"] in LABELS else against(model, each, SMALL[searched(name)]) for each in baselines)])
+    headings = ["model", "test perplexity", "learning rate", "parameters, M", f"cache at {LENGTH:,} tokens, MB"]
+    return [*headings, *(f"against {named(each)}" for each in baselines)], rows
 
 
-def against(model: dict[str, Any], cache: int, baseline: dict[str, Any], its_cache: int) -> str:
-    """Return how a model's perplexity and cache stand to a baseline's."""
+def named(model: dict[str, Any]) -> str:
+    """Return what a model is called; of a baseline, whose width may be another, with its width."""
+    return f"{model['label']}, width {model['width']}" if model["label"] in LABELS else model["label"]
+
+
+def against(model: dict[str, Any], baseline: dict[str, Any], key: str | None) -> str:
+    """Return how a model's perplexity stands to a baseline's, and by how much what the search made small differs."""
     (lower, upper), (from_, to) = model["interval"], baseline["interval"]
     where = "below" if upper < from_ else "above" if lower > to else "not apart"
-    return f"{where}; cache {percent(cache / its_cache - 1)}"
+    return where if key is None else f"{where}, {percent(model[key] / baseline[key] - 1)}"
 
 
 def cache_bytes(view: RunView, model: dict[str, Any]) -> int:
@@ -119,10 +140,7 @@ def main() -> None:
     show(headings, list(search_rows()))
     for name in SMALL:
         if (RUNS / f"finalists-{name}" / "comparison.json").exists():
-            rows = list(model_rows(f"finalists-{name}"))
-            headings = ["model", "test perplexity", "learning rate", "parameters, M", f"cache at {LENGTH:,} tokens, MB"]
-            held_against = [f"against {label}" for label in LABELS if any(row[0] == label for row in rows)]
-            show([*headings, *held_against], rows)
+            show(*model_table(f"finalists-{name}"))
 
 
 if __name__ == "__main__":

@@ -61,13 +61,28 @@ def test_packed_records_become_tables(module, stored_run, tmp_path, monkeypatch,
     assert search[2] == f"{first:.1f} to {last:.1f}"
     assert search[3].startswith(f"{100 * (last / first - 1):+.0f} % (")
     assert search[-1] == f"{view.progress[0].hypervolume:.3f} to {view.progress[-1].hypervolume:.3f}"
-    shown = {row[0]: row for row in rows if row[0] in {each["label"] for each in models}}
-    assert list(shown) == ["cache-1", "cache-2", "transformer++"]
+    shown = {row[0]: row for row in rows if row[0] in {"cache-1", "cache-2", "transformer++, width 16"}}
+    assert list(shown) == ["cache-1", "cache-2", "transformer++, width 16"]
     cache, reference = view.account(best).cache_bytes(1024), module.cache_bytes(view, models[0])
     assert shown["cache-1"][1:5] == ["50.0 (40.0 to 60.0)", "0.002", "2.00", f"{cache / 1e6:.2f}"]
-    assert shown["cache-1"][5] == f"below; cache {100 * (cache / reference - 1):+.0f} %"
-    assert shown["cache-2"][5].startswith("not apart;")
-    assert shown["transformer++"][5] == "-"
+    assert shown["cache-1"][5] == f"below, {100 * (cache / reference - 1):+.0f} %"
+    assert shown["cache-2"][5].startswith("not apart,")
+    assert shown["transformer++, width 16"][5] == "-"
+
+
+def test_parameters_are_held_against_baselines_as_wide(module, stored_run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    view = RunView.read(RunDirectory.open(stored_run.path))
+    small = model("size-1", view.front[0].canonical, view.config.space.width, 50.0, [40.0, 60.0])
+    narrow, wide = (model("transformer++", "11111-91111", width, 80.0, [70.0, 90.0]) for width in (16, 32))
+    shutil.copytree(stored_run.path, "runs/proxy/size")
+    for name, models in (("finalists-size", [small, narrow]), ("baselines", [small, wide | {"parameters": 8e6}])):
+        Path(f"runs/proxy/{name}").mkdir()
+        Path(f"runs/proxy/{name}/comparison.json").write_text(json.dumps({"models": models}))
+    headings, rows = module.model_table("finalists-size")
+    assert headings[5:] == ["against transformer++, width 32"]
+    assert [row[0] for row in rows] == ["size-1", "transformer++, width 16", "transformer++, width 32"]
+    assert rows[0][5:] == ["below, -75 %"]
 
 
 def test_a_change_is_of_the_median_and_its_interval_holds_it(module):
