@@ -43,11 +43,14 @@ def main() -> None:
     parser.add_argument("--genome", action="append", required=True, help="repeatable")
     for name, value in (("times", 1), ("width", 256), ("vocabulary", 4096), ("length", 1024), ("batch-tokens", 8192), ("rows", 25)):
         parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--catalogue", default="star", help="of --genome")
+    parser.add_argument("--engine", default="auto", help="as training.engine")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args()
     on_gpu = options.device.startswith("cuda")
     sizes = (options.width, options.vocabulary, options.length, options.batch_tokens, WARM_UP + STEPS, 1)
-    setting = ModelSetting(*sizes, options.device, "bfloat16" if on_gpu else "float32")
+    precision = "bfloat16" if on_gpu else "float32"
+    setting = ModelSetting(*sizes, options.device, precision, options.engine, catalogue=options.catalogue)
     for genome in options.genome:
         found = [
             (each.self_device_time_total if on_gpu else each.self_cpu_time_total, each)

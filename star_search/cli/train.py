@@ -60,7 +60,7 @@ def train(
 ) -> None:
     """Train one architecture to any budget, on one device or several; evaluate it on validation and test text; export it.
 
-    A killed training goes on with --resume, on a CPU bit for bit, on a GPU as nearly as two trainings there are alike.
+    A killed training goes on with --resume, bit for bit on a CPU, and on a GPU with training.deterministic.
     """
     from star_search.cli.training_session import TrainingSession
     from star_search.finalists.source import Wish
