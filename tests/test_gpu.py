@@ -117,6 +117,35 @@ def test_every_decoding_by_a_graph_leaves_the_memory_of_the_first():
     assert [held_after(decode) for _ in range(3)] == [first] * 3
 
 
+@pytest.mark.parametrize("task", ["in-context-recall", "compression"])
+def test_mad_by_a_graph_learns_as_step_by_step(task):
+    import torch
+
+    from star_search.config import parse_configuration
+    from star_search.config_objectives import MADConfig
+    from star_search.objectives.mad.objective import _model
+    from star_search.objectives.mad.tasks import examples
+    from star_search.objectives.mad.training import _Steps
+
+    torch.backends.cuda.matmul.allow_tf32 = False
+    found = examples(task, 72, 16, 0)
+    inputs, targets = (torch.from_numpy(array).cuda() for array in (found.inputs, found.targets))
+
+    def losses(replayed):
+        torch.manual_seed(0)
+        config = parse_configuration({"space": {"width": 64}})
+        steps = _Steps(_model(config, TestEngines.GENOME, task, 0).cuda().train(), MADConfig(), torch.device("cuda"))
+        for _ in range(10):
+            for rows in torch.arange(72).split(16):  # The last eight are no batch of the graph.
+                steps._rate.fill_(1e-3)
+                take = (lambda *batch: steps.take(*batch, 1e-3)) if replayed else steps._take
+                yield take(inputs[rows], targets[rows]).item()
+
+    expected = list(losses(False))
+    assert expected[-1] < expected[0]
+    assert list(losses(True)) == pytest.approx(expected, rel=5e-3)
+
+
 def test_a_search_on_the_gpu_ends_with_a_front(tmp_path, monkeypatch, capsys):
     from star_search.cli import main
 

@@ -13,10 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from star_search.config_objectives import MADConfig
+from star_search.model.cuda_graph import captured
 from star_search.model.star_backbone import STARBackbone
 from star_search.objectives.mad.instances import IGNORED
 from star_search.objectives.mad.tasks import Examples
 from star_search.runs.records import Outcome
+from star_search.training.optimizer import prepare_state
 from star_search.training.stability import Unhealthy
 
 FINAL_RATE, SOLVED, LOOKS = 1e-6, 0.999, 10
@@ -37,14 +39,63 @@ class Compressor(nn.Module):
     def forward(self, tokens_BT: Tensor) -> Tensor:
         """Return logits [B, T, V] of the tokens read."""
         code_BD = self.backbone(self.embedding(tokens_BT))[:, -1]
-        return self.decoder(code_BD[:, None] + positions(tokens_BT.shape[1], code_BD.shape[1]).to(code_BD))
+        return self.decoder(code_BD[:, None] + positions(tokens_BT.shape[1], code_BD.shape[1], code_BD.device))
 
 
-def positions(length: int, width: int) -> Tensor:
+def positions(length: int, width: int, device: torch.device | None = None) -> Tensor:
     """Return sines and cosines of positions [T, D], periods from 2 pi to 10,000 times that."""
-    rates = 10_000.0 ** -(torch.arange(width // 2) / max(1, width // 2 - 1))
-    angles = torch.arange(length)[:, None] * rates
+    rates = 10_000.0 ** -(torch.arange(width // 2, device=device) / max(1, width // 2 - 1))
+    angles = torch.arange(length, device=device)[:, None] * rates
     return torch.cat((angles.sin(), angles.cos()), 1)
+
+
+class _Steps:
+    """Steps of AdamW on the examples of one task; on a GPU all batches of the first one's size replay one graph."""
+
+    def __init__(self, model: nn.Module, settings: MADConfig, device: torch.device) -> None:
+        self.model, on_gpu = model, device.type == "cuda"
+        self._rate = torch.zeros((), device=device) if on_gpu else None
+        self._recorded: tuple[torch.cuda.CUDAGraph, Tensor, Tensor, Tensor] | None = None
+        rate, decay = settings.learning_rate if self._rate is None else self._rate, settings.weight_decay
+        self._optimizer = torch.optim.AdamW(model.parameters(), rate, weight_decay=decay, fused=on_gpu or None, capturable=on_gpu)
+
+    def take(self, inputs_BT: Tensor, targets_BT: Tensor, rate: float) -> Tensor:
+        """Take a step at a learning rate, and return its loss."""
+        if self._rate is None:
+            self._optimizer.param_groups[0]["lr"] = rate
+            return self._take(inputs_BT, targets_BT)
+        if self._recorded is None:
+            self._recorded = self._record(inputs_BT, targets_BT, self._rate)
+        self._rate.fill_(rate)
+        graph, static_inputs_BT, static_targets_BT, loss = self._recorded
+        if inputs_BT.shape != static_inputs_BT.shape:
+            return self._take(inputs_BT, targets_BT)
+        static_inputs_BT.copy_(inputs_BT)
+        static_targets_BT.copy_(targets_BT)
+        graph.replay()
+        return loss
+
+    def _take(self, inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
+        loss = self._gradient(inputs_BT, targets_BT)
+        self._optimizer.step()
+        return loss
+
+    def _gradient(self, inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
+        loss = _loss(self.model(inputs_BT), targets_BT)
+        self._optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        return loss.detach()
+
+    def _record(self, inputs_BT: Tensor, targets_BT: Tensor, rate: Tensor) -> tuple[torch.cuda.CUDAGraph, Tensor, Tensor, Tensor]:
+        inputs_BT, targets_BT, losses = inputs_BT.clone(), targets_BT.clone(), list[Tensor]()
+
+        def prepare() -> None:
+            self._gradient(inputs_BT, targets_BT)
+            prepare_state(self._optimizer, rate)
+
+        graph = captured(prepare, lambda: losses.append(self._take(inputs_BT, targets_BT)), inputs_BT.device)
+        return graph, inputs_BT, targets_BT, losses[0]
 
 
 def accuracy_after_training(model: nn.Module, found: Examples, settings: MADConfig, seed: int, device: torch.device) -> float:
@@ -56,16 +107,12 @@ def accuracy_after_training(model: nn.Module, found: Examples, settings: MADConf
         Unhealthy: with outcome `unstable`, when the loss is not finite.
     """
     model.to(device).train()
-    optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
+    steps = _Steps(model, settings, device)
     inputs, targets = (torch.from_numpy(array).to(device) for array in (found.inputs, found.targets))
     accuracy, every = 0.0, max(1, settings.steps // LOOKS)
     for step, rows in zip(range(settings.steps), _batches(len(inputs), settings.batch, seed), strict=False):
-        optimizer.param_groups[0]["lr"] = _rate(settings, step)
-        loss = _loss(model(inputs[rows]), targets[rows])
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        rows = rows.to(device)
+        loss = steps.take(inputs[rows], targets[rows], _rate(settings, step))
         if (step + 1) % every == 0 or step + 1 == settings.steps:
             if not math.isfinite(loss.item()):
                 raise Unhealthy(Outcome.unstable, f"the loss on a MAD task is {loss.item()} at step {step + 1}")
