@@ -26,6 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("architectures", nargs="+", metavar="NAME=GENOME")
     parser.add_argument("--width", type=int, default=64)
+    parser.add_argument("--catalogue", default="star")
     parser.add_argument("--tasks", nargs="+", default=MAD_TASKS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--device", default="cpu")
@@ -40,8 +41,9 @@ def main() -> None:
     for task in arguments.tasks:
         for name, genome in (text.split("=") for text in arguments.architectures):
             for seed in arguments.seeds:
-                config = parse_configuration({"space": {"width": arguments.width}, "mad": {"tasks": [task]}}, overrides)
-                wanted = {"name": name, "genome": genome, "task": task, "seed": seed, "width": arguments.width, "mad": settings(config)}
+                space = {"width": arguments.width, "catalogue": arguments.catalogue}
+                config = parse_configuration({"space": space, "mad": {"tasks": [task]}}, overrides)
+                wanted = {"name": name, "genome": genome, "task": task, "seed": seed, **space, "mad": settings(config)}
                 if key(wanted) not in done:
                     done[key(wanted)] = found = wanted | accuracy(config, genome, seed, arguments.device)
                     print(line := json.dumps(found), flush=True)
@@ -53,7 +55,7 @@ def main() -> None:
 
 def key(line: dict[str, Any]) -> str:
     """Return what a line is the result of."""
-    return json.dumps({name: line[name] for name in ("genome", "task", "seed", "width", "mad")}, sort_keys=True)
+    return json.dumps({name: line[name] for name in ("genome", "task", "seed", "width", "catalogue", "mad")}, sort_keys=True)
 
 
 def settings(config: SearchConfig) -> dict[str, Any]:
