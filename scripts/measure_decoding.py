@@ -151,7 +151,7 @@ def main() -> None:
     precision = "float32" if options.device == "cpu" else "bfloat16"
     sizes = (width, vocabulary, PROMPT + options.tokens, 0, 0, options.repeats)
     setting = ModelSetting(*sizes, options.device, precision, catalogue=catalogue)
-    decodings = [Decoding(LLAMA, None, "generate"), *(Decoding(n, g, way) for n, g in genomes.items() for way in asked)]
+    decodings = [Decoding(LLAMA, None, "generate"), *(Decoding(n, g, way) for way in asked for n, g in genomes.items())]
     report = {"environment": environment(options.device), "setting": asdict(setting), "tokens": options.tokens}
     rows, llama = [], 0.0
     print(f"{'model':>24}  {'way':>8}  {'tokens/s':>8}  {'range':>16}  {'of Llama':>8}  {'weights MB':>10}  {'peak MB':>8}")
