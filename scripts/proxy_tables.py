@@ -12,15 +12,18 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 from proxy_study import BASELINES, RUNS, SMALL, unpack
+from scipy.stats import spearmanr
 
 from star_search.analysis.run_view import RunView
+from star_search.analysis.statistics import NORMAL_95
 from star_search.genome.encoding import Genome
 from star_search.objectives.registry import account_of
 from star_search.runs.locate import locate
@@ -117,6 +120,26 @@ def against(model: dict[str, Any], baseline: dict[str, Any], key: str | None) ->
     return where if key is None else f"{where}, {percent(model[key] / baseline[key] - 1)}"
 
 
+def ranks(kind: str, names: Iterable[str]) -> tuple[float, float, float, int] | None:
+    """Return Spearman's correlation of perplexity in searches and in their comparisons of a kind, its 95 % interval (Bonett and Wright
+    2000), and the number of candidates; none where there are fewer than five.
+    """
+    short, long = [], []
+    for name in names:
+        if not (RUNS / f"{kind}-{name}" / "comparison.json").exists():
+            continue
+        records = RunView.read(*locate(RUNS / name)).by_id
+        for model in compared(f"{kind}-{name}"):
+            if model["label"] not in LABELS:
+                short.append(records[int(model["label"].rpartition("-")[2])].objectives["perplexity"])
+                long.append(model["perplexity"])
+    if len(short) < 5:
+        return None
+    found = float(spearmanr(short, long).statistic)
+    width = NORMAL_95 * math.sqrt((1 + found**2 / 2) / (len(short) - 3))
+    return found, math.tanh(math.atanh(found) - width), math.tanh(math.atanh(found) + width), len(short)
+
+
 def cache_bytes(view: RunView, model: dict[str, Any]) -> int:
     """Return the cache of a compared model after `LENGTH` tokens."""
     config = view.config.model_copy(update={"space": view.config.space.model_copy(update={"width": model["width"]})})
@@ -141,6 +164,11 @@ def main() -> None:
     for name in SMALL:
         if (RUNS / f"finalists-{name}" / "comparison.json").exists():
             show(*model_table(f"finalists-{name}"))
+    for kind in ("finalists", "transfer"):
+        for names in (list(SMALL), *([name] for name in SMALL)):
+            if found := ranks(kind, names):
+                value, lower, upper, count = found
+                print(f"Spearman, search against {kind}, {', '.join(names)}: {value:.2f} ({lower:.2f} to {upper:.2f}), {count} candidates")
 
 
 if __name__ == "__main__":

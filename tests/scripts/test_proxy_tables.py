@@ -37,11 +37,12 @@ def model(label, genome, width, mean, interval):
 def test_packed_records_become_tables(module, stored_run, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     view = RunView.read(RunDirectory.open(stored_run.path))
-    best = view.front[0]
+    best, other = view.front[:2]
+    labels = [f"cache-{each.id}" for each in (best, other)]
     models = [
         model("transformer++", "11111-91111", 16, 80.0, [70.0, 90.0]),
-        model("cache-1", best.canonical, view.config.space.width, 50.0, [40.0, 60.0]),
-        model("cache-2", best.canonical, view.config.space.width, 75.0, [65.0, 85.0]),
+        model(labels[0], best.canonical, view.config.space.width, 50.0, [40.0, 60.0]),
+        model(labels[1], best.canonical, view.config.space.width, 75.0, [65.0, 85.0]),
     ]
     shutil.copytree(stored_run.path, "cache")
     Path("finalists-cache").mkdir()
@@ -61,12 +62,12 @@ def test_packed_records_become_tables(module, stored_run, tmp_path, monkeypatch,
     assert search[2] == f"{first:.1f} to {last:.1f}"
     assert search[3].startswith(f"{100 * (last / first - 1):+.0f} % (")
     assert search[-1] == f"{view.progress[0].hypervolume:.3f} to {view.progress[-1].hypervolume:.3f}"
-    shown = {row[0]: row for row in rows if row[0] in {"cache-1", "cache-2", "transformer++, width 16"}}
-    assert list(shown) == ["cache-1", "cache-2", "transformer++, width 16"]
+    shown = {row[0]: row for row in rows if row[0] in {*labels, "transformer++, width 16"}}
+    assert list(shown) == [*labels, "transformer++, width 16"]
     cache, reference = view.account(best).cache_bytes(1024), module.cache_bytes(view, models[0])
-    assert shown["cache-1"][1:5] == ["50.0 (40.0 to 60.0)", "0.002", "2.00", f"{cache / 1e6:.2f}"]
-    assert shown["cache-1"][5] == f"below, {100 * (cache / reference - 1):+.0f} %"
-    assert shown["cache-2"][5].startswith("not apart,")
+    assert shown[labels[0]][1:5] == ["50.0 (40.0 to 60.0)", "0.002", "2.00", f"{cache / 1e6:.2f}"]
+    assert shown[labels[0]][5] == f"below, {100 * (cache / reference - 1):+.0f} %"
+    assert shown[labels[1]][5].startswith("not apart,")
     assert shown["transformer++, width 16"][5] == "-"
 
 
@@ -83,6 +84,24 @@ def test_parameters_are_held_against_baselines_as_wide(module, stored_run, tmp_p
     assert headings[5:] == ["against transformer++, width 32"]
     assert [row[0] for row in rows] == ["size-1", "transformer++, width 16", "transformer++, width 32"]
     assert rows[0][5:] == ["below, -75 %"]
+
+
+def test_ranks_in_a_search_are_held_against_those_of_longer_trainings(module, stored_run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    view = RunView.read(RunDirectory.open(stored_run.path))
+    found = sorted((record for record in view.records if record.outcome == "ok"), key=lambda record: record.objectives["perplexity"])
+    shutil.copytree(stored_run.path, "runs/proxy/cache")
+    Path("runs/proxy/finalists-cache").mkdir()
+
+    def write(records):
+        models = [model(f"cache-{each.id}", each.canonical, 32, float(place), [0.0, 1.0]) for place, each in enumerate(records)]
+        Path("runs/proxy/finalists-cache/comparison.json").write_text(json.dumps({"models": models}))
+
+    write(found[:4])
+    assert module.ranks("finalists", ["quality", "cache"]) is None
+    write([found[1], found[0], *found[2:6]])
+    value, lower, upper, count = module.ranks("finalists", ["quality", "cache"])
+    assert value == pytest.approx(1 - 6 * 2 / (6 * 35)) and lower < value < upper <= 1 and count == 6
 
 
 def test_a_change_is_of_the_median_and_its_interval_holds_it(module):
