@@ -137,7 +137,9 @@ def ranks(kind: str, names: Iterable[str]) -> tuple[float, float, float, int] | 
         return None
     found = float(spearmanr(short, long).statistic)
     width = NORMAL_95 * math.sqrt((1 + found**2 / 2) / (len(short) - 3))
-    return found, math.tanh(math.atanh(found) - width), math.tanh(math.atanh(found) + width), len(short)
+    with np.errstate(divide="ignore"):  # Equal ranks have no interval.
+        middle = np.arctanh(found)
+    return found, float(np.tanh(middle - width)), float(np.tanh(middle + width)), len(short)
 
 
 def cache_bytes(view: RunView, model: dict[str, Any]) -> int:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from typing import TypeVar
 
 import torch
+from torch import Tensor
+
+Result = TypeVar("Result")
 
 
 @cache
@@ -26,3 +30,27 @@ def captured(prepare: Callable[[], object], record: Callable[[], object], device
         with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
             record()
     return graph
+
+
+def replayed(work: Callable[..., Result], prepare: Callable[..., object]) -> Callable[..., Result]:
+    """Return what does the same work on tensors on a GPU, recorded at the first call after a call of `prepare`; tensors of other shapes
+    than those are given to the work itself.
+
+    What it returns holds until the next call.
+    """
+    recorded: list[tuple[torch.cuda.CUDAGraph, list[Tensor], Result]] = []
+
+    def replay(*tensors: Tensor) -> Result:
+        if not recorded:
+            given, found = [tensor.clone() for tensor in tensors], list[Result]()
+            graph = captured(lambda: prepare(*given), lambda: found.append(work(*given)), given[0].device)
+            recorded.append((graph, given, found[0]))
+        graph, given, result = recorded[0]
+        if any(tensor.shape != static.shape for tensor, static in zip(tensors, given, strict=True)):
+            return work(*tensors)
+        for tensor, static in zip(tensors, given, strict=True):
+            static.copy_(tensor)
+        graph.replay()
+        return result
+
+    return replay

@@ -23,6 +23,7 @@ def build_optimizer(model: nn.Module, config: TrainingConfig, rate: Tensor | Non
 
 def prepare_state(optimizer: torch.optim.Optimizer, rate: Tensor) -> None:
     """Allocate the optimizer's state as it is before the first step: a step of gradient and rate 0, forgotten again."""
+    before = rate.clone()
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for parameter in parameters:
         parameter.grad = torch.zeros_like(parameter)
@@ -32,3 +33,4 @@ def prepare_state(optimizer: torch.optim.Optimizer, rate: Tensor) -> None:
         for value in optimizer.state[parameter].values():
             value.zero_()
         parameter.grad = None
+    rate.copy_(before)

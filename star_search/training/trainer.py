@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from star_search.config import TrainingConfig
 from star_search.data.stream import EvaluationBatches, TokenStream
-from star_search.model.cuda_graph import captured
+from star_search.model.cuda_graph import replayed
 from star_search.model.language_model import LanguageModel
 from star_search.runs.records import Outcome
 from star_search.training.determinism import deterministic
@@ -186,7 +186,7 @@ def compiled_judge(model: LanguageModel, config: TrainingConfig, rows: int, kind
             hidden_ND = blocks.hidden(inputs_BT).detach().flatten(0, 1)
         return _judge_in_chunks(hidden_ND, model.embedding.to(hidden_ND.dtype), targets_BT.flatten())
 
-    whole = by_blocks if kind == "compiled" else _replayed(by_blocks)
+    whole = by_blocks if kind == "compiled" else replayed(by_blocks, by_blocks)
 
     def judge(inputs_BT: Tensor, targets_BT: Tensor) -> tuple[Tensor, Tensor]:
         if inputs_BT.shape != (rows, config.sequence_length):
@@ -194,24 +194,6 @@ def compiled_judge(model: LanguageModel, config: TrainingConfig, rows: int, kind
         return whole(inputs_BT, targets_BT)
 
     return judge
-
-
-def _replayed(judge: Judge) -> Judge:
-    """Return a judge of batches of one shape on a GPU, recorded at the first; what it returns holds until the next."""
-    recorded: list[tuple[torch.cuda.CUDAGraph, list[Tensor], tuple[Tensor, Tensor]]] = []
-
-    def replay(*batch: Tensor) -> tuple[Tensor, Tensor]:
-        if not recorded:
-            given, found = [tensor.clone() for tensor in batch], []
-            graph = captured(lambda: judge(*given), lambda: found.append(judge(*given)), batch[0].device)
-            recorded.append((graph, given, found[0]))
-        graph, given, result = recorded[0]
-        for static, tensor in zip(given, batch, strict=True):
-            static.copy_(tensor)
-        graph.replay()
-        return result
-
-    return replay
 
 
 def _judge_in_chunks(hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor) -> tuple[Tensor, Tensor]:

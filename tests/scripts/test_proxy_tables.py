@@ -102,6 +102,8 @@ def test_ranks_in_a_search_are_held_against_those_of_longer_trainings(module, st
     write([found[1], found[0], *found[2:6]])
     value, lower, upper, count = module.ranks("finalists", ["quality", "cache"])
     assert value == pytest.approx(1 - 6 * 2 / (6 * 35)) and lower < value < upper <= 1 and count == 6
+    write(found[:6])
+    assert module.ranks("finalists", ["cache"]) == (1, 1, 1, 6)
 
 
 def test_a_change_is_of_the_median_and_its_interval_holds_it(module):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from star_search.config_objectives import MADConfig
-from star_search.model.cuda_graph import captured
+from star_search.model.cuda_graph import replayed
 from star_search.model.star_backbone import STARBackbone
 from star_search.objectives.mad.instances import IGNORED
 from star_search.objectives.mad.tasks import Examples
@@ -53,27 +53,22 @@ class _Steps:
     """Steps of AdamW on the examples of one task; on a GPU all batches of the first one's size replay one graph."""
 
     def __init__(self, model: nn.Module, settings: MADConfig, device: torch.device) -> None:
-        self.model, on_gpu = model, device.type == "cuda"
-        self._rate = torch.zeros((), device=device) if on_gpu else None
-        self._recorded: tuple[torch.cuda.CUDAGraph, Tensor, Tensor, Tensor] | None = None
-        rate, decay = settings.learning_rate if self._rate is None else self._rate, settings.weight_decay
+        self._model = model
+        self._rate = torch.tensor(settings.learning_rate, device=device) if device.type == "cuda" else None
+        rate, decay, on_gpu = settings.learning_rate, settings.weight_decay, self._rate is not None
         self._optimizer = torch.optim.AdamW(model.parameters(), rate, weight_decay=decay, fused=on_gpu or None, capturable=on_gpu)
+        self._step = self._take
+        if self._rate is not None:
+            self._optimizer.param_groups[0]["lr"] = self._rate
+            self._step = replayed(self._take, self._prepare)
 
     def take(self, inputs_BT: Tensor, targets_BT: Tensor, rate: float) -> Tensor:
         """Take a step at a learning rate, and return its loss."""
         if self._rate is None:
             self._optimizer.param_groups[0]["lr"] = rate
-            return self._take(inputs_BT, targets_BT)
-        if self._recorded is None:
-            self._recorded = self._record(inputs_BT, targets_BT, self._rate)
-        self._rate.fill_(rate)
-        graph, static_inputs_BT, static_targets_BT, loss = self._recorded
-        if inputs_BT.shape != static_inputs_BT.shape:
-            return self._take(inputs_BT, targets_BT)
-        static_inputs_BT.copy_(inputs_BT)
-        static_targets_BT.copy_(targets_BT)
-        graph.replay()
-        return loss
+        else:
+            self._rate.fill_(rate)
+        return self._step(inputs_BT, targets_BT)
 
     def _take(self, inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
         loss = self._gradient(inputs_BT, targets_BT)
@@ -81,21 +76,16 @@ class _Steps:
         return loss
 
     def _gradient(self, inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
-        loss = _loss(self.model(inputs_BT), targets_BT)
+        loss = _loss(self._model(inputs_BT), targets_BT)
         self._optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(self._model.parameters(), 1.0)
         return loss.detach()
 
-    def _record(self, inputs_BT: Tensor, targets_BT: Tensor, rate: Tensor) -> tuple[torch.cuda.CUDAGraph, Tensor, Tensor, Tensor]:
-        inputs_BT, targets_BT, losses = inputs_BT.clone(), targets_BT.clone(), list[Tensor]()
-
-        def prepare() -> None:
-            self._gradient(inputs_BT, targets_BT)
-            prepare_state(self._optimizer, rate)
-
-        graph = captured(prepare, lambda: losses.append(self._take(inputs_BT, targets_BT)), inputs_BT.device)
-        return graph, inputs_BT, targets_BT, losses[0]
+    def _prepare(self, inputs_BT: Tensor, targets_BT: Tensor) -> None:
+        assert self._rate is not None
+        self._gradient(inputs_BT, targets_BT)
+        prepare_state(self._optimizer, self._rate)
 
 
 def accuracy_after_training(model: nn.Module, found: Examples, settings: MADConfig, seed: int, device: torch.device) -> float:

@@ -62,7 +62,7 @@ function drawProgress() {
 function showMotifs() {
   const { group, rows: found } = data.motifs;
   find("motif-section").hidden = !found.length;
-  find("motif-heading").textContent = `Motifs: ${group} against the initial population`;
+  find("motif-heading").textContent = `Motifs: ${group} of generation ${lastGeneration.generation} against the initial population`;
   const p = (value) => (value < 1e-4 ? "<0.0001" : value.toFixed(4));
   const head = element(
     "tr",
