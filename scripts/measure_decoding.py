@@ -30,6 +30,7 @@ from star_search.benchmark.huggingface import build as build_llama
 from star_search.benchmark.models import ModelSetting, synchronise
 from star_search.benchmark.models_report import environment
 from star_search.data.tokenizer import load_tokenizer
+from star_search.model.cuda_graph import graph_stream
 from star_search.model.language_model import LanguageModel
 from star_search.model.static_decoding import greedy_tokens
 from star_search.objectives.measurement import held_cache_bytes
@@ -65,7 +66,9 @@ def ways(setting: ModelSetting, decoding: Decoding, layers: int) -> tuple[Decode
         return lambda count: llama.generate(prompt_T[None], max_new_tokens=count, **options)[0, PROMPT:], held(llama)
     model = LanguageModel.from_genome(decoding.genome, setting.width, setting.vocabulary_size, setting.catalogue, seed=0)
     model = model.to(setting.device, dtype).eval()
-    if held_cache_bytes(model, PROMPT) != model.cache_bytes(PROMPT):
+    with graph_stream(prompt_T.device):
+        held_bytes = held_cache_bytes(model, PROMPT)
+    if held_bytes != model.cache_bytes(PROMPT):
         raise SystemExit(f"{decoding.name}: the cache held is not the declared one")
     way = by_steps if decoding.way == "plain" else greedy_tokens
     if not torch.equal(way(model, prompt_T, AGREEING), by_steps(model, prompt_T, AGREEING)):
@@ -75,11 +78,13 @@ def ways(setting: ModelSetting, decoding: Decoding, layers: int) -> tuple[Decode
 
 def by_steps(model: LanguageModel, prompt_T: Tensor, count: int) -> Tensor:
     """Return the tokens [count] that greedy decoding adds to a prompt, each by a call of the model's step."""
-    logits_B1V, cache = model.prefill(prompt_T[None], model.init_cache(1, len(prompt_T) + count), last_only=True)
-    found_B = [logits_B1V[:, 0].argmax(-1)]
-    while len(found_B) < count:
-        found_B.append(model.step(found_B[-1], cache)[0].argmax(-1))
-    return torch.cat(found_B)
+    # One stream for both ways, as for Llama, since cuBLAS keeps a workspace for each.
+    with graph_stream(prompt_T.device):
+        logits_B1V, cache = model.prefill(prompt_T[None], model.init_cache(1, len(prompt_T) + count), last_only=True)
+        found_B = [logits_B1V[:, 0].argmax(-1)]
+        while len(found_B) < count:
+            found_B.append(model.step(found_B[-1], cache)[0].argmax(-1))
+        return torch.cat(found_B)
 
 
 def held(model: torch.nn.Module) -> int:

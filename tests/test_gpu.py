@@ -227,6 +227,21 @@ class TestKernels:
         inputs = leaves((rows, channels, length), (channels, length))
         holds(toeplitz, lambda x, kernel: reference.convolution(kernel, x.transpose(1, 2)).transpose(1, 2), inputs, 1e-5)
 
+    @pytest.mark.parametrize("activation", ["LINEAR", "RELU", "SILU", "GELU"])
+    @pytest.mark.parametrize(("width", "padding", "gate_first"), [(40, 0, True), (300, 8, False)])
+    def test_gated_product(self, activation, width, padding, gate_first):
+        from star_search.genome import genes
+        from star_search.liv.kernels.gated import gated_product
+        from star_search.liv.memoryless import ACTIVATIONS
+
+        code = getattr(genes, activation)
+
+        def plain(x):
+            gate, value = x[..., :width], x[..., width : 2 * width]
+            return ACTIVATIONS[code](gate) * value if gate_first else ACTIVATIONS[code](value) * gate
+
+        holds(lambda x: gated_product(x, width, gate_first, code), plain, leaves((2, 9, 2 * width + padding)), 1e-6)
+
     def test_windowed_attention(self):
         import torch
 
@@ -258,13 +273,16 @@ class TestKernels:
         table = rotary_table(37, width, whole)
         holds(lambda x: torch.cat(rotated_parts(x, widths, [bool(turn) for turn in turned], table), -1), plain, [whole], 1e-5)
 
-    @pytest.mark.parametrize("vocabulary", [97, 4096, 50_304])
-    def test_chunked_loss(self, vocabulary):
+    # A logit hundreds higher than any before overflows the sum that is relative to those.
+    @pytest.mark.parametrize(("vocabulary", "steep"), [(97, False), (4096, False), (50_304, False), (50_304, True)])
+    def test_chunked_loss(self, vocabulary, steep):
         import torch
 
         from star_search.training.loss import chunked_cross_entropy
 
         hidden, weight = leaves((2, 50, 32), (vocabulary, 32))
+        if steep:
+            weight.data[45_000] *= 100
         targets = torch.randint(vocabulary, (2, 50)).cuda()
         torch.backends.cuda.matmul.allow_tf32 = False
         holds(

@@ -163,7 +163,9 @@ class LIV(nn.Module):
                 zip(weights, rotated_parts(together, widths, [name in "qk" for name in weights], self.rotary), strict=True)
             )
         parts = dict(zip(weights, together.split([*widths, len(padding)], dim=-1), strict=False))
-        return features | {name: self._rotated(name, self.group(name).finish(part)) for name, part in parts.items()}
+        features |= {name: self._rotated(name, self.group(name).finish(part)) for name, part in parts.items()}
+        is_plain = all(type(self.group(name)) is Projection for name in weights)
+        return features | (self.token_mixing.of_projection(together, list(weights)) if is_plain else {})
 
     def _rotates_in_parts(self, together: Tensor, weights: dict[str, Tensor]) -> bool:
         """Whether `rotated_parts` serves the projections: nothing follows them, and each is whole rotated widths."""

@@ -6,7 +6,7 @@ Shapes: B batch, T tokens, D width, E inner width. Features are named by their g
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -57,6 +57,10 @@ class TokenMixing(ABC):
     def difference(self, first: Features, second: Features, factor: Tensor) -> Tensor:
         """Return what T makes of a differential operator's first features, less so much of what it makes of the second; fast form."""
         return self.mix(first) - factor * self.mix(second)
+
+    def of_projection(self, projected: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+        """Return what `mix` may take from the product [B, T, ...] of x and the named groups' weights, all of them plain projections."""
+        return {}
 
     @abstractmethod
     def reference(self, features: Features) -> Tensor:

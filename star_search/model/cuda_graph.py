@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import TypeVar
 
@@ -16,6 +17,21 @@ Result = TypeVar("Result")
 def _side_stream(device: torch.device) -> torch.cuda.Stream:
     """Return the one stream on which a device's graphs are prepared and recorded: cuBLAS keeps a workspace for every stream ever used."""
     return torch.cuda.Stream(device)
+
+
+@contextmanager
+def graph_stream(device: torch.device) -> Iterator[None]:
+    """Work on the stream of a device's graphs, so that cuBLAS keeps no workspace for another; nothing where there are no graphs."""
+    if device.type != "cuda":
+        yield
+        return
+    stream, current = _side_stream(device), torch.cuda.current_stream(device)
+    stream.wait_stream(current)
+    try:
+        with torch.cuda.stream(stream):
+            yield
+    finally:
+        current.wait_stream(stream)
 
 
 def captured(prepare: Callable[[], object], record: Callable[[], object], device: torch.device) -> torch.cuda.CUDAGraph:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from star_search.liv.padding import Place
 from star_search.model.cache import DecodingCache
-from star_search.model.cuda_graph import captured
+from star_search.model.cuda_graph import captured, graph_stream
 from star_search.model.language_model import LanguageModel
 
 
@@ -60,12 +60,13 @@ class StaticDecoding:
 @torch.no_grad()
 def greedy_tokens(model: LanguageModel, prompt_T: Tensor, count: int) -> Tensor:
     """Return the `count` tokens [count] that greedy decoding adds to a prompt, as `LanguageModel.greedy` does."""
-    logits_B1V, cache = model.prefill(prompt_T[None], model.init_cache(1, len(prompt_T) + count), last_only=True)
-    first_B = logits_B1V[:, 0].argmax(-1)
-    if count == 1:
-        return first_B
-    decoding, found_T = StaticDecoding(model, first_B, cache), first_B.new_empty(count)
-    found_T[0] = first_B[0]
-    for index in range(1, count):
-        found_T[index] = decoding.step()[0]
-    return found_T
+    with graph_stream(prompt_T.device):
+        logits_B1V, cache = model.prefill(prompt_T[None], model.init_cache(1, len(prompt_T) + count), last_only=True)
+        first_B = logits_B1V[:, 0].argmax(-1)
+        if count == 1:
+            return first_B
+        decoding, found_T = StaticDecoding(model, first_B, cache), first_B.new_empty(count)
+        found_T[0] = first_B[0]
+        for index in range(1, count):
+            found_T[index] = decoding.step()[0]
+        return found_T

@@ -13,20 +13,29 @@ import triton.language as tl
 
 @triton.jit
 def softmax_gradient_kernel(logits, targets, losses, V, scale, BLOCK: tl.constexpr):
-    """Put `scale (softmax - one at the target)` in the place of a row of logits; the second pass finds the row in the cache."""
+    """Put `scale (softmax - one at the target)` in the place of a row of logits; the second pass finds the row in the cache.
+
+    Exponentials are summed relative to the highest logit of the first block, so that each is computed once; only where another is so
+    much higher that the sum overflows, relative to the highest of all.
+    """
     row = tl.program_id(0).to(tl.int64)
     target, places = tl.load(targets + row), tl.arange(0, BLOCK)
     at = logits + row * V
-    highest, total = tl.full((BLOCK,), float("-inf"), tl.float32), tl.zeros((BLOCK,), tl.float32)
-    for start in range(0, V, BLOCK):
-        x = tl.load(at + start + places, start + places < V, float("-inf")).to(tl.float32)
-        higher = tl.maximum(highest, x)
-        # Where nothing was seen yet both are minus infinity, and their difference no number.
-        kept = tl.where(highest == float("-inf"), 0.0, total * tl.exp(highest - higher))
-        total = kept + tl.where(x == float("-inf"), 0.0, tl.exp(x - higher))
-        highest = higher
+    highest = tl.load(at + places, places < V, float("-inf")).to(tl.float32)
     top = tl.max(highest, 0)
-    log_total = top + tl.log(tl.sum(tl.where(highest == float("-inf"), 0.0, total * tl.exp(highest - top)), 0))
+    exponentials = tl.exp(highest - top)
+    for start in range(BLOCK, V, BLOCK):
+        exponentials += tl.exp(tl.load(at + start + places, start + places < V, float("-inf")).to(tl.float32) - top)
+    total = tl.sum(exponentials, 0)
+    if total == float("inf"):
+        for start in range(BLOCK, V, BLOCK):
+            highest = tl.maximum(highest, tl.load(at + start + places, start + places < V, float("-inf")).to(tl.float32))
+        top = tl.max(highest, 0)
+        exponentials = tl.zeros((BLOCK,), tl.float32)
+        for start in range(0, V, BLOCK):
+            exponentials += tl.exp(tl.load(at + start + places, start + places < V, float("-inf")).to(tl.float32) - top)
+        total = tl.sum(exponentials, 0)
+    log_total = top + tl.log(total)
     tl.store(losses + row, log_total - tl.load(at + target).to(tl.float32))
     tl.debug_barrier()
     for start in range(0, V, BLOCK):
