@@ -31,12 +31,13 @@ def _toeplitz(x_BDT: Tensor, kernel_DM: Tensor, reverse: bool) -> Tensor:
 
     x_BDT, kernel_DM = x_BDT.contiguous(), kernel_DM.contiguous()
     rows, channels, length = x_BDT.shape
-    tile = CONVOLVE["L"]
+    settings = _settings(CONVOLVE, x_BDT)
+    tile = settings["L"]
     at_once, blocks = _columns(rows, length, tile)
     grid = (channels, -(-length // (tile * blocks)), -(-rows // at_once))
     y = torch.empty_like(x_BDT)
     shape = {"BLOCKS": blocks, "ROWS": at_once, "MARGIN": MARGIN, "EVEN": length % tile == 0, "PRECISION": _precision(x_BDT)}
-    convolve_kernel[grid](x_BDT, kernel_DM, y, rows, channels, length, REVERSE=reverse, **shape, **CONVOLVE)
+    convolve_kernel[grid](x_BDT, kernel_DM, y, rows, channels, length, REVERSE=reverse, **shape, **settings)
     return y
 
 
@@ -52,19 +53,25 @@ def _to_kernel(x_BDT: Tensor, gradient_BDT: Tensor) -> Tensor:
 
     x_BDT, gradient_BDT = x_BDT.contiguous(), gradient_BDT.contiguous()
     rows, channels, length = x_BDT.shape
-    tile = CORRELATE["L"]
+    settings = _settings(CORRELATE, x_BDT)
+    tile = settings["L"]
     blocks = -(-length // tile)
     parts = torch.empty(2, channels, blocks * tile, dtype=torch.float32, device=x_BDT.device)
     shape = {"EVEN": length % tile == 0, "PRECISION": _precision(x_BDT)}
-    correlate_kernel[(blocks, channels)](x_BDT, gradient_BDT, parts, rows, channels, length, **shape, **CORRELATE)
+    correlate_kernel[(blocks, channels)](x_BDT, gradient_BDT, parts, rows, channels, length, **shape, **settings)
     return parts
 
 
 @_to_kernel.register_fake
 def _(x_BDT: Tensor, gradient_BDT: Tensor) -> Tensor:
     _, channels, length = x_BDT.shape
-    tile = CORRELATE["L"]
+    tile = _settings(CORRELATE, x_BDT)["L"]
     return x_BDT.new_empty(2, channels, -(-length // tile) * tile, dtype=torch.float32)
+
+
+def _settings(settings: dict[str, int], x: Tensor) -> dict[str, int]:
+    """Return the settings for x: in fp32, where tensor cores do not serve, those of small tiles."""
+    return settings | {"L": 64, "num_warps": 4, "num_stages": 2} if x.dtype == torch.float32 else settings
 
 
 def _power_of_two(count: int) -> int:
