@@ -5,7 +5,8 @@
 A search's row holds the population of its last generation against the first one: medians, and the change of the median with the 95 %
 percentile bootstrap interval over genomes. A comparison's row holds a model against the baselines: perplexity on the test split with
 Student's interval over seeds, whether the two intervals meet, and the difference in what the search made small: cache, or parameters, where
-the baselines are those as wide as candidates. Records are read where they are unpacked to, runs/proxy.
+the baselines are those as wide as candidates. The last tables declare the finalists for cache and their baselines at 48 x 2048, each
+genome twice in a row. Records are read where they are unpacked to, runs/proxy.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from scipy.stats import spearmanr
 
 from star_search.analysis.run_view import RunView
 from star_search.analysis.statistics import NORMAL_95
+from star_search.genome.accounting import Accounting
 from star_search.genome.encoding import Genome
+from star_search.genome.scaling import scaled
 from star_search.objectives.registry import account_of
 from star_search.runs.locate import locate
 from star_search.runs.records import CandidateRecord, Outcome
@@ -32,6 +35,7 @@ from star_search.runs.records import CandidateRecord, Outcome
 SEARCHES = {**SMALL, "random": "cache_bytes", "unshared": "cache_bytes"}
 LABELS = [name.partition("=")[0] for name in BASELINES]
 LENGTH, RESAMPLES, MILLION = 1024, 10_000, 1e6
+LARGE_DEPTH, LARGE_WIDTH, LONG = 48, 2048, 32_768
 
 
 def change(before: Sequence[float], after: Sequence[float]) -> tuple[float, float, float]:
@@ -144,8 +148,30 @@ def ranks(kind: str, names: Iterable[str]) -> tuple[float, float, float, int] | 
 
 def cache_bytes(view: RunView, model: dict[str, Any]) -> int:
     """Return the cache of a compared model after `LENGTH` tokens."""
-    config = view.config.model_copy(update={"space": view.config.space.model_copy(update={"width": model["width"]})})
-    return account_of(config, Genome.parse(model["genome"])).cache_bytes(LENGTH)
+    return account(view, Genome.parse(model["genome"]), model["width"]).cache_bytes(LENGTH)
+
+
+def account(view: RunView, genome: Genome, width: int) -> Accounting:
+    """Return the account of a genome at another width than the search's."""
+    return account_of(view.config.model_copy(update={"space": view.config.space.model_copy(update={"width": width})}), genome)
+
+
+def large_table(name: str) -> tuple[list[str], list[list[str]]]:
+    """Return the headings and a row for every model of a comparison at `LARGE_DEPTH` x `LARGE_WIDTH`, smallest cache first."""
+    view = RunView.read(*locate(RUNS / searched(name)))
+    models = json.loads((RUNS / name / "comparison.json").read_text())["models"]
+    catalogue = view.config.space.catalogue
+    large = {
+        model["label"]: account(view, scaled(Genome.parse(model["genome"]), LARGE_DEPTH, "stack", catalogue), LARGE_WIDTH)
+        for model in models
+    }
+    rows, baselines = [], [label for label in LABELS if label in large]
+    for label, found in sorted(large.items(), key=lambda item: (item[0] in LABELS, item[1].cache_bytes(LONG))):
+        shares = ["-" if label in LABELS else percent(found.cache_bytes(LONG) / large[each].cache_bytes(LONG) - 1) for each in baselines]
+        sizes = (found.parameters / MILLION, *(found.cache_bytes(length) / MILLION for length in (LENGTH, LONG)))
+        rows.append([label, *(f"{size:,.0f}" for size in sizes), *shares])
+    headings = [f"at {LARGE_DEPTH} x {LARGE_WIDTH}", "parameters, M", *(f"cache at {length:,} tokens, MB" for length in (LENGTH, LONG))]
+    return [*headings, *(f"against {label}" for label in baselines)], rows
 
 
 def show(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -166,6 +192,9 @@ def main() -> None:
     for name in SMALL:
         if (RUNS / f"finalists-{name}" / "comparison.json").exists():
             show(*model_table(f"finalists-{name}"))
+    for name, key in SMALL.items():
+        if key == "cache_bytes" and (RUNS / f"finalists-{name}" / "comparison.json").exists():
+            show(*large_table(f"finalists-{name}"))
     for kind in ("finalists", "transfer"):
         for names in (list(SMALL), *([name] for name in SMALL)):
             if found := ranks(kind, names):

@@ -11,6 +11,8 @@ import pytest
 
 from scripts.conftest import SCRIPTS, loaded
 from star_search.analysis.run_view import RunView
+from star_search.genome.encoding import Genome
+from star_search.genome.scaling import scaled
 from star_search.runs.directory import RunDirectory
 
 
@@ -62,13 +64,19 @@ def test_packed_records_become_tables(module, stored_run, tmp_path, monkeypatch,
     assert search[2] == f"{first:.1f} to {last:.1f}"
     assert search[3].startswith(f"{100 * (last / first - 1):+.0f} % (")
     assert search[-1] == f"{view.progress[0].hypervolume:.3f} to {view.progress[-1].hypervolume:.3f}"
-    shown = {row[0]: row for row in rows if row[0] in {*labels, "transformer++, width 16"}}
+    shown = {row[0]: row for row in rows if len(row) == 6 and row[0] in {*labels, "transformer++, width 16"}}
     assert list(shown) == [*labels, "transformer++, width 16"]
     cache, reference = view.account(best).cache_bytes(1024), module.cache_bytes(view, models[0])
     assert shown[labels[0]][1:5] == ["50.0 (40.0 to 60.0)", "0.002", "2.00", f"{cache / 1e6:.2f}"]
     assert shown[labels[0]][5] == f"below, {100 * (cache / reference - 1):+.0f} %"
     assert shown[labels[1]][5].startswith("not apart,")
     assert shown["transformer++, width 16"][5] == "-"
+    large = next(row for row in rows if row[0] == "transformer++")
+    # Keys and values of 24 attention LIVs, 2 bytes each.
+    assert large[2:] == [f"{24 * 2 * 2048 * 2 * length / 1e6:,.0f}" for length in (1024, 32_768)] + ["-"]
+    accounts = [module.account(view, scaled(Genome.parse(each["genome"]), 48, "stack"), 2048) for each in models[:2]]
+    share = accounts[1].cache_bytes(32_768) / accounts[0].cache_bytes(32_768) - 1
+    assert [row[-1] for row in rows if row[0] in labels][-2:] == [f"{100 * share:+.0f} %"] * 2
 
 
 def test_parameters_are_held_against_baselines_as_wide(module, stored_run, tmp_path, monkeypatch):
