@@ -16,7 +16,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from statistics import median
+from statistics import mean, median, stdev
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ from star_search.runs.records import CandidateRecord, Outcome
 SEARCHES = {**SMALL, "random": "cache_bytes", "unshared": "cache_bytes"}
 LABELS = [name.partition("=")[0] for name in BASELINES]
 LENGTH, RESAMPLES, MILLION = 1024, 10_000, 1e6
+KINDS = ("finalists", "transfer")
 LARGE_DEPTH, LARGE_WIDTH, LONG = 48, 2048, 32_768
 
 
@@ -83,9 +84,9 @@ def size_cells(populations: Sequence[Sequence[CandidateRecord]], key: str | None
 
 
 def compared(name: str) -> list[dict[str, Any]]:
-    """Return the models of a comparison with their caches, and with parameters to be fewer the baselines as wide as candidates."""
+    """Return the models of a comparison with their caches, and with finalists for fewer parameters the baselines as wide as candidates."""
     models = json.loads((RUNS / name / "comparison.json").read_text())["models"]
-    if SMALL[searched(name)] == "parameters":
+    if name == "finalists-size":
         wide = json.loads((RUNS / "baselines" / "comparison.json").read_text())["models"]
         models += [each for each in wide if each["label"] in LABELS]
     view = RunView.read(*locate(RUNS / searched(name)))
@@ -156,6 +157,14 @@ def account(view: RunView, genome: Genome, width: int) -> Accounting:
     return account_of(view.config.model_copy(update={"space": view.config.space.model_copy(update={"width": width})}), genome)
 
 
+def noise_rows() -> Iterator[list[str]]:
+    """Yield what another seed changes in each model of the step `noise`: its perplexities and their standard deviation."""
+    for model in json.loads((RUNS / "noise" / "comparison.json").read_text())["models"]:
+        values = model["perplexities"]
+        share = stdev(values) / mean(values)
+        yield [model["label"], f"{mean(values):.1f}", f"{min(values):.1f} to {max(values):.1f}", f"{100 * share:.1f} %", str(len(values))]
+
+
 def large_table(name: str) -> tuple[list[str], list[list[str]]]:
     """Return the headings and a row for every model of a comparison at `LARGE_DEPTH` x `LARGE_WIDTH`, smallest cache first."""
     view = RunView.read(*locate(RUNS / searched(name)))
@@ -189,13 +198,15 @@ def main() -> None:
         unpack(archive)
     headings = ["search", "candidates", "median perplexity", "change", "lowest", "median size (MB, M)", "change", "hypervolume"]
     show(headings, list(search_rows()))
-    for name in SMALL:
-        if (RUNS / f"finalists-{name}" / "comparison.json").exists():
-            show(*model_table(f"finalists-{name}"))
+    for name in (f"{kind}-{search}" for kind in KINDS for search in SMALL):
+        if (RUNS / name / "comparison.json").exists():
+            show(*model_table(name))
+    if (RUNS / "noise" / "comparison.json").exists():
+        show(["model", "mean perplexity", "range", "standard deviation", "seeds"], list(noise_rows()))
     for name, key in SMALL.items():
         if key == "cache_bytes" and (RUNS / f"finalists-{name}" / "comparison.json").exists():
             show(*large_table(f"finalists-{name}"))
-    for kind in ("finalists", "transfer"):
+    for kind in KINDS:
         for names in (list(SMALL), *([name] for name in SMALL)):
             if found := ranks(kind, names):
                 value, lower, upper, count = found

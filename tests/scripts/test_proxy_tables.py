@@ -94,6 +94,14 @@ def test_parameters_are_held_against_baselines_as_wide(module, stored_run, tmp_p
     assert rows[0][5:] == ["below, -75 %"]
 
 
+def test_noise_is_the_spread_over_seeds(module, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("runs/proxy/noise").mkdir(parents=True)
+    models = [{"label": "transformer++", "perplexities": [90.0, 100.0, 110.0]}]
+    Path("runs/proxy/noise/comparison.json").write_text(json.dumps({"models": models}))
+    assert list(module.noise_rows()) == [["transformer++", "100.0", "90.0 to 110.0", "10.0 %", "3"]]
+
+
 def test_ranks_in_a_search_are_held_against_those_of_longer_trainings(module, stored_run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     view = RunView.read(RunDirectory.open(stored_run.path))
