@@ -6,7 +6,7 @@
 Parts, the most important first: large (24 x 768 beside Hugging Face's models, compilation caches empty at the start), mixes (24 x 256,
 every class with GMemless), mixing (token mixing against SDPA), decoding (4,096 tokens beside Hugging Face's Llama), packing (several
 trainings on one GPU, without MPS and with it), gpus (one training on each), growth, agreement (losses of the engines), tests
-(tests/test_gpu.py). Each measurement leaves its output, and JSON, in a folder of its name; one that is there is not measured again.
+(those that need a GPU). Each measurement leaves its output, and JSON, in a folder of its name; one that is there is not measured again.
 `--tiny` tries all of it on a CPU, MPS aside.
 """
 
@@ -30,6 +30,7 @@ from star_search.genome.catalogue import load_catalogue
 from star_search.genome.genes import DIAGONAL
 
 ROOT = Path(__file__).resolve().parents[1]
+GPU_TESTS = (ROOT / "tests/liv/test_kernels.py", ROOT / "tests/test_gpu.py")
 CLASSES_AT_ONCE = 4
 SECONDS_TO_END = 10
 # Of four LIVs each: short convolutions with one grouped-query attention, a recurrence with one, Transformer++.
@@ -97,9 +98,7 @@ def parts(tiny: bool, device: str) -> dict[str, list[Job]]:
         "gpus": [Job("gpus", script("packing", "--devices", devices, "--processes", f"1,{count}", "--streams", "", *packed), 200)],
         "growth": [Job("growth", script("growth", *growing, *repeats, *depth, *on), 200)],
         "agreement": [Job("agreement", script("agreement", *agreement, *on), 300)],
-        "tests": [
-            Job("tests", [sys.executable, "-m", "pytest", "-m", "gpu", "-n", "0", "-rf", str(ROOT / "tests/test_gpu.py")], 590, None)
-        ],
+        "tests": [Job("tests", [sys.executable, "-m", "pytest", "-m", "gpu", "-n", "0", "-rf", *map(str, GPU_TESTS)], 590, None)],
     }
 
 

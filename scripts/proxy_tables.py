@@ -83,12 +83,18 @@ def size_cells(populations: Sequence[Sequence[CandidateRecord]], key: str | None
     return ["-", "-"] if key is None else change_cells(populations, key, MILLION)
 
 
+def models_of(name: str) -> list[dict[str, Any]]:
+    """Return the models of a comparison; none where it is not there."""
+    file = RUNS / name / "comparison.json"
+    found: list[dict[str, Any]] = json.loads(file.read_text())["models"] if file.exists() else []
+    return found
+
+
 def compared(name: str) -> list[dict[str, Any]]:
     """Return the models of a comparison with their caches, and with finalists for fewer parameters the baselines as wide as candidates."""
-    models = json.loads((RUNS / name / "comparison.json").read_text())["models"]
+    models = models_of(name)
     if name == "finalists-size":
-        wide = json.loads((RUNS / "baselines" / "comparison.json").read_text())["models"]
-        models += [each for each in wide if each["label"] in LABELS]
+        models += [each for each in models_of("baselines") if each["label"] in LABELS]
     view = RunView.read(*locate(RUNS / searched(name)))
     return [{**model, "cache_bytes": cache_bytes(view, model)} for model in models]
 
@@ -131,7 +137,7 @@ def ranks(kind: str, names: Iterable[str]) -> tuple[float, float, float, int] | 
     """
     short, long = [], []
     for name in names:
-        if not (RUNS / f"{kind}-{name}" / "comparison.json").exists():
+        if not models_of(f"{kind}-{name}"):
             continue
         records = RunView.read(*locate(RUNS / name)).by_id
         for model in compared(f"{kind}-{name}"):
@@ -159,7 +165,7 @@ def account(view: RunView, genome: Genome, width: int) -> Accounting:
 
 def noise_rows() -> Iterator[list[str]]:
     """Yield what another seed changes in each model of the step `noise`: its perplexities and their standard deviation."""
-    for model in json.loads((RUNS / "noise" / "comparison.json").read_text())["models"]:
+    for model in models_of("noise"):
         values = model["perplexities"]
         share = stdev(values) / mean(values)
         yield [model["label"], f"{mean(values):.1f}", f"{min(values):.1f} to {max(values):.1f}", f"{100 * share:.1f} %", str(len(values))]
@@ -168,11 +174,10 @@ def noise_rows() -> Iterator[list[str]]:
 def large_table(name: str) -> tuple[list[str], list[list[str]]]:
     """Return the headings and a row for every model of a comparison at `LARGE_DEPTH` x `LARGE_WIDTH`, smallest cache first."""
     view = RunView.read(*locate(RUNS / searched(name)))
-    models = json.loads((RUNS / name / "comparison.json").read_text())["models"]
     catalogue = view.config.space.catalogue
     large = {
         model["label"]: account(view, scaled(Genome.parse(model["genome"]), LARGE_DEPTH, "stack", catalogue), LARGE_WIDTH)
-        for model in models
+        for model in models_of(name)
     }
     rows, baselines = [], [label for label in LABELS if label in large]
     for label, found in sorted(large.items(), key=lambda item: (item[0] in LABELS, item[1].cache_bytes(LONG))):
@@ -199,12 +204,12 @@ def main() -> None:
     headings = ["search", "candidates", "median perplexity", "change", "lowest", "median size (MB, M)", "change", "hypervolume"]
     show(headings, list(search_rows()))
     for name in (f"{kind}-{search}" for kind in KINDS for search in SMALL):
-        if (RUNS / name / "comparison.json").exists():
+        if models_of(name):
             show(*model_table(name))
-    if (RUNS / "noise" / "comparison.json").exists():
+    if models_of("noise"):
         show(["model", "mean perplexity", "range", "standard deviation", "seeds"], list(noise_rows()))
     for name, key in SMALL.items():
-        if key == "cache_bytes" and (RUNS / f"finalists-{name}" / "comparison.json").exists():
+        if key == "cache_bytes" and models_of(f"finalists-{name}"):
             show(*large_table(f"finalists-{name}"))
     for kind in KINDS:
         for names in (list(SMALL), *([name] for name in SMALL)):

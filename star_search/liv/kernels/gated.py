@@ -13,7 +13,7 @@ from torch import Tensor
 
 from star_search.genome.genes import GELU, LINEAR, RELU, SILU
 
-ACTIVATIONS = {LINEAR: "linear", RELU: "relu", SILU: "silu", GELU: "gelu"}
+NAMES = {LINEAR: "linear", RELU: "relu", SILU: "silu", GELU: "gelu"}
 TILE = {"TOKENS": 8, "CHANNELS": 256, "num_warps": 4}
 
 
@@ -24,7 +24,7 @@ def gated_product(projected_BTG: Tensor, width: int, gate_first: bool, activatio
 
     projected = projected_BTG.contiguous()
     product = projected.new_empty(*projected.shape[:2], width)
-    product_kernel[_grid(projected, width)](projected, product, *_sizes(projected, width, gate_first), ACTIVATIONS[activation], **TILE)
+    product_kernel[_grid(projected, width)](projected, product, *_sizes(projected, width, gate_first), NAMES[activation], **TILE)
     return product
 
 
@@ -41,7 +41,7 @@ def gated_product_backward(projected_BTG: Tensor, gradient_BTE: Tensor, gate_fir
     projected, gradient, width = projected_BTG.contiguous(), gradient_BTE.contiguous(), gradient_BTE.shape[-1]
     result = (torch.empty_like if projected.shape[-1] == 2 * width else torch.zeros_like)(projected)
     sizes = _sizes(projected, width, gate_first)
-    gradient_kernel[_grid(projected, width)](projected, gradient, result, *sizes, ACTIVATIONS[activation], **TILE)
+    gradient_kernel[_grid(projected, width)](projected, gradient, result, *sizes, NAMES[activation], **TILE)
     return result
 
 

@@ -21,6 +21,7 @@ CORRELATE = {"L": 64, "BLOCKS": 16, "num_warps": 4, "num_stages": 2}
 
 def toeplitz(x_BDT: Tensor, kernel_DT: Tensor) -> Tensor:
     """Return `y_t = sum over lags up to t of kernel_lag x_{t - lag}`, [B, D, T], summed in fp32."""
+    # Laid out here and not in the operators, so that compiled code does it in the kernels that make x and the lags.
     return _toeplitz(x_BDT.contiguous(), functional.pad(kernel_DT, (MARGIN, MARGIN)), False)
 
 
