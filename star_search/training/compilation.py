@@ -98,6 +98,31 @@ def _final(x_BTD: Tensor, y_BTD: Tensor, norm_D: Tensor) -> Tensor:
     return _normed(x_BTD + y_BTD, norm_D)
 
 
+class _Halves(torch.autograd.Function):
+    """The embedded tokens as two halves of which the first block makes the sum, as every other block does of two parts: one compiled form
+    serves all places."""
+
+    @staticmethod
+    def forward(ctx: Any, weight_VD: Tensor, tokens_BT: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        half = functional.embedding(tokens_BT, weight_VD).to(dtype) * (EMBEDDING_SCALE / 2)
+        ctx.save_for_backward(tokens_BT)
+        ctx.vocabulary_size = len(weight_VD)
+        # Not one object twice, which would be compiled for itself.
+        return half, half.view_as(half)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        # Both are the gradient of the sum.
+        (tokens_BT,), gradient_BTD = ctx.saved_tensors, gradients[0]
+        if gradient_BTD.dtype == torch.float32 or torch.are_deterministic_algorithms_enabled():
+            scaled = gradient_BTD.float() * EMBEDDING_SCALE
+            return torch.ops.aten.embedding_dense_backward(scaled, tokens_BT, ctx.vocabulary_size, -1, False), None, None
+        # Summed on a GPU in any order, which in half precision other sums are as well.
+        rows_ND = gradient_BTD.flatten(0, -2).float()
+        to_weight = rows_ND.new_zeros(ctx.vocabulary_size, rows_ND.shape[1])
+        return to_weight.index_add_(0, tokens_BT.flatten(), rows_ND, alpha=EMBEDDING_SCALE), None, None
+
+
 @dataclass
 class _Place:
     """One LIV of the chain."""
@@ -139,9 +164,7 @@ class CompiledModel:
 
     def hidden(self, tokens_BT: Tensor) -> Tensor:
         """Return what the output head reads, [B, T, D]."""
-        # The first block adds two halves, as every other block adds two parts: one compiled form serves all places.
-        half = functional.embedding(tokens_BT, self.model.embedding).to(self.stream_dtype) * (EMBEDDING_SCALE / 2)
-        x_BTD, y_BTD = half, half
+        x_BTD, y_BTD = _Halves.apply(self.model.embedding, tokens_BT, self.stream_dtype)  # type: ignore[no-untyped-call]
         features: dict[int | None, dict[str, Tensor]] = {}
         for parallel in self.model.backbone.blocks:
             # LIVs in parallel each add the same two parts: they run the compiled forms of LIVs in sequence.

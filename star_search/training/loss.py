@@ -41,7 +41,9 @@ def softmax_gradient(logits_NV: Tensor, targets_N: Tensor, scale: float) -> tupl
         from star_search.training.triton_softmax import softmax_gradient_kernel
 
         losses = torch.empty(len(logits_NV), dtype=torch.float32, device=logits_NV.device)
-        softmax_gradient_kernel[(len(logits_NV),)](logits_NV, targets_N, losses, logits_NV.shape[1], scale, BLOCK=4096, num_warps=16)
+        vocabulary_size = logits_NV.shape[1]
+        tile = {"BLOCK": 8192, "num_warps": 32} if vocabulary_size > 8192 else {"BLOCK": 2048, "num_warps": 8}
+        softmax_gradient_kernel[(len(logits_NV),)](logits_NV, targets_N, losses, vocabulary_size, scale, **tile)
         return losses.sum(), logits_NV
     return plain_softmax_gradient(logits_NV, targets_N, scale)
 
@@ -60,13 +62,14 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     def forward(ctx: Any, hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor) -> Tensor:
         weight = weight_VD.to(hidden_ND.dtype)
         to_hidden = torch.empty_like(hidden_ND)
-        to_weight = torch.zeros_like(weight_VD, dtype=torch.float32)
+        to_weight: Tensor | None = None
         total = torch.zeros((), dtype=torch.float32, device=hidden_ND.device)
         for part in chunks(hidden_ND, weight):
             loss, gradient_NV = softmax_gradient(hidden_ND[part] @ weight.T, targets_N[part], 1 / len(targets_N))
             total += loss
             to_hidden[part] = gradient_NV @ weight
             to_weight = _add_product(to_weight, gradient_NV.T, hidden_ND[part])
+        assert to_weight is not None
         ctx.save_for_backward(to_hidden, to_weight)
         ctx.weight_dtype = weight_VD.dtype
         return total / len(targets_N)
@@ -85,8 +88,11 @@ def chunks(hidden_ND: Tensor, weight_VD: Tensor) -> Iterator[slice]:
     yield from (slice(start, min(start + even, len(hidden_ND))) for start in range(0, len(hidden_ND), even))
 
 
-def _add_product(total: Tensor, left: Tensor, right: Tensor) -> Tensor:
-    """Return `total + left @ right` in fp32, without rounding the product to a lower precision where the device can."""
-    if left.is_cuda and left.dtype != torch.float32:
-        return torch.addmm(total, left, right, out_dtype=torch.float32)
-    return total + (left @ right).float()
+def _add_product(total: Tensor | None, left: Tensor, right: Tensor) -> Tensor:
+    """Return `total + left @ right` in fp32, in the place of a total; the product isn't rounded to less where the device can."""
+    if not left.is_cuda or left.dtype == torch.float32:
+        product = (left @ right).float()
+        return product if total is None else total.add_(product)
+    if total is None:
+        return torch.mm(left, right, out_dtype=torch.float32)
+    return torch.addmm(total, left, right, out_dtype=torch.float32, out=total)

@@ -4,11 +4,18 @@ Shapes: N tokens, V vocabulary.
 """
 
 # mypy: ignore-errors
-# ruff: noqa: ANN001, ANN201
+# ruff: noqa: ANN001, ANN201, ANN202
 # Triton compiles this text; its arguments are pointers and compile-time constants.
 
 import triton
 import triton.language as tl
+
+LOG2_E = tl.constexpr(1.4426950408889634)
+
+
+@triton.jit
+def _power(x, top):
+    return tl.exp2(x.to(tl.float32) * LOG2_E - top * LOG2_E)
 
 
 @triton.jit
@@ -23,9 +30,9 @@ def softmax_gradient_kernel(logits, targets, losses, V, scale, BLOCK: tl.constex
     at = logits + row * V
     highest = tl.load(at + places, places < V, float("-inf")).to(tl.float32)
     top = tl.max(highest, 0)
-    exponentials = tl.exp(highest - top)
+    exponentials = _power(highest, top)
     for start in range(BLOCK, V, BLOCK):
-        exponentials += tl.exp(tl.load(at + start + places, start + places < V, float("-inf")).to(tl.float32) - top)
+        exponentials += _power(tl.load(at + start + places, start + places < V, float("-inf")), top)
     total = tl.sum(exponentials, 0)
     if total == float("inf"):
         for start in range(BLOCK, V, BLOCK):
@@ -33,12 +40,17 @@ def softmax_gradient_kernel(logits, targets, losses, V, scale, BLOCK: tl.constex
         top = tl.max(highest, 0)
         exponentials = tl.zeros((BLOCK,), tl.float32)
         for start in range(0, V, BLOCK):
-            exponentials += tl.exp(tl.load(at + start + places, start + places < V, float("-inf")).to(tl.float32) - top)
+            exponentials += _power(tl.load(at + start + places, start + places < V, float("-inf")), top)
         total = tl.sum(exponentials, 0)
     log_total = top + tl.log(total)
-    tl.store(losses + row, log_total - tl.load(at + target).to(tl.float32))
+    at_target = tl.load(at + target).to(tl.float32)
+    tl.store(losses + row, log_total - at_target)
     tl.debug_barrier()
+    # In powers of two, the scale in the exponent: one multiply-add and one power an element.
+    shift = log_total * LOG2_E - tl.log2(scale)
     for start in range(0, V, BLOCK):
         column = start + places
         x = tl.load(at + column, column < V, 0.0).to(tl.float32)
-        tl.store(at + column, (tl.exp(x - log_total) - tl.where(column == target, 1.0, 0.0)) * scale, column < V)
+        tl.store(at + column, tl.exp2(x * LOG2_E - shift), column < V)
+    tl.debug_barrier()
+    tl.store(at + target, tl.exp2(at_target * LOG2_E - shift) - scale)

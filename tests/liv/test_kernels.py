@@ -13,7 +13,7 @@ from star_search.liv.kernels.scan import scan
 from star_search.liv.kernels.toeplitz import toeplitz
 from star_search.liv.kernels.window import windowed_attention
 from star_search.liv.memoryless import ACTIVATIONS
-from star_search.training.loss import chunked_cross_entropy
+from star_search.training import loss
 
 pytestmark = pytest.mark.gpu
 
@@ -99,6 +99,20 @@ def test_rotated_parts(width, widths, turned):
     holds(lambda x: torch.cat(rotated_parts(x, widths, [bool(turn) for turn in turned], table), -1), plain, [whole], 1e-5)
 
 
+def test_chunked_loss_in_half_precision(monkeypatch):
+    monkeypatch.setattr(loss, "CHUNK_LOGIT_BYTES", 2 * 4096 * 32)
+    hidden, weight = leaves((2, 50, 32), (4096, 32), dtype=torch.bfloat16)
+    weight.data /= 8
+    targets = torch.randint(4096, (2, 50)).cuda()
+    precise = [each.detach().float().requires_grad_() for each in (hidden, weight)]
+    expected = torch.nn.functional.cross_entropy((precise[0] @ precise[1].T).flatten(0, 1), targets.flatten())
+    value = loss.chunked_cross_entropy(hidden, precise[1], targets)
+    assert relative(value, expected) < 1e-3
+    here, there = torch.autograd.grad(value, (hidden, precise[1])), torch.autograd.grad(expected, precise)
+    assert here[1].dtype == torch.float32
+    assert all(relative(mine, other) < 1e-2 for mine, other in zip(here, there, strict=True))
+
+
 # A logit hundreds higher than any before overflows the sum that is relative to those.
 @pytest.mark.parametrize(("vocabulary", "steep"), [(97, False), (4096, False), (50_304, False), (50_304, True)])
 def test_chunked_loss(vocabulary, steep):
@@ -108,7 +122,7 @@ def test_chunked_loss(vocabulary, steep):
     targets = torch.randint(vocabulary, (2, 50)).cuda()
     torch.backends.cuda.matmul.allow_tf32 = False
     holds(
-        lambda h, w: chunked_cross_entropy(h, w, targets),
+        lambda h, w: loss.chunked_cross_entropy(h, w, targets),
         lambda h, w: torch.nn.functional.cross_entropy((h @ w.T).flatten(0, 1), targets.flatten()),
         [hidden, weight],
         1e-5,

@@ -44,6 +44,18 @@ def test_hidden_states_and_gradients_are_the_models(genome, residual, backend, b
         assert float((gradient - there[name]).norm()) <= 1e-4 * max(1.0, float(there[name].norm())), name
 
 
+@pytest.mark.filterwarnings("ignore:Mismatch dtype between input and weight")
+def test_in_half_precision_the_embedding_gets_its_gradient():
+    model = LanguageModel.from_genome("71111-91111", 64, 31, seed=0).train()
+    tokens = torch.arange(2 * 33).reshape(2, 33) % 7
+    there = gradients(model, model.backbone(model.embed(tokens)))["embedding"]
+    with torch.autocast("cpu", torch.bfloat16):
+        hidden = CompiledModel(model, 33, torch.bfloat16, PLAIN).hidden(tokens)
+    here = gradients(model, hidden.float())["embedding"]
+    assert here.dtype == torch.float32 and relative(here, there) < 2e-2
+    assert torch.equal(here[7:], torch.zeros(24, 64))
+
+
 def test_a_kind_is_compiled_once_whatever_the_model(monkeypatch):
     monkeypatch.setattr(compilation, "_blocks", {})
     for genome in ("11111-91111-11111-91111", "91111-11111", "11111-91111-71111"):

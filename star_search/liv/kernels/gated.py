@@ -14,7 +14,7 @@ from torch import Tensor
 from star_search.genome.genes import GELU, LINEAR, RELU, SILU
 
 NAMES = {LINEAR: "linear", RELU: "relu", SILU: "silu", GELU: "gelu"}
-TILE = {"TOKENS": 8, "CHANNELS": 256, "num_warps": 4}
+TILE = {"TOKENS": 2, "CHANNELS": 1024, "num_warps": 4}
 
 
 @torch.library.custom_op("star_search::gated_product", mutates_args=())

@@ -10,7 +10,10 @@ import math
 import torch
 from torch import Tensor
 
-TILE_TIME, TILE_FEATURES, WARPS = 64, 32, 4
+# Long tiles where there are few programs, short ones where there are as many anyway (measured on an H200).
+TILE = {"TIME": 128, "FEATURES": 16, "num_warps": 4}
+TILE_OF_MANY = {"TIME": 32, "FEATURES": 32, "num_warps": 2}
+MANY = 2**15
 
 
 def _layout(decay: Tensor, values: Tensor) -> tuple[int, int]:
@@ -30,8 +33,11 @@ def _layout(decay: Tensor, values: Tensor) -> tuple[int, int]:
     return math.prod(sizes[first:]), math.prod(sizes[last:])
 
 
-def _grid(values: Tensor) -> tuple[int, int]:
-    return -(-math.prod(values.shape[2:]) // TILE_FEATURES), values.shape[0]
+def _launch(values: Tensor) -> tuple[tuple[int, int], dict[str, int]]:
+    """Return the grid and the settings for values [B, T, ...]."""
+    rows, features = values.shape[0], math.prod(values.shape[2:])
+    tile = TILE_OF_MANY if rows * features >= MANY else TILE
+    return (-(-features // tile["FEATURES"]), rows), tile
 
 
 def _sizes(decay: Tensor, values: Tensor) -> tuple[int, ...]:
@@ -49,8 +55,8 @@ def scan_into(states: Tensor, decay: Tensor, values: Tensor, reverse: bool = Fal
     """Write the states into `states` and return it; in reverse, `h_t = decay_t h_{t+1} + values_t`."""
     from star_search.liv.kernels.triton_scan import forward_kernel
 
-    tile = {"TIME": TILE_TIME, "FEATURES": TILE_FEATURES, "num_warps": WARPS}
-    forward_kernel[_grid(values)](decay, values, states, *_sizes(decay, values), REVERSE=reverse, **tile)
+    grid, tile = _launch(values)
+    forward_kernel[grid](decay, values, states, *_sizes(decay, values), REVERSE=reverse, **tile)
     return states
 
 
@@ -66,8 +72,8 @@ def scan_backward(decay: Tensor, states: Tensor, gradient: Tensor) -> tuple[Tens
 
     decay, gradient = decay.contiguous(), gradient.contiguous()
     to_decay, to_values = torch.empty_like(states), torch.empty_like(states)
-    tile = {"TIME": TILE_TIME, "FEATURES": TILE_FEATURES, "num_warps": WARPS}
-    backward_kernel[_grid(states)](decay, states, gradient, to_decay, to_values, *_sizes(decay, states), **tile)
+    grid, tile = _launch(states)
+    backward_kernel[grid](decay, states, gradient, to_decay, to_values, *_sizes(decay, states), **tile)
     return to_decay, to_values
 
 

@@ -15,8 +15,8 @@ from torch.nn import functional
 MARGIN = 128
 # Columns of an output tile; L tokens of a tile, and blocks whose products the kernel's gradient sums at once.
 COLUMNS = 128
-CONVOLVE = {"L": 64, "num_warps": 4, "num_stages": 3}
-CORRELATE = {"L": 64, "BLOCKS": 16, "num_warps": 4, "num_stages": 2}
+CONVOLVE = {"L": 64, "num_warps": 4, "num_stages": 2}
+CORRELATE = {"L": 64, "BLOCKS": 32, "num_warps": 4, "num_stages": 3}
 
 
 def toeplitz(x_BDT: Tensor, kernel_DT: Tensor) -> Tensor:
