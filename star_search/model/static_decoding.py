@@ -18,14 +18,14 @@ class StaticDecoding:
     """Goes on from tokens [B] that follow what a cache has read. The position is a tensor, and what depends on it is masked, not cut:
     attention looks at the whole cache, as long as it was made.
 
-    On a GPU the first step is captured, without compilation, and later ones replay it: a small model's step is then as long as its
-    kernels and not as Python's calls of them.
+    On a GPU a step is captured after the first, without compilation, and later ones replay it: a small model's step is then as long as
+    its kernels and not as Python's calls of them.
     """
 
     def __init__(self, model: LanguageModel, tokens_B: Tensor, cache: DecodingCache) -> None:
         self.model, self.cache, self.tokens_B = model, cache, tokens_B.clone()
         self._position = torch.tensor(cache.length, device=tokens_B.device)
-        self._graph = captured(self._rehearse, self._advance, tokens_B.device) if tokens_B.is_cuda else None
+        self._graph: torch.cuda.CUDAGraph | None = None
 
     def step(self) -> Tensor:
         """Read the last tokens and return those that follow, [B], in memory that the next step writes.
@@ -34,10 +34,12 @@ class StaticDecoding:
             InputError: past the cache's length.
         """
         self.cache.advance(1)
-        if self._graph is None:
-            self._advance()
-        else:
+        if self._graph is not None:
             self._graph.replay()
+        elif self.tokens_B.is_cuda:
+            self._graph = captured(self._advance, self._advance, self.tokens_B.device)
+        else:
+            self._advance()
         return self.tokens_B
 
     @torch.no_grad()
@@ -47,14 +49,6 @@ class StaticDecoding:
         hidden_BD = backbone.step_at(self.model.embed(self.tokens_B), self.cache.states, self.cache.constants, place)
         self.tokens_B.copy_(self.model.logits(hidden_BD).argmax(-1))
         self._position += 1
-
-    def _rehearse(self) -> None:
-        """Take a step, and put everything back as it was."""
-        changed = [self.tokens_B, self._position, *self.cache.tensors()]
-        before = [tensor.clone() for tensor in changed]
-        self._advance()
-        for tensor, old in zip(changed, before, strict=True):
-            tensor.copy_(old)
 
 
 @torch.no_grad()

@@ -113,15 +113,18 @@ def _read(model: LanguageModel, prompt_BT: Tensor, max_length: int) -> tuple[Ten
 def _decode(model: LanguageModel, prompt_BT: Tensor, config: MeasurementConfig) -> list[float]:
     """Return the mean seconds of a token of every repeat, warm-up first."""
     repeats = config.warmup + config.repeats
-    tokens_B, cache = _read(model, prompt_BT, prompt_BT.shape[1] + repeats * TOKENS_PER_REPEAT)
-
+    tokens_B, cache = _read(model, prompt_BT, prompt_BT.shape[1] + 1 + repeats * TOKENS_PER_REPEAT)
     static = StaticDecoding(model, tokens_B, cache) if prompt_BT.is_cuda else None
 
-    def run() -> None:
+    def step() -> None:
         nonlocal tokens_B
-        for _ in range(TOKENS_PER_REPEAT):
-            tokens_B = static.step() if static else model.step(tokens_B, cache)[0].argmax(-1)
+        tokens_B = static.step() if static else model.step(tokens_B, cache)[0].argmax(-1)
 
+    def run() -> None:
+        for _ in range(TOKENS_PER_REPEAT):
+            step()
+
+    step()  # Which captures later ones.
     return [_timed(run, prompt_BT.device)[0] / TOKENS_PER_REPEAT for _ in range(repeats)]
 
 
