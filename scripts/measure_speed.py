@@ -3,10 +3,11 @@
     python scripts/measure_speed.py --out measured --parts large,agreement
     python scripts/measure_speed.py --out measured --parts mixes --share 1/2
 
-Parts, the most important first: large (24 x 768 beside Hugging Face's models, compilation caches empty at the start), mixes (24 x 256,
-every class with GMemless), mixing (token mixing against SDPA), decoding (4,096 tokens beside Hugging Face's Llama), packing (several
-trainings on one GPU, without MPS and with it), gpus (one training on each), growth, agreement (losses of the engines), tests
-(those that need a GPU). Each measurement leaves its output, and JSON, in a folder of its name; one that is there is not measured again.
+Parts, the most important first: large (24 x 768 beside Hugging Face's Llama and LFM2, compilation caches empty at the start), mixes
+(24 x 256, every class with GMemless), mixing (token mixing against SDPA), decoding (4,096 tokens beside Hugging Face's Llama), packing
+(several trainings on one GPU, without MPS and with it), gpus (one training on each), growth, agreement (losses of the engines), tests
+(those that need a GPU), mamba2 (Hugging Face's at 24 x 768). Each measurement leaves its output, and JSON, in a folder of its name; one
+that is there is not measured again.
 `--tiny` tries all of it on a CPU, MPS aside.
 """
 
@@ -89,7 +90,6 @@ def parts(tiny: bool, device: str) -> dict[str, list[Job]]:
         "large": [
             Job("llama", [*BENCHMARK, *plus_plus, "--huggingface", "llama", *large_options], 300, "", cold=True),
             Job("lfm2", [*BENCHMARK, "--huggingface", "lfm2", *large_options], 150, ""),
-            Job("mamba2", [*BENCHMARK, "--huggingface", "mamba2", *large_options], 300, ""),
         ],
         "mixes": [Job(name, [*BENCHMARK, *genomes, *mix_options], 240, "") for name, genomes in mixes(tiny)],
         "mixing": [Job("mixing", script("token_mixing", *mixing, *on), 300)],
@@ -99,6 +99,7 @@ def parts(tiny: bool, device: str) -> dict[str, list[Job]]:
         "growth": [Job("growth", script("growth", *growing, *repeats, *depth, *on), 200)],
         "agreement": [Job("agreement", script("agreement", *agreement, *on), 300)],
         "tests": [Job("tests", [sys.executable, "-m", "pytest", "-m", "gpu", "-n", "0", "-rf", *map(str, GPU_TESTS)], 590, None)],
+        "mamba2": [Job("mamba2", [*BENCHMARK, "--huggingface", "mamba2", *large_options], 300, "")],
     }
 
 
@@ -126,18 +127,21 @@ def run(job: Job, folder: Path, caches: Path) -> str:
         process = subprocess.Popen(
             [*job.command, *out], stdout=file, stderr=subprocess.STDOUT, env={**os.environ, **paths}, start_new_session=True
         )
+        state = f"stopped after {job.seconds} s"
         try:
             code = process.wait(job.seconds)
             state = f"exit code {code}" if code else "done"
         except subprocess.TimeoutExpired:
+            pass
+        finally:  # Also where this script is told to end: what went on would be in the way of whatever is measured next.
             end(process)
-            state = f"stopped after {job.seconds} s"
     return f"{state}, {time.perf_counter() - start:.0f} s"
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
     """End a process and its own, which are given the time to end what they started elsewhere."""
-    os.killpg(process.pid, signal.SIGTERM)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
         process.wait(SECONDS_TO_END)
     with suppress(ProcessLookupError):
@@ -154,6 +158,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--tiny", action="store_true", help="sizes for a try on a CPU")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(f"{parser.prog}: told to end"))
     known = parts(options.tiny, options.device)
     asked = options.parts.split(",") if options.parts else list(known)
     if unknown := [name for name in asked if name not in known]:

@@ -33,7 +33,9 @@ FINALISTS = 8
 REFERENCE = "transformer++"
 # What a search is to make small beside perplexity, by which its finalists are chosen; none for those of quality alone.
 SMALL = {"quality_ga": None, "quality": None, "size": "parameters", "cache": "cache_bytes", "cache_star": "cache_bytes"}
-BASELINES = ("transformer++", "striped-mamba", "transformer-sa-conv=21111-91111")
+BASELINES = ("transformer++", "striped-mamba", "transformer-sa-conv")
+# Transformer++ with SA-Conv in place of SA-1, whose letter is a catalogue's.
+WITH_SA_CONV = {"paper": "21111-91111", "star": "m1111-91111"}
 MATCHED = ("--match", "parameters")
 RATES = ("--learning-rates", "1e-3,2e-3,4e-3,8e-3")
 
@@ -70,7 +72,9 @@ def budget(name: str, times: int) -> list[str]:
 def compare(name: str, records: Sequence[CandidateRecord], out: str, *options: str) -> list[str]:
     """Return the command that holds candidates of a search against the baselines."""
     ids = ",".join(str(record.id) for record in records)
-    return ["compare", str(RUNS / name), "--candidates", ids, "--baselines", ",".join(BASELINES), "--out", str(RUNS / out), *options]
+    strong = WITH_SA_CONV[str(RunView.read(*locate(RUNS / name)).config.space.catalogue)]
+    baselines = ",".join((*BASELINES[:-1], f"{BASELINES[-1]}={strong}"))
+    return ["compare", str(RUNS / name), "--candidates", ids, "--baselines", baselines, "--out", str(RUNS / out), *options]
 
 
 def finalists(name: str) -> list[str]:
@@ -127,9 +131,23 @@ def pack(folder: Path, archive: Path) -> None:
     """Write the records of a step, which is over or interrupted, without weights."""
     archive.parent.mkdir(parents=True, exist_ok=True)
     partial = archive.with_name(f"{archive.name}.partial")
+    left_out = rejected_logs(folder)
     with tarfile.open(partial, "w:xz") as packed:
-        packed.add(folder, folder.name, filter=lambda member: None if Path(member.name).name in LEFT_OUT else member)
+        packed.add(
+            folder,
+            folder.name,
+            filter=lambda member: None if Path(member.name).name in LEFT_OUT or Path(member.name) in left_out else member,
+        )
     partial.replace(archive)
+
+
+def rejected_logs(folder: Path) -> set[Path]:
+    """Return the logs of a finished comparison's trainings at learning rates that were not chosen, those of one seed alone; their results
+    are kept."""
+    if not (folder / "comparison.json").exists():
+        return set()
+    tried = [path for path in folder.glob("*-rate-*-0") if not path.with_name(f"{path.name[:-1]}1").exists()]
+    return {Path(folder.name, path.name, "log.jsonl") for path in tried}
 
 
 def run(command: list[str], seconds: float) -> int:

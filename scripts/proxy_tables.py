@@ -33,7 +33,6 @@ from star_search.runs.locate import locate
 from star_search.runs.records import CandidateRecord, Outcome
 
 SEARCHES = {**SMALL, "random": "cache_bytes", "unshared": "cache_bytes"}
-LABELS = [name.partition("=")[0] for name in BASELINES]
 LENGTH, RESAMPLES, MILLION = 1024, 10_000, 1e6
 KINDS = ("finalists", "transfer")
 LARGE_DEPTH, LARGE_WIDTH, LONG = 48, 2048, 32_768
@@ -94,7 +93,7 @@ def compared(name: str) -> list[dict[str, Any]]:
     """Return the models of a comparison with their caches, and with finalists for fewer parameters the baselines as wide as candidates."""
     models = models_of(name)
     if name == "finalists-size":
-        models += [each for each in models_of("baselines") if each["label"] in LABELS]
+        models += [each for each in models_of("baselines") if each["label"] in BASELINES]
     view = RunView.read(*locate(RUNS / searched(name)))
     return [{**model, "cache_bytes": cache_bytes(view, model)} for model in models]
 
@@ -106,22 +105,21 @@ def searched(comparison: str) -> str:
 
 def model_table(name: str) -> tuple[list[str], list[list[str]]]:
     """Return the headings and a row for every model of a comparison, best perplexity first, the baselines last."""
-    models = sorted(compared(name), key=lambda model: (model["label"] in LABELS, model["perplexity"]))
-    widest = max(model["width"] for model in models if model["label"] in LABELS)
-    baselines = [model for label in LABELS for model in models if model["label"] == label and model["width"] == widest]
+    models = sorted(compared(name), key=lambda model: (model["label"] in BASELINES, model["perplexity"]))
+    baselines = [max(same, key=lambda model: model["width"]) for label in BASELINES if (same := [m for m in models if m["label"] == label])]
     rows = []
     for model in models:
         lower, upper = model["interval"]
         row = [named(model), f"{model['perplexity']:.1f} ({lower:.1f} to {upper:.1f})", f"{model['learning_rate']:g}"]
         row += [f"{model['parameters'] / MILLION:.2f}", f"{model['cache_bytes'] / MILLION:.2f}"]
-        rows.append([*row, *("-" if model["label"] in LABELS else against(model, each, SMALL[searched(name)]) for each in baselines)])
+        rows.append([*row, *("-" if model["label"] in BASELINES else against(model, each, SMALL[searched(name)]) for each in baselines)])
     headings = ["model", "test perplexity", "learning rate", "parameters, M", f"cache at {LENGTH:,} tokens, MB"]
     return [*headings, *(f"against {named(each)}" for each in baselines)], rows
 
 
 def named(model: dict[str, Any]) -> str:
     """Return what a model is called; of a baseline, whose width may be another, with its width."""
-    return f"{model['label']}, width {model['width']}" if model["label"] in LABELS else model["label"]
+    return f"{model['label']}, width {model['width']}" if model["label"] in BASELINES else model["label"]
 
 
 def against(model: dict[str, Any], baseline: dict[str, Any], key: str | None) -> str:
@@ -141,7 +139,7 @@ def ranks(kind: str, names: Iterable[str]) -> tuple[float, float, float, int] | 
             continue
         records = RunView.read(*locate(RUNS / name)).by_id
         for model in compared(f"{kind}-{name}"):
-            if model["label"] not in LABELS:
+            if model["label"] not in BASELINES:
                 short.append(records[int(model["label"].rpartition("-")[2])].objectives["perplexity"])
                 long.append(model["perplexity"])
     if len(short) < 5:
@@ -179,9 +177,9 @@ def large_table(name: str) -> tuple[list[str], list[list[str]]]:
         model["label"]: account(view, scaled(Genome.parse(model["genome"]), LARGE_DEPTH, "stack", catalogue), LARGE_WIDTH)
         for model in models_of(name)
     }
-    rows, baselines = [], [label for label in LABELS if label in large]
-    for label, found in sorted(large.items(), key=lambda item: (item[0] in LABELS, item[1].cache_bytes(LONG))):
-        shares = ["-" if label in LABELS else percent(found.cache_bytes(LONG) / large[each].cache_bytes(LONG) - 1) for each in baselines]
+    rows, baselines = [], [label for label in BASELINES if label in large]
+    for label, found in sorted(large.items(), key=lambda item: (item[0] in BASELINES, item[1].cache_bytes(LONG))):
+        shares = ["-" if label in BASELINES else percent(found.cache_bytes(LONG) / large[each].cache_bytes(LONG) - 1) for each in baselines]
         sizes = (found.parameters / MILLION, *(found.cache_bytes(length) / MILLION for length in (LENGTH, LONG)))
         rows.append([label, *(f"{size:,.0f}" for size in sizes), *shares])
     headings = [f"at {LARGE_DEPTH} x {LARGE_WIDTH}", "parameters, M", *(f"cache at {length:,} tokens, MB" for length in (LENGTH, LONG))]

@@ -10,6 +10,8 @@ import pytest
 
 from evolution.small_search import archive_of
 from scripts.conftest import SCRIPTS, loaded
+from star_search.genome.catalogue import load_catalogue
+from star_search.genome.encoding import Genome
 from star_search.runs.directory import RunDirectory
 
 TINY = [
@@ -65,6 +67,12 @@ def test_what_the_search_refuses_is_refused(main):
     assert not Path("packed").exists()
 
 
+@pytest.mark.parametrize("catalogue", ["paper", "star"])
+def test_the_third_baseline_has_sa_conv_in_every_catalogue(main, catalogue):
+    first = Genome.parse(main.module.WITH_SA_CONV[catalogue]).livs[0]
+    assert load_catalogue(catalogue).classes[first.liv_class].name == "SA-Conv"
+
+
 def test_finalists_are_chosen_by_the_rule_and_trained_beside_baselines(main):
     """Of candidates not above Transformer++ those of the smallest cache, then those of the lowest perplexity."""
     learning = [part for change in LEARNING for part in ("--set", change)]
@@ -88,6 +96,9 @@ def test_finalists_are_chosen_by_the_rule_and_trained_beside_baselines(main):
     assert "finalists-cache/comparison.json" in names
     assert not any("safetensors" in name for name in names)
     trained = json.loads(Path("runs/proxy/finalists-cache/comparison.json").read_text())
+    # Two seeds at the chosen rate; of the other rates results alone.
+    assert sum(name.endswith("log.jsonl") for name in names) == 2 * len(trained["models"])
+    assert sum(name.endswith("result.json") for name in names) == 3 * len(trained["models"])
     # Elsewhere it goes on from what was packed.
     shutil.rmtree("runs/proxy/finalists-cache")
     assert main("--seconds", 300, *quick, "--records", "packed", step="finalists-cache") == 0
