@@ -129,10 +129,9 @@ def run(job: Job, folder: Path, caches: Path) -> str:
         )
         state = f"stopped after {job.seconds} s"
         try:
-            code = process.wait(job.seconds)
-            state = f"exit code {code}" if code else "done"
-        except subprocess.TimeoutExpired:
-            pass
+            with suppress(subprocess.TimeoutExpired):
+                code = process.wait(job.seconds)
+                state = f"exit code {code}" if code else "done"
         finally:  # Also where this script is told to end: what went on would be in the way of whatever is measured next.
             end(process)
     return f"{state}, {time.perf_counter() - start:.0f} s"

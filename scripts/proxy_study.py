@@ -33,9 +33,11 @@ FINALISTS = 8
 REFERENCE = "transformer++"
 # What a search is to make small beside perplexity, by which its finalists are chosen; none for those of quality alone.
 SMALL = {"quality_ga": None, "quality": None, "size": "parameters", "cache": "cache_bytes", "cache_star": "cache_bytes"}
-BASELINES = ("transformer++", "striped-mamba", "transformer-sa-conv")
-# Transformer++ with SA-Conv in place of SA-1, whose letter is a catalogue's.
+SHIPPED = (REFERENCE, "striped-mamba")
+STRONG = "transformer-sa-conv"
+# By catalogue, whose own the letters are.
 WITH_SA_CONV = {"paper": "21111-91111", "star": "m1111-91111"}
+BASELINES = (*SHIPPED, STRONG)
 MATCHED = ("--match", "parameters")
 RATES = ("--learning-rates", "1e-3,2e-3,4e-3,8e-3")
 
@@ -73,7 +75,7 @@ def compare(name: str, records: Sequence[CandidateRecord], out: str, *options: s
     """Return the command that holds candidates of a search against the baselines."""
     ids = ",".join(str(record.id) for record in records)
     strong = WITH_SA_CONV[str(RunView.read(*locate(RUNS / name)).config.space.catalogue)]
-    baselines = ",".join((*BASELINES[:-1], f"{BASELINES[-1]}={strong}"))
+    baselines = ",".join((*SHIPPED, f"{STRONG}={strong}"))
     return ["compare", str(RUNS / name), "--candidates", ids, "--baselines", baselines, "--out", str(RUNS / out), *options]
 
 
@@ -132,12 +134,13 @@ def pack(folder: Path, archive: Path) -> None:
     archive.parent.mkdir(parents=True, exist_ok=True)
     partial = archive.with_name(f"{archive.name}.partial")
     left_out = rejected_logs(folder)
+
+    def kept(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+        path = Path(member.name)
+        return None if path.name in LEFT_OUT or path in left_out else member
+
     with tarfile.open(partial, "w:xz") as packed:
-        packed.add(
-            folder,
-            folder.name,
-            filter=lambda member: None if Path(member.name).name in LEFT_OUT or Path(member.name) in left_out else member,
-        )
+        packed.add(folder, folder.name, filter=kept)
     partial.replace(archive)
 
 

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,19 @@ def test_a_process_that_is_stopped_may_end_what_it_started(script, tmp_path):
     assert (tmp_path / "slow/output.txt").read_text() == "ended\n"
 
 
+def test_told_to_end_it_ends_what_it_measures(tmp_path):
+    process = subprocess.Popen([sys.executable, SCRIPT, "--out", tmp_path, "--parts", "mixes", "--tiny", "--device", "cpu"])
+    end = time.monotonic() + 60
+    while not (measured := processes_about(tmp_path) - {process.pid}):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait(60) == 1
+    while any(map(runs, measured)):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 def test_mps_is_left_out_where_there_is_no_gpu(script):
     jobs = {device: script.parts(tiny=True, device=device)["packing"] for device in ("cpu", "cuda")}
     assert {device: [job.name for job in each] for device, each in jobs.items()} == {"cpu": ["packing"], "cuda": ["packing", "mps"]}
@@ -51,6 +65,16 @@ def runs(pid):
         return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def processes_about(folder):
+    """Return the processes that have a folder in their command."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if str(folder).encode() in (path / "cmdline").read_bytes():
+                found.add(int(path.name))
+    return found
 
 
 def test_a_failure_is_told(script, tmp_path):
