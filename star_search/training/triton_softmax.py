@@ -15,7 +15,7 @@ LOG2_E = tl.constexpr(1.4426950408889634)
 
 @triton.jit
 def _power(x, top):
-    return tl.exp2(x.to(tl.float32) * LOG2_E - top * LOG2_E)
+    return tl.exp2((x.to(tl.float32) - top) * LOG2_E)
 
 
 @triton.jit
@@ -42,15 +42,14 @@ def softmax_gradient_kernel(logits, targets, losses, V, scale, BLOCK: tl.constex
         for start in range(0, V, BLOCK):
             exponentials += _power(tl.load(at + start + places, start + places < V, float("-inf")), top)
         total = tl.sum(exponentials, 0)
-    log_total = top + tl.log(total)
-    at_target = tl.load(at + target).to(tl.float32)
-    tl.store(losses + row, log_total - at_target)
+    below = tl.load(at + target).to(tl.float32) - top
+    tl.store(losses + row, tl.log(total) - below)
     tl.debug_barrier()
-    # In powers of two, the scale in the exponent: one multiply-add and one power an element.
-    shift = log_total * LOG2_E - tl.log2(scale)
+    # In powers of two, the scale in the exponent; relative to the highest again, as the rounding of logits in the hundreds shows.
+    shift = tl.log2(total) - tl.log2(scale)
     for start in range(0, V, BLOCK):
         column = start + places
         x = tl.load(at + column, column < V, 0.0).to(tl.float32)
-        tl.store(at + column, tl.exp2(x * LOG2_E - shift), column < V)
+        tl.store(at + column, tl.exp2((x - top) * LOG2_E - shift), column < V)
     tl.debug_barrier()
-    tl.store(at + target, tl.exp2(at_target * LOG2_E - shift) - scale)
+    tl.store(at + target, tl.exp2(below * LOG2_E - shift) - scale)
