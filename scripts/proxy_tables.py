@@ -25,6 +25,9 @@ from scipy.stats import spearmanr
 
 from star_search.analysis.run_view import RunView
 from star_search.analysis.statistics import NORMAL_95
+from star_search.analysis.student import mean_interval
+from star_search.evolution.algorithms import mean_hamming_distance
+from star_search.evolution.comparison import BASELINE
 from star_search.genome.accounting import Accounting
 from star_search.genome.encoding import Genome
 from star_search.genome.scaling import scaled
@@ -169,6 +172,32 @@ def noise_rows() -> Iterator[list[str]]:
         yield [model["label"], f"{mean(values):.1f}", f"{min(values):.1f} to {max(values):.1f}", f"{100 * share:.1f} %", str(len(values))]
 
 
+def control_rows() -> Iterator[list[str]]:
+    """Yield a row for every algorithm of the step `controls`, over the seeds of which all its searches and random search's are finished:
+    hypervolume, the same less random search's, lowest perplexity, and the share of genes in which two of the last population differ.
+    """
+    runs = {folder.name: RunView.read(*locate(folder)) for folder in sorted((RUNS / "controls").glob("*-*"))}
+    largest = max((len(view.records) for view in runs.values()), default=0)
+    finished = {name.rpartition("-")[::2]: view for name, view in runs.items() if len(view.records) == largest}
+    chance = {seed: view.progress[-1].hypervolume for (name, seed), view in finished.items() if name == BASELINE}
+    for algorithm in dict.fromkeys(name for name, _ in finished):
+        views = {seed: view for (name, seed), view in finished.items() if name == algorithm and seed in chance}
+        volumes = {seed: view.progress[-1].hypervolume for seed, view in views.items()}
+        lowest = [min(record.objectives["perplexity"] for record in ok(view.records)) for view in views.values()]
+        genomes = [[Genome.parse(each.canonical).integers() for each in view.population] for view in views.values()]
+        differing = mean(mean_hamming_distance(each) / len(each[0]) for each in genomes)
+        gains = [volume - chance[seed] for seed, volume in volumes.items()]
+        cells = [with_interval(list(volumes.values()), 3), "-" if algorithm == BASELINE else with_interval(gains, 3)]
+        yield [algorithm, ", ".join(views), *cells, with_interval(lowest, 1), f"{100 * differing:.0f} %"]
+
+
+def with_interval(values: Sequence[float], digits: int) -> str:
+    """Return a mean with Student's 95 % interval, where there are two values or more."""
+    interval = mean_interval(values)
+    shown = f"{mean(values):.{digits}f}"
+    return shown if interval is None else f"{shown} ({interval[0]:.{digits}f} to {interval[1]:.{digits}f})"
+
+
 def large_table(name: str) -> tuple[list[str], list[list[str]]]:
     """Return the headings and a row for every model of a comparison at `LARGE_DEPTH` x `LARGE_WIDTH`, smallest cache first."""
     view = RunView.read(*locate(RUNS / searched(name)))
@@ -206,6 +235,8 @@ def main() -> None:
             show(*model_table(name))
     if models_of("noise"):
         show(["model", "mean perplexity", "range", "standard deviation", "seeds"], list(noise_rows()))
+    if rows := list(control_rows()):
+        show(["algorithm", "seeds", "hypervolume", "less random search's", "lowest perplexity", "genes that differ"], rows)
     for name, key in SMALL.items():
         if key == "cache_bytes" and models_of(f"finalists-{name}"):
             show(*large_table(f"finalists-{name}"))

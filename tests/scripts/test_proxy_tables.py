@@ -126,3 +126,25 @@ def test_a_change_is_of_the_median_and_its_interval_holds_it(module):
     assert module.change([100.0] * 5, [80.0] * 5) == pytest.approx((-0.2, -0.2, -0.2))
     share, lower, upper = module.change([90, 100, 110, 120, 95], [70, 80, 120, 60, 85])
     assert share == pytest.approx(-0.2) and lower < share < upper
+
+
+def test_controls_are_held_against_random_search_where_both_are_finished(module, stored_run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(module, "RUNS", tmp_path)
+    for name in ("random-0", "random-1", "nsga2-0", "nsga2-1"):
+        shutil.copytree(stored_run.path, f"controls/{name}")
+    max(Path("controls/nsga2-1/candidates").iterdir()).unlink()
+    view = RunView.read(RunDirectory.open(stored_run.path))
+    volume = view.progress[-1].hypervolume
+    lowest = min(record.objectives["perplexity"] for record in view.records if record.outcome == "ok")
+    genomes = [each.canonical.replace("-", "") for each in view.population]
+    pairs = [sum(a != b for a, b in zip(one, other, strict=True)) for one in genomes for other in genomes if one is not other]
+    differ = f"{100 * sum(pairs) / len(pairs) / len(genomes[0]):.0f} %"
+    assert {row[0]: row[1:] for row in module.control_rows()} == {
+        "nsga2": ["0", f"{volume:.3f}", "0.000", f"{lowest:.1f}", differ],
+        "random": [
+            "0, 1",
+            *(f"{value} ({value} to {value})" if value != "-" else value for value in (f"{volume:.3f}", "-", f"{lowest:.1f}")),
+            differ,
+        ],
+    }
