@@ -255,10 +255,10 @@ class TestEngines:
 
         model = LanguageModel.from_genome("11111-91111", 128, stream.store.vocabulary_size, seed=0).cuda().train()
 
-        def loss_of(inputs, targets):
+        def loss_of(inputs, targets, share):
             if len(inputs) > 2:
                 torch.empty(2**45, dtype=torch.uint8, device="cuda")
-            return cross_entropy(model, inputs, targets, "float32")
+            return share * cross_entropy(model, inputs, targets, "float32")
 
         training = TrainingConfig(tokens=4096, sequence_length=256, batch_tokens=2048)
         steps = _graph_steps(model, stream, training, loss_of, 8)

@@ -19,6 +19,7 @@ from torch.nn import functional
 from star_search.liv.functional import Function, LIVKind, Weights, function_by_parts, function_of, inputs_beside_weights
 from star_search.liv.operator import LIV, NORM_EPSILON
 from star_search.model.language_model import EMBEDDING_SCALE, LanguageModel
+from star_search.training.loss import TiedGradient
 
 # One entry per shape and gradient mode that a block meets; torch's default of 8 is for code that is called in one way.
 SHAPES_PER_BLOCK = 64
@@ -103,24 +104,25 @@ class _Halves(torch.autograd.Function):
     serves all places."""
 
     @staticmethod
-    def forward(ctx: Any, weight_VD: Tensor, tokens_BT: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, weight_VD: Tensor, tokens_BT: Tensor, dtype: torch.dtype, tied: TiedGradient) -> tuple[Tensor, Tensor]:
         half = functional.embedding(tokens_BT, weight_VD).to(dtype) * (EMBEDDING_SCALE / 2)
         ctx.save_for_backward(tokens_BT)
-        ctx.vocabulary_size = len(weight_VD)
+        ctx.vocabulary_size, ctx.tied = len(weight_VD), tied
         # Not one object twice, which would be compiled for itself.
         return half, half.view_as(half)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
         # Both are the gradient of the sum.
-        (tokens_BT,), gradient_BTD = ctx.saved_tensors, gradients[0]
+        (tokens_BT,), gradient_BTD, of_head = ctx.saved_tensors, gradients[0], ctx.tied.take()
         if gradient_BTD.dtype == torch.float32 or torch.are_deterministic_algorithms_enabled():
             scaled = gradient_BTD.float() * EMBEDDING_SCALE
-            return torch.ops.aten.embedding_dense_backward(scaled, tokens_BT, ctx.vocabulary_size, -1, False), None, None
+            to_weight = torch.ops.aten.embedding_dense_backward(scaled, tokens_BT, ctx.vocabulary_size, -1, False)
+            return to_weight if of_head is None else of_head.add_(to_weight), None, None, None
         # Summed on a GPU in any order, which in half precision other sums are as well.
         rows_ND = gradient_BTD.flatten(0, -2).float()
-        to_weight = rows_ND.new_zeros(ctx.vocabulary_size, rows_ND.shape[1])
-        return to_weight.index_add_(0, tokens_BT.flatten(), rows_ND, alpha=EMBEDDING_SCALE), None, None
+        to_weight = rows_ND.new_zeros(ctx.vocabulary_size, rows_ND.shape[1]) if of_head is None else of_head
+        return to_weight.index_add_(0, tokens_BT.flatten(), rows_ND, alpha=EMBEDDING_SCALE), None, None, None
 
 
 @dataclass
@@ -162,9 +164,11 @@ class CompiledModel:
         weights = liv.weights() | inputs_beside_weights(liv, self.length, like)
         return _Place(block_of(liv, kind, dropout, backend, self.by_parts), weights, liv.feature_source, kind, position)
 
-    def hidden(self, tokens_BT: Tensor) -> Tensor:
-        """Return what the output head reads, [B, T, D]."""
-        x_BTD, y_BTD = _Halves.apply(self.model.embedding, tokens_BT, self.stream_dtype)  # type: ignore[no-untyped-call]
+    def hidden(self, tokens_BT: Tensor, tied: TiedGradient | None = None) -> Tensor:
+        """Return what the output head reads, [B, T, D]; in the backward pass the embedding's gradient is added to what a head left in
+        `tied`."""
+        tied = tied or TiedGradient()
+        x_BTD, y_BTD = _Halves.apply(self.model.embedding, tokens_BT, self.stream_dtype, tied)  # type: ignore[no-untyped-call]
         features: dict[int | None, dict[str, Tensor]] = {}
         for parallel in self.model.backbone.blocks:
             # LIVs in parallel each add the same two parts: they run the compiled forms of LIVs in sequence.

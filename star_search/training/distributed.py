@@ -36,8 +36,8 @@ class _WholeLoss(nn.Module):
         super().__init__()
         self.model, self.loss_of = model, loss_of
 
-    def forward(self, inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
-        return self.loss_of(inputs_BT, targets_BT)
+    def forward(self, inputs_BT: Tensor, targets_BT: Tensor, share: float) -> Tensor:
+        return self.loss_of(inputs_BT, targets_BT, share)
 
 
 class DistributedSteps(EagerSteps):
@@ -62,7 +62,7 @@ class DistributedSteps(EagerSteps):
         losses = []
         for part in parts:
             with self._averaging(part is parts[-1]):
-                loss = self._module(inputs_BT[part], targets_BT[part]) / len(parts)
+                loss = self._module(inputs_BT[part], targets_BT[part], 1 / len(parts))
                 loss.backward()
             losses.append(loss.detach())
         return self.world.mean(torch.stack(losses).sum())
@@ -118,11 +118,11 @@ class ModuleLoss:
     def __init__(self, model: LanguageModel, config: TrainingConfig) -> None:
         self.model, self.config = model, config
 
-    def __call__(self, inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
-        """Return the mean loss in nats a token."""
+    def __call__(self, inputs_BT: Tensor, targets_BT: Tensor, share: float) -> Tensor:
+        """Return `share` times the mean loss in nats a token."""
         with torch.autocast(inputs_BT.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
             hidden_BTD = self.model.hidden(inputs_BT)
-        return chunked_cross_entropy(hidden_BTD, self.model.embedding, targets_BT)
+        return chunked_cross_entropy(hidden_BTD, self.model.embedding, targets_BT, share)
 
 
 def compile_livs(model: LanguageModel, backend: str) -> None:

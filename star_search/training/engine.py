@@ -14,7 +14,7 @@ from star_search.data.stream import TokenStream
 from star_search.model.language_model import LanguageModel
 from star_search.training.batch_size import is_out_of_memory, largest_divisor, rows_at_once
 from star_search.training.compilation import PLAIN, CompiledModel
-from star_search.training.loss import chunked_cross_entropy, cross_entropy
+from star_search.training.loss import TiedGradient, chunked_cross_entropy, cross_entropy
 from star_search.training.steps import EagerSteps, GraphSteps, Loss, Steps
 from star_search.training.world import World
 
@@ -58,11 +58,12 @@ class CompiledLoss:
     model: CompiledModel
     config: TrainingConfig
 
-    def __call__(self, inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
-        """Return the mean loss in nats a token."""
+    def __call__(self, inputs_BT: Tensor, targets_BT: Tensor, share: float = 1.0) -> Tensor:
+        """Return `share` times the mean loss in nats a token."""
+        tied = TiedGradient()
         with autocast(inputs_BT.device, self.config):
-            hidden_BTD = self.model.hidden(inputs_BT)
-        return chunked_cross_entropy(hidden_BTD, self.model.model.embedding, targets_BT)
+            hidden_BTD = self.model.hidden(inputs_BT, tied)
+        return chunked_cross_entropy(hidden_BTD, self.model.model.embedding, targets_BT, share, tied)
 
 
 def build_steps(model: LanguageModel, stream: TokenStream, config: TrainingConfig, world: World | None = None) -> Steps:
@@ -107,7 +108,7 @@ def _distributed_steps(
 
 
 def _eager_loss(model: LanguageModel, config: TrainingConfig) -> Loss:
-    return lambda inputs, targets: cross_entropy(model, inputs, targets, config.precision)
+    return lambda inputs, targets, share: share * cross_entropy(model, inputs, targets, config.precision)
 
 
 def _graph_steps(model: LanguageModel, stream: TokenStream, config: TrainingConfig, loss_of: Loss, at_once: int) -> GraphSteps:

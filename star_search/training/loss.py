@@ -6,6 +6,7 @@ Shapes: B rows, T tokens, N = B T tokens (or those of a chunk), D width, V vocab
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,6 +20,18 @@ from star_search.model.language_model import LanguageModel
 CHUNK_LOGIT_BYTES = 2**30
 
 
+@dataclass
+class TiedGradient:
+    """Where the head leaves its gradient of the embedding, which is its weight too, for that of the embedded tokens to be added to it."""
+
+    of_head_VD: Tensor | None = None
+
+    def take(self) -> Tensor | None:
+        """Return what the head left, once."""
+        left, self.of_head_VD = self.of_head_VD, None
+        return left
+
+
 def cross_entropy(model: LanguageModel, inputs_BT: Tensor, targets_BT: Tensor, precision: str) -> Tensor:
     """Return the mean loss in nats a token, computed in fp32 from the whole logits."""
     with torch.autocast(inputs_BT.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
@@ -26,13 +39,19 @@ def cross_entropy(model: LanguageModel, inputs_BT: Tensor, targets_BT: Tensor, p
     return functional.cross_entropy(logits_BTV.flatten(0, 1).float(), targets_BT.flatten())
 
 
-def chunked_cross_entropy(hidden_BTD: Tensor, weight_VD: Tensor, targets_BT: Tensor) -> Tensor:
-    """Return the mean loss in nats a token of `hidden @ weight.T`, held chunk by chunk in the dtype of `hidden`.
+def chunked_cross_entropy(
+    hidden_BTD: Tensor, weight_VD: Tensor, targets_BT: Tensor, share: float = 1.0, tied: TiedGradient | None = None
+) -> Tensor:
+    """Return `share` times the mean loss in nats a token of `hidden @ weight.T`, held chunk by chunk in the dtype of `hidden`.
 
     A chunk's logits become their gradient, and that the gradients of hidden states and weight, in the forward pass; no product is
-    done twice. Losses and the weight's gradient are summed in fp32.
+    done twice. Losses and the weight's gradient are summed in fp32. What is differentiated must be the value returned, not a function
+    of it. With `tied` the weight's gradient is left there.
+
+    Raises:
+        RuntimeError: in the backward pass, for a gradient that isn't 1; on a GPU as a failed assertion of the device.
     """
-    return _ChunkedCrossEntropy.apply(hidden_BTD.flatten(0, -2), weight_VD, targets_BT.flatten())  # type: ignore[no-untyped-call]
+    return _ChunkedCrossEntropy.apply(hidden_BTD.flatten(0, -2), weight_VD, targets_BT.flatten(), share, tied)  # type: ignore[no-untyped-call]
 
 
 def softmax_gradient(logits_NV: Tensor, targets_N: Tensor, scale: float) -> tuple[Tensor, Tensor]:
@@ -59,25 +78,30 @@ def plain_softmax_gradient(logits_NV: Tensor, targets_N: Tensor, scale: float) -
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor) -> Tensor:
+    def forward(ctx: Any, hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, share: float, tied: TiedGradient | None) -> Tensor:
         weight = weight_VD.to(hidden_ND.dtype)
         to_hidden = torch.empty_like(hidden_ND)
         to_weight: Tensor | None = None
         total = torch.zeros((), dtype=torch.float32, device=hidden_ND.device)
         for part in chunks(hidden_ND, weight):
-            loss, gradient_NV = softmax_gradient(hidden_ND[part] @ weight.T, targets_N[part], 1 / len(targets_N))
+            loss, gradient_NV = softmax_gradient(hidden_ND[part] @ weight.T, targets_N[part], share / len(targets_N))
             total += loss
             to_hidden[part] = gradient_NV @ weight
             to_weight = _add_product(to_weight, gradient_NV.T, hidden_ND[part])
         assert to_weight is not None
         ctx.save_for_backward(to_hidden, to_weight)
-        ctx.weight_dtype = weight_VD.dtype
-        return total / len(targets_N)
+        ctx.weight_dtype, ctx.tied = weight_VD.dtype, tied
+        return total * (share / len(targets_N))
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, None, None, None]:
+        torch._assert_async(gradients[0] == 1, "a chunked loss is differentiated itself, not a function of it")
         to_hidden, to_weight = ctx.saved_tensors
-        return to_hidden * gradients[0], (to_weight * gradients[0]).to(ctx.weight_dtype), None
+        to_weight = to_weight.to(ctx.weight_dtype)
+        if ctx.tied is None:
+            return to_hidden, to_weight, None, None, None
+        ctx.tied.of_head_VD = to_weight
+        return to_hidden, None, None, None, None
 
 
 def chunks(hidden_ND: Tensor, weight_VD: Tensor) -> Iterator[slice]:

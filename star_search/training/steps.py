@@ -17,10 +17,11 @@ from star_search.model.cuda_graph import captured
 from star_search.model.language_model import LanguageModel
 from star_search.training.batch_size import is_out_of_memory, largest_divisor
 from star_search.training.batches import StaticBatches, parts_of, static_batches
-from star_search.training.optimizer import build_optimizer, prepare_state
+from star_search.training.optimizer import build_optimizer, clip_in_step, prepare_state
 from star_search.training.schedule import learning_rate
 
-Loss = Callable[[Tensor, Tensor], Tensor]
+# (inputs, targets, share) -> share * mean loss, which is differentiated as it is
+Loss = Callable[[Tensor, Tensor, float], Tensor]
 Readings = list[tuple[float, float]]
 
 
@@ -48,9 +49,7 @@ def accumulate(loss_of: Loss, parts: Iterable[tuple[Tensor, Tensor]], count: int
     """Add the gradient of the mean loss over `count` equal parts to the parameters, and return that loss."""
     total: Tensor | None = None
     for inputs_BT, targets_BT in parts:
-        loss = loss_of(inputs_BT, targets_BT)
-        if count > 1:
-            loss = loss / count
+        loss = loss_of(inputs_BT, targets_BT, 1 / count)
         loss.backward()
         total = loss.detach() if total is None else total + loss.detach()
     assert total is not None
@@ -124,22 +123,19 @@ class GraphSteps:
         generator_state = torch.cuda.get_rng_state(self._step.device)
         self._batches.load(0)
         accumulate(self.loss_of, [self._batches.rows(slice(0, self.at_once))], 1)
-        self._clip()
+        clip_in_step(self.optimizer, self.config.gradient_clip)
         prepare_state(self.optimizer, self._rate)
         torch.cuda.set_rng_state(generator_state, self._step.device)
 
     def _take(self) -> None:
         parts = parts_of(self.config.rows, self.at_once)
         loss = accumulate(self.loss_of, (self._batches.rows(part) for part in parts), len(parts))
-        gradient_norm = self._clip()
+        gradient_norm = clip_in_step(self.optimizer, self.config.gradient_clip)
         at = self._step.reshape(1)
         self._rate.copy_(self._rates.index_select(0, at)[0])
         self.optimizer.step()
         self._record.index_copy_(0, at, torch.stack((loss.float(), gradient_norm.float()))[None])
         self._step += 1
-
-    def _clip(self) -> Tensor:
-        return nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip, foreach=True)
 
     def begin_at(self, step: int) -> None:
         """Tell the device which step is next."""

@@ -121,9 +121,9 @@ def test_chunked_loss(vocabulary, steep):
         weight.data[45_000] *= 100
     targets = torch.randint(vocabulary, (2, 50)).cuda()
     torch.backends.cuda.matmul.allow_tf32 = False
-    holds(
-        lambda h, w: loss.chunked_cross_entropy(h, w, targets),
-        lambda h, w: torch.nn.functional.cross_entropy((h @ w.T).flatten(0, 1), targets.flatten()),
-        [hidden, weight],
-        1e-5,
-    )
+    precise = [each.detach().double().requires_grad_() for each in (hidden, weight)]
+    expected = torch.nn.functional.cross_entropy((precise[0] @ precise[1].T).flatten(0, 1), targets.flatten()) / 3
+    value = loss.chunked_cross_entropy(hidden, weight, targets, 1 / 3)
+    assert relative(value, expected) < 1e-5
+    here, there = torch.autograd.grad(value, (hidden, weight)), torch.autograd.grad(expected, precise)
+    assert all(relative(mine, other) < 1e-5 for mine, other in zip(here, there, strict=True))

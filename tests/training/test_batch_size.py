@@ -67,9 +67,9 @@ def test_rows_are_halved_until_they_fit_and_the_step_is_the_same(stream, config)
     tried = []
 
     def small_device(model):
-        def loss_of(inputs, targets):
+        def loss_of(inputs, targets, share):
             tried.append(len(inputs))
-            loss = cross_entropy(model, inputs, targets, "float32")
+            loss = share * cross_entropy(model, inputs, targets, "float32")
             if len(inputs) > 2:
                 loss.backward()  # Gradients that a failed try leaves behind must not count.
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
@@ -78,7 +78,7 @@ def test_rows_are_halved_until_they_fit_and_the_step_is_the_same(stream, config)
         return loss_of
 
     whole, parts = model_of(stream), model_of(stream)
-    expected = EagerSteps(whole, stream, config.training, lambda x, y: cross_entropy(whole, x, y, "float32"), 6)
+    expected = EagerSteps(whole, stream, config.training, lambda x, y, share: share * cross_entropy(whole, x, y, "float32"), 6)
     steps = EagerSteps(parts, stream, config.training, small_device(parts), 6)
     for step in range(3):
         expected.run(step)
@@ -90,7 +90,7 @@ def test_rows_are_halved_until_they_fit_and_the_step_is_the_same(stream, config)
 
 
 def test_one_row_that_does_not_fit_is_out_of_memory(stream, config):
-    def loss_of(inputs, targets):
+    def loss_of(inputs, targets, share):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     with pytest.raises(torch.OutOfMemoryError):
@@ -100,7 +100,7 @@ def test_one_row_that_does_not_fit_is_out_of_memory(stream, config):
 def test_other_errors_are_not_taken_for_it(stream, config):
     calls = []
 
-    def loss_of(inputs, targets):
+    def loss_of(inputs, targets, share):
         calls.append(len(inputs))
         raise RuntimeError("shapes differ")
 

@@ -11,7 +11,8 @@ from star_search.errors import InputError
 from star_search.model.language_model import LanguageModel
 from star_search.training import compilation, distributed, engine
 from star_search.training.compilation import PLAIN, CompiledModel
-from star_search.training.engine import engine_of
+from star_search.training.engine import CompiledLoss, dtype_of, engine_of
+from star_search.training.loss import cross_entropy
 
 # Traced like a compiled model, run operation by operation: what Inductor makes of it is for the GPU tests.
 BACKEND = "eager"
@@ -54,6 +55,22 @@ def test_in_half_precision_the_embedding_gets_its_gradient():
     here = gradients(model, hidden.float())["embedding"]
     assert here.dtype == torch.float32 and relative(here, there) < 2e-2
     assert torch.equal(here[7:], torch.zeros(24, 64))
+
+
+@pytest.mark.filterwarnings("ignore:Mismatch dtype between input and weight")
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("bfloat16", 3e-2)])
+def test_head_and_embedding_share_a_gradient_which_later_parts_add_to(precision, tolerance):
+    model = LanguageModel.from_genome("71111-91111", 64, 31, seed=0).train()
+    tokens = torch.arange(4 * 33).reshape(4, 33) % 29
+    targets = (tokens + 1) % 29
+    cross_entropy(model, tokens, targets, "float32").backward()
+    there = {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
+    model.zero_grad()
+    training = TrainingConfig(precision=precision)
+    loss_of = CompiledLoss(CompiledModel(model, 33, dtype_of(training), PLAIN), training)
+    for part in (slice(0, 2), slice(2, 4)):
+        loss_of(tokens[part], targets[part], 0.5).backward()
+    assert {name for name, gradient in there.items() if not relative(model.get_parameter(name).grad, gradient) < tolerance} == set()
 
 
 def test_a_kind_is_compiled_once_whatever_the_model(monkeypatch):

@@ -22,11 +22,17 @@ def test_chunks_of_any_size_give_the_whole_loss_and_its_gradients(monkeypatch, c
     monkeypatch.setattr(module, "CHUNK_LOGIT_BYTES", chunk_tokens * VOCABULARY * 4)
     hidden, weight, targets = inputs()
     expected = functional.cross_entropy((hidden @ weight.T).flatten(0, 1), targets.flatten())
-    there = torch.autograd.grad(3 * expected, (hidden, weight))
-    loss = chunked_cross_entropy(hidden, weight, targets)
-    here = torch.autograd.grad(3 * loss, (hidden, weight))
-    assert relative(loss, expected) < 1e-6
+    there = torch.autograd.grad(expected / 3, (hidden, weight))
+    loss = chunked_cross_entropy(hidden, weight, targets, 1 / 3)
+    here = torch.autograd.grad(loss, (hidden, weight))
+    assert relative(loss, expected / 3) < 1e-6
     assert all(relative(mine, other) < 1e-6 for mine, other in zip(here, there, strict=True))
+
+
+def test_a_function_of_the_loss_is_not_differentiated():
+    loss = chunked_cross_entropy(*inputs())
+    with pytest.raises(RuntimeError, match="itself, not a function of it"):
+        (2 * loss).backward()
 
 
 def test_no_chunk_is_larger_than_the_bytes_allowed(monkeypatch):
