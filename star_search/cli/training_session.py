@@ -113,12 +113,15 @@ class TrainingSession:
         return INTERRUPTED
 
     def _opened(self, world: World, quiet: bool) -> TrainingFolder:
-        """Return the folder, which the first process makes where there is none, once the text is at hand."""
+        """Return the folder, which the first process makes where there is none, once text and weights are found good."""
         if world.is_first and not self.existing:
             from star_search.data.store import prepare
+            from star_search.export.loading import ExportedModel
             from star_search.runs.output import check_folder
 
             check_folder(self.folder, "--out")
+            if self.training.weights is not None:
+                ExportedModel.read(Path(self.training.weights)).native()
             with preparation_bar(quiet) as report:
                 prepare(self.training.search.data, report=report)
             TrainingFolder.create(self.folder, self.training)

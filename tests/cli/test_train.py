@@ -91,6 +91,7 @@ class TestSources:
         (here / "shards" / "model-00002-of-00002.safetensors").unlink()
         refused = command("train", "shards", "--config", small, *SMALL, "--out", "without").sentence()
         assert refused.startswith("the weights of ") and "cannot be loaded: Missing key(s)" in refused
+        assert not (here / "without").exists()
 
         refused = command("train", "first/export", "--set", "space.width=32").sentence()
         assert refused == "--set space.width does not change the model of first/export; --width does"
