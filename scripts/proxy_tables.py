@@ -5,8 +5,9 @@
 A search's row holds the population of its last generation against the first one: medians, and the change of the median with the 95 %
 percentile bootstrap interval over genomes. A comparison's row holds a model against the baselines: perplexity on the test split with
 Student's interval over seeds, whether the two intervals meet, and the difference in what the search made small: cache, or parameters, where
-the baselines are those as wide as candidates. The last tables declare the finalists for cache and their baselines at 48 x 2048, each
-genome twice in a row. Records are read where they are unpacked to, runs/proxy.
+the baselines are those as wide as candidates. An algorithm's row holds its searches of the step `controls` against random search. The last
+tables declare the finalists for cache and their baselines at 48 x 2048, each genome twice in a row. Records are read where they are
+unpacked to, runs/proxy.
 """
 
 from __future__ import annotations
@@ -173,14 +174,15 @@ def noise_rows() -> Iterator[list[str]]:
 
 
 def control_rows() -> Iterator[list[str]]:
-    """Yield a row for every algorithm of the step `controls`, over the seeds of which all its searches and random search's are finished:
-    hypervolume, the same less random search's, lowest perplexity, and the share of genes in which two of the last population differ.
+    """Yield a row for every algorithm of the step `controls`, over the seeds of which its search and random search are finished, as far as
+    the longest is: hypervolume, the same less random search's, lowest perplexity, and the share of genes in which two of the last
+    population differ.
     """
     runs = {folder.name: RunView.read(*locate(folder)) for folder in sorted((RUNS / "controls").glob("*-*"))}
     largest = max((len(view.records) for view in runs.values()), default=0)
     finished = {name.rpartition("-")[::2]: view for name, view in runs.items() if len(view.records) == largest}
     chance = {seed: view.progress[-1].hypervolume for (name, seed), view in finished.items() if name == BASELINE}
-    for algorithm in dict.fromkeys(name for name, _ in finished):
+    for algorithm in dict.fromkeys(name for name, seed in finished if seed in chance):
         views = {seed: view for (name, seed), view in finished.items() if name == algorithm and seed in chance}
         volumes = {seed: view.progress[-1].hypervolume for seed, view in views.items()}
         lowest = [min(record.objectives["perplexity"] for record in ok(view.records)) for view in views.values()]

@@ -38,7 +38,7 @@ def clip_in_step(optimizer: torch.optim.AdamW, limit: float) -> Tensor:
 def prepare_state(optimizer: torch.optim.Optimizer, rate: Tensor) -> None:
     """Allocate the optimizer's state as it is before the first step: a step of gradient and rate 0, forgotten again."""
     before = rate.clone()
-    optimizer.grad_scale = None  # type: ignore[attr-defined]
+    optimizer.grad_scale = None  # type: ignore[attr-defined]  # One that is no number would reach the weights.
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for parameter in parameters:
         parameter.grad = torch.zeros_like(parameter)

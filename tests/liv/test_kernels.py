@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from helpers import relative
 from star_search.genome import genes
 from star_search.liv import reference
 from star_search.liv.attention import rotary_table, rotate
@@ -16,10 +17,6 @@ from star_search.liv.memoryless import ACTIVATIONS
 from star_search.training import loss
 
 pytestmark = pytest.mark.gpu
-
-
-def relative(value, truth):
-    return float((value.detach().double() - truth.detach().double()).norm() / truth.detach().double().norm())
 
 
 def holds(fast, plain, inputs, tolerance):

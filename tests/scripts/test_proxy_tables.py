@@ -131,7 +131,7 @@ def test_a_change_is_of_the_median_and_its_interval_holds_it(module):
 def test_controls_are_held_against_random_search_where_both_are_finished(module, stored_run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(module, "RUNS", tmp_path)
-    for name in ("random-0", "random-1", "nsga2-0", "nsga2-1"):
+    for name in ("ga-2", "nsga2-0", "nsga2-1", "random-0", "random-1"):
         shutil.copytree(stored_run.path, f"controls/{name}")
     max(Path("controls/nsga2-1/candidates").iterdir()).unlink()
     view = RunView.read(RunDirectory.open(stored_run.path))
