@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--catalogue", default="star")
     parser.add_argument("--tasks", nargs="+", default=MAD_TASKS)
+    parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
@@ -41,9 +42,9 @@ def main() -> None:
     for task in arguments.tasks:
         for name, genome in (text.split("=") for text in arguments.architectures):
             for seed in arguments.seeds:
-                space = {"width": arguments.width, "catalogue": arguments.catalogue}
-                config = parse_configuration({"space": space, "mad": {"tasks": [task]}}, overrides)
-                wanted = {"name": name, "genome": genome, "task": task, "seed": seed, **space, "mad": settings(config)}
+                space, training = {"width": arguments.width, "catalogue": arguments.catalogue}, {"precision": arguments.precision}
+                config = parse_configuration({"space": space, "training": training, "mad": {"tasks": [task]}}, overrides)
+                wanted = {"name": name, "genome": genome, "task": task, "seed": seed, **space, **training, "mad": settings(config)}
                 if key(wanted) not in done:
                     done[key(wanted)] = found = wanted | accuracy(config, genome, seed, arguments.device)
                     print(line := json.dumps(found), flush=True)
@@ -55,7 +56,7 @@ def main() -> None:
 
 def key(line: dict[str, Any]) -> str:
     """Return what a line is the result of."""
-    return json.dumps({name: line[name] for name in ("genome", "task", "seed", "width", "catalogue", "mad")}, sort_keys=True)
+    return json.dumps({name: line[name] for name in ("genome", "task", "seed", "width", "catalogue", "precision", "mad")}, sort_keys=True)
 
 
 def settings(config: SearchConfig) -> dict[str, Any]:

@@ -14,17 +14,18 @@ from star_search.objectives.mad.training import Compressor, accuracy_after_train
 
 
 def mad_accuracies(config: SearchConfig, canonical: str, seed: int, device: str) -> dict[str, float]:
-    """Return the accuracy of an architecture on every task of `config.mad.tasks`, at the width of `config.space`.
+    """Return the accuracy of an architecture on every task of `config.mad.tasks`, at the width of `config.space`, trained in the precision
+    of `config.training`.
 
     Raises:
         Unhealthy: when a training diverges.
     """
-    settings, found = config.mad, dict[str, float]()
+    settings, precision, found = config.mad, config.training.precision, dict[str, float]()
     for name in settings.tasks:
         torch.manual_seed(seed)
         model = _model(config, canonical, name, seed)
         known = examples(name, settings.train_examples, settings.test_examples, settings.data_seed)
-        found[name] = accuracy_after_training(model, known, settings, seed, torch.device(device))
+        found[name] = accuracy_after_training(model, known, settings, seed, torch.device(device), precision)
     return found
 
 

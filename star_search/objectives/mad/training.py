@@ -24,6 +24,13 @@ from star_search.training.stability import Unhealthy
 FINAL_RATE, SOLVED, LOOKS = 1e-6, 0.999, 10
 
 
+class _Norm(nn.RMSNorm):
+    """A norm in fp32, of whatever autocast makes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.float())
+
+
 class Compressor(nn.Module):
     """The backbone's last position, decoded into every token by a network that sees it and a position: mad-lab's auto-encoder."""
 
@@ -31,10 +38,8 @@ class Compressor(nn.Module):
         super().__init__()
         width = backbone.width
         self.embedding, self.backbone = nn.Embedding(vocabulary, width), backbone
-        inner = (nn.RMSNorm(width), nn.Linear(width, width), nn.GELU())
-        self.decoder = nn.Sequential(
-            *inner, nn.RMSNorm(width), nn.Linear(width, width), nn.GELU(), nn.RMSNorm(width), nn.Linear(width, vocabulary)
-        )
+        inner = [(_Norm(width), nn.Linear(width, width), nn.GELU()) for _ in range(2)]
+        self.decoder = nn.Sequential(*inner[0], *inner[1], _Norm(width), nn.Linear(width, vocabulary))
 
     def forward(self, tokens_BT: Tensor) -> Tensor:
         """Return logits [B, T, V] of the tokens read."""
@@ -52,8 +57,8 @@ def positions(length: int, width: int, device: torch.device | None = None) -> Te
 class _Steps:
     """Steps of AdamW on the examples of one task; on a GPU all batches of the first one's size replay one graph."""
 
-    def __init__(self, model: nn.Module, settings: MADConfig, device: torch.device) -> None:
-        self._model = model
+    def __init__(self, model: nn.Module, settings: MADConfig, device: torch.device, precision: str) -> None:
+        self._model, self._precision = model, precision
         self._rate = torch.tensor(settings.learning_rate, device=device) if device.type == "cuda" else None
         rate, decay, on_gpu = settings.learning_rate, settings.weight_decay, self._rate is not None
         self._optimizer = torch.optim.AdamW(model.parameters(), rate, weight_decay=decay, fused=on_gpu or None, capturable=on_gpu)
@@ -76,7 +81,8 @@ class _Steps:
         return loss
 
     def _gradient(self, inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
-        loss = _loss(self._model(inputs_BT), targets_BT)
+        with _autocast(inputs_BT.device, self._precision):
+            loss = _loss(self._model(inputs_BT), targets_BT)
         self._optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self._model.parameters(), 1.0)
@@ -88,8 +94,10 @@ class _Steps:
         prepare_state(self._optimizer, self._rate)
 
 
-def accuracy_after_training(model: nn.Module, found: Examples, settings: MADConfig, seed: int, device: torch.device) -> float:
-    """Train a model in place with AdamW and a cosine, and return its accuracy on the test examples.
+def accuracy_after_training(
+    model: nn.Module, found: Examples, settings: MADConfig, seed: int, device: torch.device, precision: str = "float32"
+) -> float:
+    """Train a model in place with AdamW and a cosine, and return its accuracy on the test examples; products are made in `precision`.
 
     It looks at the test examples ten times and stops where 99.9 % are right, as mad-lab does.
 
@@ -97,7 +105,7 @@ def accuracy_after_training(model: nn.Module, found: Examples, settings: MADConf
         Unhealthy: with outcome `unstable`, when the loss is not finite.
     """
     model.to(device).train()
-    steps = _Steps(model, settings, device)
+    steps = _Steps(model, settings, device, precision)
     inputs, targets = (torch.from_numpy(array).to(device) for array in (found.inputs, found.targets))
     accuracy, every = 0.0, max(1, settings.steps // LOOKS)
     for step, rows in zip(range(settings.steps), _batches(len(inputs), settings.batch, seed), strict=False):
@@ -106,10 +114,15 @@ def accuracy_after_training(model: nn.Module, found: Examples, settings: MADConf
         if (step + 1) % every == 0 or step + 1 == settings.steps:
             if not math.isfinite(loss.item()):
                 raise Unhealthy(Outcome.unstable, f"the loss on a MAD task is {loss.item()} at step {step + 1}")
-            accuracy = held_out_accuracy(model, found, settings.batch, device)
+            with _autocast(device, precision):
+                accuracy = held_out_accuracy(model, found, settings.batch, device)
             if accuracy >= SOLVED:
                 break
     return accuracy
+
+
+def _autocast(device: torch.device, precision: str) -> torch.autocast:
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
 def _loss(logits_BTV: Tensor, targets_BT: Tensor) -> Tensor:

@@ -73,6 +73,25 @@ def test_the_compressor_sees_the_last_position_alone():
     assert not torch.allclose(model(one)[0, 0], model(one)[0, 1])
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_products_are_made_in_the_precision_of_training(precision):
+    """In steps and in looks at the test examples alike."""
+    settings = {"tasks": ["memorization", "compression"], "steps": 1, "test_examples": 4}
+    config = parse_configuration({"space": {"width": 16}, "training": {"precision": precision}, "mad": settings})
+    seen = set()
+
+    def look(module, given, result):
+        if isinstance(module, nn.Linear):
+            seen.add((module.training, result.dtype))
+
+    hook = nn.modules.module.register_module_forward_hook(look)
+    try:
+        mad_accuracies(config, "91111", 0, "cpu")
+    finally:
+        hook.remove()
+    assert seen == {(True, getattr(torch, precision)), (False, getattr(torch, precision))}
+
+
 @pytest.mark.slow
 def test_what_is_memorised_needs_no_mixing_and_what_is_recalled_does():
     """GMemless answers a token that is the same after every key: it can do no better than the commonest value."""
