@@ -11,7 +11,9 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import torch
@@ -72,13 +74,21 @@ def accuracy(config: SearchConfig, genome: str, seed: int, device: str) -> dict[
 
 
 def table(lines: list[dict[str, Any]]) -> str:
-    """Return means and ranges over the seeds, a row a task, a column an architecture."""
-    names = list(dict.fromkeys(line["name"] for line in lines))
-    rows = [["task", *names], ["---"] * (1 + len(names))]
-    for task in dict.fromkeys(line["task"] for line in lines):
-        found = [[line["accuracy"] for line in lines if line["task"] == task and line["name"] == name] for name in names]
-        rows.append([task, *(f"{sum(each) / len(each):.1%} ({min(each):.1%} to {max(each):.1%})" if each else "-" for each in found)])
+    """Return accuracies in percent, a row an architecture, a column a task, the last their mean; over several seeds means and ranges."""
+    tasks = list(dict.fromkeys(line["task"] for line in lines))
+    rows = [["accuracy, %", *tasks, "mean"], ["---"] * (2 + len(tasks))]
+    for name in dict.fromkeys(line["name"] for line in lines):
+        found = [[100 * line["accuracy"] for line in lines if line["name"] == name and line["task"] == task] for task in tasks]
+        means = [mean(each) for each in found if each]
+        rows.append([name, *map(cell, found), f"{mean(means):.1f}" if len(means) == len(tasks) else "-"])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def cell(values: Sequence[float]) -> str:
+    """Return a mean, and of several values their range."""
+    if not values:
+        return "-"
+    return f"{mean(values):.1f}" + (f" ({min(values):.1f} to {max(values):.1f})" if len(values) > 1 else "")
 
 
 if __name__ == "__main__":

@@ -2,9 +2,10 @@
 
     python scripts/proxy_downstream.py runs/proxy/transfer-cache --task-data corpus/downstream --limit 1000 --devices cuda:0,cuda:1
 
-Of every model the first seed's export is scored by `star-search evaluate --downstream`, as many at once as there are devices. Puts every
-score into the comparison's downstream.json, and prints a table: accuracy by task, normalised by length for HellaSwag and ARC-Challenge, as
-is usual; their mean, and its 95 % interval from the binomial errors of the six.
+Of every model the first seed's export is scored by `star-search evaluate --downstream`, as many at once as there are devices; not again
+where it was scored at the learning rate that it has. Puts every score into the comparison's downstream.json, and prints a table: accuracy
+by task, normalised by length for HellaSwag and ARC-Challenge, as is usual; their mean, and its 95 % interval from the binomial errors of
+the six.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from star_search.finalists.comparison import training_path
 from star_search.runs.atomic import write_json
 
 METRICS = {"hellaswag": "acc_norm", "arc_easy": "acc", "arc_challenge": "acc_norm", "winogrande": "acc", "piqa": "acc", "sciq": "acc"}
-FILE = "downstream.json"
+FILE, HEADINGS = "downstream.json", ["model", *METRICS, "mean"]
 
 
 def export_of(folder: Path, model: dict[str, Any]) -> Path:
@@ -53,9 +54,9 @@ def average(found: dict[str, dict[str, Any]]) -> tuple[float, float]:
     return mean, NORMAL_95 * math.sqrt(variance) / len(found)
 
 
-def rows(results: dict[str, list[dict[str, Any]]]) -> list[list[str]]:
+def rows(results: dict[str, dict[str, Any]]) -> list[list[str]]:
     """Return the table's rows, chance first."""
-    found = {label: accuracies(scores) for label, scores in results.items()}
+    found = {label: accuracies(result["tasks"]) for label, result in results.items()}
     first = next(iter(found.values()))
     guessed = [score["chance"] for score in first.values()]
     table = [["chance", *(f"{100 * each:.1f}" for each in guessed), f"{100 * sum(guessed) / len(guessed):.1f}"]]
@@ -74,22 +75,30 @@ def main() -> None:
     parser.add_argument("--devices", default="cpu", help="joined by commas")
     options = parser.parse_args()
     models = json.loads((options.folder / "comparison.json").read_text())["models"]
+    file, kept = options.folder / FILE, dict[str, Any]()
+    if file.exists() and (known := json.loads(file.read_text()))["limit"] == int(options.limit):
+        kept = known["models"]
     free: SimpleQueue[str] = SimpleQueue()
     devices = options.devices.split(",")
     for device in devices:
         free.put(device)
 
-    def on_a_device(model: dict[str, Any]) -> list[dict[str, Any]]:
+    def on_a_device(model: dict[str, Any]) -> dict[str, Any]:
+        label, rate = model["label"], model.get("learning_rate")
+        if label in kept and kept[label]["learning_rate"] == rate:
+            found: dict[str, Any] = kept[label]
+            return found
         device = free.get()
         try:
-            return scored(export_of(options.folder, model), ["--task-data", options.task_data, "--limit", options.limit], device)
+            tasks = scored(export_of(options.folder, model), ["--task-data", options.task_data, "--limit", options.limit], device)
+            return {"learning_rate": rate, "tasks": tasks}
         finally:
             free.put(device)
 
     with ThreadPoolExecutor(len(devices)) as pool:
         results = dict(zip((model["label"] for model in models), pool.map(on_a_device, models), strict=True))
-    write_json(options.folder / FILE, {"limit": int(options.limit), "models": results})
-    for row in (["model", *METRICS, "mean"], ["---"] * (len(METRICS) + 2), *rows(results)):
+    write_json(file, {"limit": int(options.limit), "models": results})
+    for row in (HEADINGS, ["---"] * len(HEADINGS), *rows(results)):
         print(f"| {' | '.join(row)} |")
 
 

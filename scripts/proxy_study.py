@@ -40,6 +40,8 @@ WITH_SA_CONV = {"paper": "21111-91111", "star": "m1111-91111"}
 BASELINES = (*SHIPPED, STRONG)
 MATCHED = ("--match", "parameters")
 RATES = ("--learning-rates", "1e-3,2e-3,4e-3,8e-3")
+# Twice as wide, some learn best at the lowest of those and none at the highest.
+WIDE_RATES = ("--learning-rates", "5e-4,1e-3,2e-3,4e-3")
 
 
 def evolve(name: str, *changes: str, config: str | None = None) -> list[str]:
@@ -93,7 +95,7 @@ def transfer(name: str) -> list[str]:
     """Return the command that trains two finalists at twice the width and four times the tokens."""
     records = chosen(name)
     wide = ("--config", str(CONFIGS / f"{name}.yaml"), "--set", "space.width=512")
-    return compare(name, [records[0], nearest(records)], f"transfer-{name}", *MATCHED, "--seeds", "2", *wide, *RATES, *budget(name, 4))
+    return compare(name, [records[0], nearest(records)], f"transfer-{name}", *MATCHED, "--seeds", "3", *wide, *WIDE_RATES, *budget(name, 4))
 
 
 def noise() -> list[str]:

@@ -5,9 +5,9 @@
 A search's row holds the population of its last generation against the first one: medians, and the change of the median with the 95 %
 percentile bootstrap interval over genomes. A comparison's row holds a model against the baselines: perplexity on the test split with
 Student's interval over seeds, whether the two intervals meet, and the difference in what the search made small: cache, or parameters, where
-the baselines are those as wide as candidates. An algorithm's row holds its searches of the step `controls` against random search. The last
-tables declare the finalists for cache and their baselines at 48 x 2048, each genome twice in a row. Records are read where they are
-unpacked to, runs/proxy.
+the baselines are those as wide as candidates. An algorithm's row holds its searches of the step `controls` against random search. Then what
+the six benchmarks gave the models of transfers, and MAD tasks (`mad.jsonl` beside the records). The last tables declare the finalists for
+cache and their baselines at 48 x 2048, each genome twice in a row. Records are read where they are unpacked to, runs/proxy.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from pathlib import Path
 from statistics import mean, median, stdev
 from typing import Any
 
+import mad
 import numpy as np
+import proxy_downstream
 from proxy_study import BASELINES, RUNS, SMALL, unpack
 from scipy.stats import spearmanr
 
@@ -228,7 +230,8 @@ def main() -> None:
     """Print what the records hold."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=Path, default=Path("docs/results/proxy"))
-    for archive in sorted(parser.parse_args().records.glob("*.tar.xz")):
+    folder = parser.parse_args().records
+    for archive in sorted(folder.glob("*.tar.xz")):
         unpack(archive)
     headings = ["search", "candidates", "median perplexity", "change", "lowest", "median size (MB, M)", "change", "hypervolume"]
     show(headings, list(search_rows()))
@@ -237,8 +240,12 @@ def main() -> None:
             show(*model_table(name))
     if models_of("noise"):
         show(["model", "mean perplexity", "range", "standard deviation", "seeds"], list(noise_rows()))
-    if rows := list(control_rows()):
-        show(["algorithm", "seeds", "hypervolume", "less random search's", "lowest perplexity", "genes that differ"], rows)
+    if controls := list(control_rows()):
+        show(["algorithm", "seeds", "hypervolume", "less random search's", "lowest perplexity", "genes that differ"], controls)
+    for file in sorted(RUNS.glob(f"transfer-*/{proxy_downstream.FILE}")):
+        show(proxy_downstream.HEADINGS, proxy_downstream.rows(json.loads(file.read_text())["models"]))
+    if (lines := folder / "mad.jsonl").exists():
+        print(mad.table([json.loads(line) for line in lines.read_text().splitlines()]) + "\n")
     for name, key in SMALL.items():
         if key == "cache_bytes" and models_of(f"finalists-{name}"):
             show(*large_table(f"finalists-{name}"))

@@ -49,6 +49,13 @@ def test_each_model_is_scored_by_its_first_seed_at_its_rate(module, tmp_path, mo
     # sqrt(0.5 * 0.5 / 100 / 6) * 1.96
     assert rows[3][1:] == ["50.0"] * 6 + ["50.0 ± 4.0"]
     assert list(json.loads((tmp_path / "downstream.json").read_text())["models"]) == ["cache-1", "transformer++"]
+    # At another rate the model is another; what was scored is kept.
+    asked.clear()
+    models[1]["learning_rate"] = 0.001
+    (tmp_path / "comparison.json").write_text(json.dumps({"models": models}))
+    module.main()
+    assert [command[4] for command in asked] == [str(tmp_path / "transformer---rate-0.001-0" / "export")]
+    assert list(json.loads((tmp_path / "downstream.json").read_text())["models"]) == ["cache-1", "transformer++"]
 
 
 def test_normalised_accuracy_counts_where_it_is_usual(module):
