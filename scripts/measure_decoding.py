@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from resource import RUSAGE_SELF, getrusage
 from statistics import median
 from typing import Any
 
@@ -34,6 +33,7 @@ from star_search.model.cuda_graph import graph_stream
 from star_search.model.language_model import LanguageModel
 from star_search.model.static_decoding import greedy_tokens
 from star_search.objectives.measurement import held_cache_bytes
+from star_search.processes import peak_memory_bytes
 from star_search.runs.atomic import write_json
 from star_search.runs.locate import locate
 
@@ -97,7 +97,7 @@ def measure(setting: ModelSetting, decoding: Decoding, layers: int, count: int, 
     decode, weights = ways(setting, decoding, layers)
     decode(AGREEING)
     gc.collect()
-    before, on_gpu = getrusage(RUSAGE_SELF).ru_maxrss * 1024, setting.device.startswith("cuda")
+    before, on_gpu = peak_memory_bytes(), setting.device.startswith("cuda")
     if on_gpu:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
@@ -109,7 +109,7 @@ def measure(setting: ModelSetting, decoding: Decoding, layers: int, count: int, 
         synchronise(setting.device)
         assert len(found) == count
         speeds.append(count / (time.perf_counter() - start))
-    peak = torch.cuda.max_memory_allocated() if on_gpu else weights + getrusage(RUSAGE_SELF).ru_maxrss * 1024 - before
+    peak = torch.cuda.max_memory_allocated() if on_gpu else weights + peak_memory_bytes() - before
     results.put((speeds, weights, peak))
 
 

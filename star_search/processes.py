@@ -3,11 +3,13 @@
 import contextlib
 import ctypes
 import os
+import resource
 import signal
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 # How long a process may take until it can work: imports, a GPU's context, the text; minutes on a busy machine, never this long.
 START_SECONDS = 300.0
@@ -56,6 +58,19 @@ def kill(processes: Iterable[BaseProcess]) -> None:
         process.kill()
     for process in killed:
         process.join()
+
+
+def peak_memory_bytes() -> int:
+    """Return the most memory that this process held, its peak resident set.
+
+    On Linux `getrusage` would count what the process that started it held by then.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        held = next((line for line in status.read_text().splitlines() if line.startswith("VmHWM:")), None)
+        if held is not None:
+            return int(held.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def available_cores() -> int:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gc
 import math
-import resource
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -28,6 +27,7 @@ from star_search.genome.accounting import Accounting
 from star_search.genome.encoding import Genome
 from star_search.genome.flops import flops_per_token
 from star_search.model.language_model import LanguageModel
+from star_search.processes import peak_memory_bytes
 from star_search.training.engine import build_steps
 from star_search.training.steps import Steps
 from star_search.training.trainer import train
@@ -269,6 +269,4 @@ def release(device: str) -> None:
 
 def held_at_most(device: str) -> int:
     """Return the most bytes held: by tensors on a GPU since `release`, by the process on a CPU."""
-    return (
-        torch.cuda.max_memory_allocated(device) if device.startswith("cuda") else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    )
+    return torch.cuda.max_memory_allocated(device) if device.startswith("cuda") else peak_memory_bytes()

@@ -6,8 +6,6 @@ Shapes: B batch, T tokens, D width.
 from __future__ import annotations
 
 import multiprocessing
-import resource
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -23,6 +21,7 @@ from star_search.genome.catalogue import load_catalogue
 from star_search.genome.encoding import Genome, LIVGenes
 from star_search.genome.genes import LINEAR, LOW_RANK
 from star_search.genome.liv_class import LIVClass
+from star_search.processes import peak_memory_bytes
 
 if TYPE_CHECKING:
     from star_search.liv.operator import LIV
@@ -203,7 +202,7 @@ def peak_bytes(device: str, reset: bool = False) -> int:
     import torch
 
     if not device.startswith("cuda"):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        return peak_memory_bytes()
     if reset:
         torch.cuda.reset_peak_memory_stats()
     return int(torch.cuda.max_memory_allocated())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import resource
 import time
 from collections.abc import Callable
 from functools import cached_property
@@ -28,6 +27,7 @@ from star_search.finalists.recording import Recorder, speed
 from star_search.finalists.training_folder import TrainingFolder
 from star_search.model.language_model import LanguageModel
 from star_search.objectives.candidate_model import candidate_model
+from star_search.processes import peak_memory_bytes
 from star_search.training import checkpoint
 from star_search.training.batch_size import is_out_of_memory
 from star_search.training.checkpoint import Position
@@ -239,8 +239,7 @@ def _test_figures(model: LanguageModel, stream: TokenStream, config: SearchConfi
 
 
 def _peak_bytes(device: torch.device) -> int:
-    on_gpu = device.type == "cuda"
-    return torch.cuda.max_memory_allocated(device) if on_gpu else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else peak_memory_bytes()
 
 
 def device_name(device: torch.device) -> str:

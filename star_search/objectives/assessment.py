@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import resource
 import time
 import traceback
 from collections.abc import Callable
@@ -29,6 +28,7 @@ from star_search.objectives.measured import measure_genome
 from star_search.objectives.own import load_own
 from star_search.objectives.racing import Race
 from star_search.objectives.registry import FROM_LOSS, Criteria, account_of
+from star_search.processes import peak_memory_bytes
 from star_search.runs.atomic import patiently, write_bytes
 from star_search.runs.records import Outcome
 from star_search.training.batch_size import is_out_of_memory
@@ -188,7 +188,7 @@ class Assessor:
 
     def _measured(self, training: TrainingResult) -> dict[str, float]:
         on_gpu = self.device.type == "cuda"
-        peak = torch.cuda.max_memory_allocated(self.device) if on_gpu else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        peak = torch.cuda.max_memory_allocated(self.device) if on_gpu else peak_memory_bytes()
         return {
             "training_seconds": training.seconds,
             "tokens_per_second": training.tokens / training.seconds,

@@ -6,7 +6,6 @@ import contextlib
 import math
 import multiprocessing
 import os
-import resource
 import time
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -25,7 +24,7 @@ from star_search.genome.catalogue import load_catalogue
 from star_search.genome.space import SearchSpace
 from star_search.model.language_model import LanguageModel
 from star_search.objectives.registry import account_of
-from star_search.processes import START_SECONDS, end_with, interrupts_ignored
+from star_search.processes import START_SECONDS, end_with, interrupts_ignored, peak_memory_bytes
 from star_search.training.batch_size import is_out_of_memory
 from star_search.training.stability import Unhealthy
 from star_search.training.trainer import train
@@ -158,4 +157,4 @@ def _step_seconds(config: SearchConfig, genome: str, device: str, seconds: float
 def _peak_bytes(device: str) -> int:
     if device.startswith("cuda"):
         return int(torch.cuda.max_memory_allocated(device))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return peak_memory_bytes()
