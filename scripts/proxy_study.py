@@ -3,9 +3,9 @@
     python scripts/proxy_study.py cache --seconds 540 --records docs/results/proxy --out packed
     python scripts/proxy_study.py finalists-cache --seconds 540 --records packed --out packed
 
-Steps: the searches of configs/proxy, `random` and `unshared` (cache at random, and without sharing), `transformer++` (trained like a
-candidate), `finalists-SEARCH` and `transfer-SEARCH` (chosen by the rule of docs/results/star_at_proxy_scale.md), `baselines` (as wide as
-candidates), `controls`, `noise`.
+Steps: the searches of configs/proxy, `random` and `unshared` (cache at random, and without sharing), `full` (cache at 20 million tokens a
+candidate, 8,192 a step, without generations), `transformer++` (trained like a candidate), `finalists-SEARCH` and `transfer-SEARCH` (chosen
+by the rule of docs/results/star_at_proxy_scale.md), `baselines` (as wide as candidates), `controls`, `noise`.
 Reads every NAME.tar.xz of --records whose runs/proxy/NAME is not there, begins the step where it is new, and writes its NAME.tar.xz into
 --out: every record, without weights. A training of a finalist that was cut begins anew, one that was finished is read. Further options go
 to the command.
@@ -114,6 +114,7 @@ STEPS: dict[str, Callable[[], list[str]]] = {
     **{name: lambda name=name: evolve(name) for name in SMALL},  # type: ignore[misc]
     "random": lambda: evolve("random", "algorithm.name=random", config="cache"),
     "unshared": lambda: evolve("unshared", "space.sharing=false", config="cache"),
+    "full": lambda: [*evolve("full", "training.tokens=20000000", "training.batch_tokens=8192", config="cache"), "--async"],
     REFERENCE: lambda: ["train", REFERENCE, "--config", str(CONFIGS / "cache.yaml"), "--out", str(RUNS / REFERENCE), "--resume"],
     **{f"finalists-{name}": lambda name=name: finalists(name) for name in SMALL},  # type: ignore[misc]
     **{f"transfer-{name}": lambda name=name: transfer(name) for name in SMALL},  # type: ignore[misc]
