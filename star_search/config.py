@@ -14,6 +14,7 @@ from star_search.config_base import Betas, Count, Factor, Fraction, Integer, Pos
 from star_search.config_objectives import CONSTRAINT, OWN_OBJECTIVE, MADConfig, MeasurementConfig, ObjectiveSource, short_name
 from star_search.config_sentences import first_sentence
 from star_search.errors import InputError, did_you_mean
+from star_search.paths import expanded
 from star_search.yaml_loading import parse_yaml, read_yaml_mapping
 
 CONFIG_FOLDER = Path(__file__).parent / "configs"
@@ -349,7 +350,7 @@ def _anchor_paths(values: dict[str, Any], folder: Path) -> None:
         inner = values.get(section)
         text = inner.get(key) if isinstance(inner, dict) else None
         if isinstance(inner, dict) and isinstance(text, str) and text and is_path(text):
-            values[section] = {**inner, key: str(folder / Path(text).expanduser())}
+            values[section] = {**inner, key: str(folder / expanded(text))}
     known = set(values.get("own_objectives") or {})
     if isinstance(values.get("objectives"), list):
         values["objectives"] = [_anchored_objective(text, folder, known) for text in values["objectives"]]
@@ -361,7 +362,7 @@ def _anchor_paths(values: dict[str, Any], folder: Path) -> None:
 
 def _anchored_objective(text: object, folder: Path, known: Collection[str]) -> object:
     match = OWN_OBJECTIVE.fullmatch(text) if isinstance(text, str) and text not in known else None
-    return f"{folder / Path(match['file']).expanduser()}:{match['attribute']}" if match else text
+    return f"{folder / expanded(match['file'])}:{match['attribute']}" if match else text
 
 
 def _anchored_constraint(text: object, folder: Path, known: Collection[str]) -> object:

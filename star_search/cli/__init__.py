@@ -1,8 +1,12 @@
 """The command line: one thin file per command."""
 
+import errno
 import io
 import os
 import sys
+
+# What a name or a permission of the user's is the cause of, wherever it is met.
+_OF_THE_USER = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)
 
 
 def main() -> None:
@@ -25,11 +29,15 @@ def main() -> None:
         code = 1
         _forget_output()
     except OSError as error:
-        if error.filename is not None or not is_disk_failure(error):  # Not of what was printed.
+        if error.filename is not None and error.errno in _OF_THE_USER:
+            print(f"star-search: {printable(str(error.filename))} cannot be used: {error.strerror}", file=sys.stderr)
+            code = 2
+        elif error.filename is not None or not is_disk_failure(error):  # Not of what was printed.
             raise
-        print(f"star-search: the output cannot be written: {error.strerror or error}", file=sys.stderr)
-        code = 1
-        _forget_output()
+        else:
+            print(f"star-search: the output cannot be written: {error.strerror or error}", file=sys.stderr)
+            code = 1
+            _forget_output()
     except Exception as error:
         # What Typer raises for a bad option; its own class for that differs between its versions.
         if not hasattr(error, "format_message"):

@@ -50,7 +50,7 @@ def evaluate(
         raise InputError("nothing to evaluate: give --downstream, --task NAME or --perplexity")
     exported, place = ExportedModel.read(folder), devices(device, "--device")[0]
     with redirect_stdout(sys.stderr):  # what the harness prints is no part of the result
-        scores = _scores(folder, names, task_data, keep_tasks, Settings(limit, few_shot, batch_size, place)) if names else []
+        scores = _scores(exported, names, task_data, keep_tasks, Settings(limit, few_shot, batch_size, place)) if names else []
         text = _on_text(exported, config, set_ or [], place, json_) if on_text else None
     if json_:
         _print_json(folder, exported.config["genome"], scores, text)
@@ -58,7 +58,7 @@ def evaluate(
         _print(scores, text)
 
 
-def _scores(folder: Path, names: list[str], data: Path | None, kept: Path | None, settings: Settings) -> list[Score]:
+def _scores(exported: ExportedModel, names: list[str], data: Path | None, kept: Path | None, settings: Settings) -> list[Score]:
     from star_search.errors import InputError
     from star_search.evaluation.harness import check_installed, score
     from star_search.evaluation.tasks import wanted_tasks
@@ -67,7 +67,11 @@ def _scores(folder: Path, names: list[str], data: Path | None, kept: Path | None
     if kept is not None and data is None:
         raise InputError("--keep-tasks keeps what --task-data defines; give both")
     with TemporaryDirectory(prefix="star-search-") as temporary:
-        return score(folder, wanted_tasks(names, data, kept or Path(temporary)), settings)
+        wanted = wanted_tasks(names, data, kept or Path(temporary))
+        # The harness would go on with weights drawn anew where some are missing.
+        exported.native()
+        exported.tokenizer_model()
+        return score(exported.folder, wanted, settings)
 
 
 def _on_text(exported: ExportedModel, config: str | None, overrides: list[str], device: str, quiet: bool) -> dict[str, Any]:

@@ -17,7 +17,7 @@ Tokens = Annotated[int | None, typer.Option(min=1, help="Training tokens; by def
 Depth = Annotated[int | None, typer.Option(min=1, help="Number of LIVs: a baseline's, or a multiple of the genome's own.")]
 Width = Annotated[int | None, typer.Option(min=1, help="Width of the residual stream.")]
 ScaleBy = Annotated[str, typer.Option(help="How a genome is made deeper: stack repeats it, stretch repeats each LIV.")]
-Seed = Annotated[int, typer.Option(min=0, help="Draws weights and the order of the text.")]
+Seed = Annotated[int | None, typer.Option(min=0, show_default="0", help="Draws weights and the order of the text.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Draw new weights for an exported folder.")]
 Out = Annotated[Path | None, typer.Option(help="Folder of the training; runs/train-NAME, numbered when it exists, by default.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue the training in --out; start it if there is none.")]
@@ -27,7 +27,9 @@ CheckpointSteps = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Devices = Annotated[int, typer.Option(min=1, help="Processes with a device each; torchrun does the same from outside.")]
-ParallelBy = Annotated[str, typer.Option(help="How several devices hold the model: ddp, each whole; fsdp, each a part.")]
+ParallelBy = Annotated[
+    str | None, typer.Option(show_default="ddp", help="How several devices hold the model: ddp, each whole; fsdp, each a part.")
+]
 TensorBoardToo = Annotated[bool, typer.Option("--tensorboard", help="Write scalars for TensorBoard into the folder.")]
 WandbProject = Annotated[str | None, typer.Option(metavar="PROJECT", help="Send scalars to this project of Weights & Biases.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the model, and memory and speed of each device; train nothing.")]
@@ -44,14 +46,14 @@ def train(
     depth: Depth = None,
     width: Width = None,
     scale: ScaleBy = "stack",
-    seed: Seed = 0,
+    seed: Seed = None,
     fresh: Fresh = False,
     out: Out = None,
     resume: Resume = False,
     checkpoint_steps: CheckpointSteps = None,
     device: Device = "auto",
     devices: Devices = 1,
-    parallel: ParallelBy = "ddp",
+    parallel: ParallelBy = None,
     tensorboard: TensorBoardToo = False,
     wandb: WandbProject = None,
     dry_run: DryRun = False,

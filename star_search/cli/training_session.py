@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,7 +15,7 @@ from star_search.cli.console import console, errors, format_bytes, format_second
 from star_search.cli.preparing import preparation_bar
 from star_search.cli.session import INTERRUPTED, RUNS
 from star_search.config import parse_configuration
-from star_search.errors import InputError, StarSearchError, check_word
+from star_search.errors import InputError, StarSearchError, check_whole, check_word
 from star_search.finalists.plan import Plan
 from star_search.finalists.source import Source, Wish, find_source
 from star_search.finalists.training_folder import TrainingFolder, is_training
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from star_search.training.world import Parallel, World
 
 PARALLEL = ("ddp", "fsdp")
-USUAL_VOCABULARY = 50_304
+USUAL_VOCABULARY, LARGEST_SEED = 50_304, 2**63 - 1
 
 
 @dataclass
@@ -47,20 +47,23 @@ class TrainingSession:
         cls,
         model: str | None,
         wish: Wish,
-        seed: int,
+        seed: int | None,
         out: Path | None,
         resume: bool,
         device: str,
         devices: int,
-        parallel: str,
+        parallel: str | None,
         dry_run: bool,
     ) -> TrainingSession:
         """Resolve what is asked for; everything that is wrong with it is found here. A dry run may speak of devices that are elsewhere.
 
         Raises:
-            InputError: for a model that cannot be, another training in the folder, or more devices than there are.
+            InputError: for a model that cannot be, another training in the folder, or more devices than there are or than share a step.
         """
-        check_word(parallel, PARALLEL, "--parallel")
+        if parallel is not None:
+            check_word(parallel, PARALLEL, "--parallel")
+        if seed is not None:
+            check_whole(seed, "--seed", 0, LARGEST_SEED)
         device = device if dry_run else _checked_device(device, devices)
         if resume and out is None:
             raise InputError("--resume needs --out, the folder of the training that is to go on")
@@ -68,14 +71,13 @@ class TrainingSession:
         if model is None:
             if stored is None:
                 raise InputError("give a run with --candidate, a genome, a baseline or an exported folder; or --resume --out FOLDER")
-            source = Source(stored.label, Genome.parse(stored.genome), parse_configuration(stored.config))
-            if not dry_run:
-                source.config.training.check_device(device)
-            return cls(source, stored, cast(Path, out), True, device, devices)
-        source = find_source(model, wish)
+            source, training = _as_planned(stored, wish, seed, parallel)
+        else:
+            source = find_source(model, wish)
+            training = Plan.of(source, seed or 0, parallel or "ddp")
         if not dry_run:
             source.config.training.check_device(device)
-        training = Plan.of(source, seed, parallel)
+        _check_divisible(source.config.training.rows, devices)
         if stored is not None and (difference := stored.difference(training)):
             raise InputError(f"{out} holds another training: {difference}; give another --out")
         folder = out or numbered_folder(RUNS, f"train-{source.label.replace('+', 'p')}")
@@ -83,10 +85,18 @@ class TrainingSession:
 
     def run(self, every: int | None, tensorboard: bool, wandb: str | None, quiet: bool, as_json: bool) -> int:
         """Train, and return the exit code."""
+        from star_search.analysis.tensorboard import check_tensorboard
+        from star_search.finalists.recording import check_wandb
         from star_search.finalists.running import Training
         from star_search.training.world import joined, launched_processes
 
+        if tensorboard:
+            check_tensorboard()
+        if wandb is not None:
+            check_wandb()
         if self.devices > 1 and launched_processes() == 1:
+            if not self.existing:
+                self._check_input(quiet or as_json)
             return self._launch()
         try:
             with joined(self.device, cast("Parallel", self.training.parallel)) as world:
@@ -115,18 +125,22 @@ class TrainingSession:
     def _opened(self, world: World, quiet: bool) -> TrainingFolder:
         """Return the folder, which the first process makes where there is none, once text and weights are found good."""
         if world.is_first and not self.existing:
-            from star_search.data.store import prepare
-            from star_search.export.loading import ExportedModel
-            from star_search.runs.output import check_folder
-
-            check_folder(self.folder, "--out")
-            if self.training.weights is not None:
-                ExportedModel.read(Path(self.training.weights)).native()
-            with preparation_bar(quiet) as report:
-                prepare(self.training.search.data, report=report)
+            self._check_input(quiet)
             TrainingFolder.create(self.folder, self.training)
         world.wait()
         return TrainingFolder.open(self.folder)
+
+    def _check_input(self, quiet: bool) -> None:
+        """Refuse a folder that cannot be written, weights that cannot be loaded and a text that cannot be read, which is prepared."""
+        from star_search.data.store import prepare
+        from star_search.export.loading import ExportedModel
+        from star_search.runs.output import check_folder
+
+        check_folder(self.folder, "--out")
+        if self.training.weights is not None:
+            ExportedModel.read(Path(self.training.weights)).native()
+        with preparation_bar(quiet) as report:
+            prepare(self.training.search.data, report=report)
 
     def _recorder(self, training: Training, tensorboard: bool, wandb: str | None, watch: Watch) -> Recorder:
         from star_search.evolution.provenance import PACKAGES, package_version
@@ -212,6 +226,31 @@ class TrainingSession:
             f"speed        about {found.tokens_per_second:,.0f} tokens a second on each at {UTILISATION:.0%} of an H200's "
             f"{FLOPS_PER_SECOND / 1e12:.0f} TFLOP/s: {format_seconds(found.hours * 3600)} in all"
         )
+
+
+def _as_planned(stored: Plan, wish: Wish, seed: int | None, parallel: str | None) -> tuple[Source, Plan]:
+    """Return what a training that is there trains, with what was asked for beside it, which may turn out to be another training."""
+    given = {
+        "--config": wish.config,
+        "--candidate": wish.candidate,
+        "--depth": wish.depth,
+        "--width": wish.width,
+        "--fresh": wish.fresh or None,
+    }
+    for option, value in given.items():
+        if value is not None:
+            raise InputError(f"{option} is for a model that is named; --resume --out FOLDER goes on with the one that is there")
+    source = Source(stored.label, Genome.parse(stored.genome), parse_configuration(stored.config, list(wish.overrides)))
+    asked = replace(stored, config=source.config.model_dump(mode="json"), parallel=parallel or stored.parallel)
+    return source, asked if seed is None else replace(asked, seed=seed)
+
+
+def _check_divisible(rows: int, devices: int) -> None:
+    import torch
+
+    from star_search.training.world import World
+
+    World(torch.device("cpu"), size=devices).share(rows)
 
 
 def _checked_device(device: str, devices: int) -> str:

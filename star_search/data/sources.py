@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from star_search.data.mixture import KNOWN_SUBSETS
 from star_search.errors import InputError
+from star_search.paths import expanded
 
 EMBEDDED_FOLDER = Path(__file__).parent / "embedded"
 HUB_SCHEME = "hf://"
@@ -107,7 +108,7 @@ def local_files(source: str, key: str = "data.source") -> list[SourceFile]:
 
 
 def _found(source: str, key: str) -> list[SourceFile]:
-    path = EMBEDDED_FOLDER if source == "embedded" else Path(source).expanduser()
+    path = EMBEDDED_FOLDER if source == "embedded" else expanded(source)
     if path.is_dir():
         return _require(one_kind(_data_files(_below(path), path)), f"{key} {source} is a folder without a file that ends in {SUFFIX_LIST}")
     if path.is_file():

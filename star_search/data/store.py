@@ -24,6 +24,7 @@ from star_search.data.sources import SourceFile
 from star_search.data.tokenizer import Tokenizer, load_tokenizer
 from star_search.data.tokens import SplitTokens
 from star_search.errors import InputError, StarSearchError, refused_write
+from star_search.paths import expanded
 
 # What reading a file that is missing, cut off or changed raises.
 _DAMAGE = (OSError, EOFError, ValueError, LookupError, TypeError)
@@ -122,7 +123,7 @@ def validation_tokens(config: DataConfig, fingerprint: str, cache_folder: Path |
 def default_cache_folder() -> Path:
     """Return `$STAR_SEARCH_CACHE`, or `star-search` under `$XDG_CACHE_HOME` or `~/.cache`."""
     if folder := os.environ.get("STAR_SEARCH_CACHE"):
-        return Path(folder).expanduser()
+        return expanded(folder)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "star-search"
 
 

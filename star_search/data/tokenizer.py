@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from star_search.data.pieces import batches, cut
 from star_search.errors import InputError, did_you_mean
+from star_search.paths import expanded
 
 if TYPE_CHECKING:
     import tokenizers
@@ -125,7 +126,7 @@ def load_tokenizer(name: str) -> Tokenizer:
     shipped = {path.stem: path for path in sorted(TOKENIZER_FOLDER.glob("*.json"))}
     if name in shipped:
         return _read_tokenizer(name, shipped[name])
-    path = Path(name).expanduser()
+    path = expanded(name)
     try:
         is_folder, is_file = path.is_dir(), path.is_file() or path.suffix == ".json"
     except OSError as error:

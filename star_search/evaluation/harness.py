@@ -11,7 +11,7 @@ from typing import Any
 
 from star_search.analysis.statistics import NORMAL_95, wilson_interval
 from star_search.errors import InputError, StarSearchError
-from star_search.evaluation.tasks import Wanted, check_names
+from star_search.evaluation.tasks import YAML, Wanted, known_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def score(folder: Path, wanted: Wanted, settings: Settings) -> list[Score]:
     """Return every metric of every task.
 
     Raises:
-        InputError: for a task that is not there.
+        InputError: for a task that is not there, or a definition or items of the user's that the harness cannot use.
         StarSearchError: when a task's data cannot be had.
     """
     from lm_eval import simple_evaluate
@@ -64,13 +64,13 @@ def score(folder: Path, wanted: Wanted, settings: Settings) -> list[Score]:
     import star_search.export.huggingface  # noqa: F401 - no code of the folder is needed then
 
     manager = TaskManager(include_path=None if wanted.definitions is None else str(wanted.definitions))
-    check_names(wanted, manager)
+    names = known_names(wanted, manager)
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     try:
         found = simple_evaluate(
             model="hf",
             model_args={"pretrained": str(folder)},
-            tasks=list(wanted.names),
+            tasks=names,
             num_fewshot=settings.few_shot,
             batch_size=settings.batch_size,
             device=settings.device,
@@ -78,9 +78,10 @@ def score(folder: Path, wanted: Wanted, settings: Settings) -> list[Score]:
             bootstrap_iters=0,
             task_manager=manager,
         )
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # The harness raises whatever a definition or an item makes Python raise.
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise StarSearchError(f"{', '.join(wanted.names)} cannot be scored: {reason}") from error
+        own = wanted.definitions is not None or any(name.endswith(YAML) for name in names)
+        raise (InputError if own else StarSearchError)(f"{', '.join(wanted.names)} cannot be scored: {reason}") from error
     return list(_scores(found or {}))
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from star_search.model.language_model import LanguageModel
 
 WEIGHTS = "model*.safetensors"
-PREFIX = "model."
+PREFIX, EMBEDDING = "model.", "model.embedding"
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,18 @@ class ExportedModel:
         Raises:
             InputError: when the folder has no tokenizer that can be read.
         """
+        return bool(_model_of(load_tokenizer(name).to_json()) == self.tokenizer_model())
+
+    def tokenizer_model(self) -> Any:
+        """Return the model of its tokenizer: vocabulary, merges and the like, every key there.
+
+        Raises:
+            InputError: when the folder has no tokenizer that can be read.
+        """
         try:
-            own = json.loads((self.folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]
-        except (OSError, ValueError, KeyError, TypeError):
+            return _model_of((self.folder / "tokenizer.json").read_text(encoding="utf-8"))
+        except Exception:  # The library raises no narrower one.
             raise InputError(f"{self.folder} has no tokenizer.json that can be read") from None
-        return bool(json.loads(load_tokenizer(name).to_json())["model"] == own)
 
     def native(self) -> LanguageModel:
         """Return the model, on the CPU in the dtype of its weights.
@@ -72,11 +79,30 @@ class ExportedModel:
         from star_search.model.language_model import LanguageModel
 
         config = self.config
+        self._check_sizes()
         model = LanguageModel.from_genome(
             config["genome"], config["width"], config["vocab_size"], self.catalogue, config["residual"], router_top_k=config["router_top_k"]
         )
         self.load_into(model, assign=True)
         return model.eval()
+
+    def _check_sizes(self) -> None:
+        """Refuse weights of another vocabulary or width, before a model is made as large as the configuration says."""
+        from safetensors import SafetensorError, safe_open
+
+        said = [self.config["vocab_size"], self.config["width"]]
+        try:
+            for path in self.folder.glob(WEIGHTS):
+                with safe_open(path, "pt") as file:
+                    held = file.get_slice(EMBEDDING).get_shape() if EMBEDDING in file.keys() else said  # noqa: SIM118 - it is no mapping
+                if held != said:
+                    sizes = f"they are of {held[0]:,} ids and width {held[-1]:,}, config.json says {said[0]:,} and {said[1]:,}"
+                    raise InputError(f"the weights of {self.folder} cannot be loaded: {sizes}")
+        except (SafetensorError, OSError) as error:
+            raise self._unloadable(error) from error
+
+    def _unloadable(self, error: Exception) -> InputError:
+        return InputError(f"the weights of {self.folder} cannot be loaded: {str(error).splitlines()[-1].strip()}")
 
     def load_into(self, model: LanguageModel, assign: bool = False) -> None:
         """Give a model of the same genome and width these weights, in its own dtype or, with `assign`, in theirs.
@@ -91,7 +117,13 @@ class ExportedModel:
             state = {name: tensor for path in sorted(self.folder.glob(WEIGHTS)) for name, tensor in load_file(path).items()}
             model.load_state_dict({name.removeprefix(PREFIX): tensor for name, tensor in state.items()}, assign=assign)
         except (SafetensorError, OSError, RuntimeError) as error:
-            raise InputError(f"the weights of {self.folder} cannot be loaded: {str(error).splitlines()[-1].strip()}") from error
+            raise self._unloadable(error) from error
+
+
+def _model_of(definition: str) -> Any:
+    import tokenizers
+
+    return json.loads(tokenizers.Tokenizer.from_str(definition).to_str())["model"]
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

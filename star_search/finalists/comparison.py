@@ -118,6 +118,10 @@ class Comparison:
         twice = next((label for label in labels if labels.count(label) > 1), None)
         if twice is not None:
             raise InputError(f"{twice} stands twice among the models to compare")
+        places = [training_path(folder, label, None, 0) for label in labels]
+        alike = [label for label, place in zip(labels, places, strict=True) if places.count(place) > 1]
+        if alike:
+            raise InputError(f"the trainings of {' and '.join(alike)} would lie in one folder; rename one of them")
 
     def check(self) -> None:
         """Refuse, before anything is trained, a folder that cannot be written, and what lies in it and is another comparison's.
@@ -126,6 +130,9 @@ class Comparison:
             InputError: naming the folder, or the training that differs.
         """
         check_folder(self.folder, "--out")
+        held = list(self.folder.iterdir()) if self.folder.is_dir() else []
+        if held and not any(map(is_training, held)):
+            raise InputError(f"{self.folder} is not empty and holds no comparison; nothing is overwritten: give another folder with --out")
         for source, seed in self.grid(range(self.seeds)) if self.rates else self.trainings():
             folder = self._folder(source, seed)
             if folder is not None and self.with_mad:

@@ -52,6 +52,18 @@ class TensorBoard:
         self._writer.close()
 
 
+def check_wandb() -> None:
+    """Refuse to go on without wandb.
+
+    Raises:
+        InputError: when it is not installed.
+    """
+    try:
+        import wandb  # noqa: F401
+    except ImportError:
+        raise InputError("--wandb needs a package: pip install wandb") from None
+
+
 class WeightsAndBiases:
     """A run of Weights & Biases, which a resumed training goes on with.
 
@@ -60,10 +72,9 @@ class WeightsAndBiases:
     """
 
     def __init__(self, project: str, folder: Path, settings: Mapping[str, Any]) -> None:
-        try:
-            import wandb
-        except ImportError:
-            raise InputError("--wandb needs a package: pip install wandb") from None
+        check_wandb()
+        import wandb
+
         identity = "".join(letter if letter.isalnum() else "-" for letter in str(folder.resolve()))[-60:]
         self._run: Any = wandb.init(project=project, name=folder.name, id=identity, resume="allow", dir=str(folder), config=dict(settings))
 

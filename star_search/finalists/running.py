@@ -83,7 +83,12 @@ class Checkpoints:
         if self.newest is None:
             return 0
         path, position = self.newest
-        checkpoint.restore(checkpoint.read(path), steps, monitor, self.world)
+        try:
+            checkpoint.restore(checkpoint.read(path), steps, monitor, self.world)
+        except (KeyError, RuntimeError) as error:
+            if is_out_of_memory(error):
+                raise
+            raise InputError(f"{path} does not hold the whole state of this training ({str(error).splitlines()[0]})") from error
         return position.step
 
     def is_due(self, done: int) -> bool:

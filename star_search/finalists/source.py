@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from star_search.analysis.run_view import RunView
 from star_search.config import SearchConfig, load_configuration, parse_configuration
+from star_search.data.tokenizer import load_tokenizer
 from star_search.errors import InputError, check_whole
 from star_search.export.loading import ExportedModel
 from star_search.export.selection import find_candidate
@@ -18,10 +20,13 @@ from star_search.genome.encoding import Genome
 from star_search.genome.matching import Match, matched
 from star_search.genome.rules import Rules
 from star_search.genome.scaling import Scale, scaled
+from star_search.paths import expanded
 from star_search.runs.directory import is_run
 from star_search.runs.locate import locate
 
 DEFAULT_CONFIGURATION = "quickstart.yaml"
+# A genome of many LIVs is longer than any file's name may be.
+_NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
 @dataclass(frozen=True)
@@ -70,14 +75,24 @@ def find_source(text: str, wish: Wish) -> Source:
     Raises:
         InputError: when it means nothing, or what it means cannot be.
     """
-    path = Path(text).expanduser()
-    if (path / "config.json").is_file():
-        found = _exported(path, wish)
-    elif is_run(path) or path.exists() or wish.candidate is not None:
-        found = _candidate(path, wish)
-    else:
-        found = _written(text, wish)
+    path = expanded(text)
+    is_there = _is_there(path)
+    if is_there and _is_there(path / "config.json"):
+        return _checked(_scaled(_exported(path, wish), wish))
+    if wish.fresh:
+        raise InputError(f"--fresh draws new weights for an exported folder; {text} is none, and its weights are new")
+    found = _candidate(path, wish) if is_there or wish.candidate is not None else _written(text, wish)
     return _checked(_scaled(found, wish))
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno in _NOTHING_THERE:
+            return False
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    return True
 
 
 def _candidate(path: Path, wish: Wish) -> Source:
@@ -113,6 +128,8 @@ def _written(text: str, wish: Wish) -> Source:
 
 def _exported(folder: Path, wish: Wish) -> Source:
     """Return the model of an exported folder, beginning with its weights unless they are to be fresh."""
+    if wish.candidate is not None:
+        raise InputError(f"--candidate says which model of a run; {folder} is one exported model")
     exported = ExportedModel.read(folder)
     values = exported.config
     for key in ("depth", "width"):
@@ -124,12 +141,18 @@ def _exported(folder: Path, wish: Wish) -> Source:
     own = base.model_copy(update={"backbone": backbone})
     config = _with_space(own, catalogue=exported.catalogue.source, depth=genome.depth, width=width)
     same_size = (wish.depth, wish.width) in ((None, None), (genome.depth, width), (genome.depth, None), (None, width))
-    if wish.fresh or not same_size:
+    if wish.fresh:
         return Source(folder.resolve().name, genome, config)
+    if not same_size:
+        raise InputError(f"{folder} holds the weights of {genome.depth} LIVs of width {width}; --fresh draws new ones for another size")
     if not exported.has_tokenizer(config.data.tokenizer):
         raise InputError(
             f"{folder} was trained with another tokenizer than data.tokenizer {config.data.tokenizer}; set data.tokenizer to its own, "
             "or --fresh to draw new weights"
+        )
+    if values["vocab_size"] != (ids := load_tokenizer(config.data.tokenizer).vocabulary_size):
+        raise InputError(
+            f"{folder} has {values['vocab_size']:,} ids and data.tokenizer {config.data.tokenizer} {ids:,}; --fresh draws new weights"
         )
     return Source(folder.resolve().name, genome, config, folder)
 

@@ -14,7 +14,7 @@ from star_search.finalists.plan import Plan
 from star_search.runs.atomic import remove_leftovers, write_json, write_text
 from star_search.runs.lock import RunLock
 from star_search.runs.log import append_line, read_lines
-from star_search.runs.reading import read_json
+from star_search.runs.reading import DamagedRecord, read_json
 
 PLAN, RESULT, LOG, CONFIGURATION, EXPORT = "training.json", "result.json", "log.jsonl", "config.yaml", "export"
 KEPT_CHECKPOINTS = 2
@@ -76,9 +76,17 @@ class TrainingFolder:
         return self.path / "checkpoints" / f"step-{step:08d}.safetensors"
 
     def checkpoints(self) -> list[Path]:
-        """Return the checkpoints, oldest first."""
+        """Return the checkpoints, oldest first.
+
+        Raises:
+            InputError: when their folder cannot be read.
+        """
         folder = self.path / "checkpoints"
-        return sorted(path for path in folder.iterdir() if re.fullmatch(r"step-\d{8,}\.safetensors", path.name)) if folder.is_dir() else []
+        try:
+            found = list(folder.iterdir()) if folder.is_dir() else []
+        except OSError as error:
+            raise InputError(f"{folder} cannot be read: {error.strerror}") from None
+        return sorted(path for path in found if re.fullmatch(r"step-\d{8,}\.safetensors", path.name))
 
     def prune(self) -> None:
         """Delete all checkpoints but the newest."""
@@ -99,13 +107,30 @@ class TrainingFolder:
         return self.path / EXPORT
 
     def result(self) -> dict[str, Any] | None:
-        """Return what came of the training, nothing before it has ended."""
+        """Return what came of the training, nothing before it has ended.
+
+        Raises:
+            InputError: when the file is damaged.
+        """
         path = self.path / RESULT
-        return read_json(path) if path.is_file() else None
+        if not path.is_file():
+            return None
+        found = _read(path)
+        for key in ("tokens", "validation", "test", "measured"):
+            if key not in found:
+                raise InputError(f"{path} is damaged: {key} is missing")
+        return found
 
     def write_result(self, result: dict[str, Any]) -> None:
         """Store what came of the training, which makes it count as finished."""
         write_json(self.path / RESULT, result)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return read_json(path)
+    except DamagedRecord as error:
+        raise InputError(str(error)) from None
 
 
 def is_training(path: Path) -> bool:

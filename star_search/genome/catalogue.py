@@ -12,6 +12,7 @@ from typing import Any
 from star_search.errors import InputError, check_whole, did_you_mean
 from star_search.genome.catalogue_rows import HIGHEST_ID, check_keys, check_text, read_class
 from star_search.genome.liv_class import LIVClass
+from star_search.paths import expanded
 from star_search.yaml_loading import read_yaml_mapping
 
 FOLDER = Path(__file__).parent / "catalogues"
@@ -110,7 +111,7 @@ def _shipped(name: str) -> Catalogue:
 
 
 def _from_file(name: str) -> Catalogue:
-    path = Path(name).expanduser()
+    path = expanded(name)
     if path.is_file():
         return catalogue_from(_self_contained(path), f"catalogue {name}")
     if path.suffix in (".yaml", ".yml") or path.name != name:

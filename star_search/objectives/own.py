@@ -184,6 +184,6 @@ def _made(name: str, kind: type) -> Any:
 def _guarded(name: str, what: str, action: Callable[[], Any]) -> Any:
     try:
         return action()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         text = str(error).strip().splitlines()
         raise InputError(f"objective {name}: {what} cannot be run: {type(error).__name__}{': ' + text[0] if text else ''}") from error

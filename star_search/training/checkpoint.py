@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from star_search.errors import InputError
+from star_search.errors import InputError, check_whole
 from star_search.runs.atomic import write_with
 from star_search.training.stability import HealthMonitor
 from star_search.training.steps import Steps
@@ -106,8 +106,11 @@ def read_position(path: Path) -> Position:
     """
     try:
         with safe_open(path, "pt") as file:
-            return Position(**json.loads((file.metadata() or {})["position"]))
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+            position = Position(**json.loads((file.metadata() or {})["position"]))
+        for key in ("step", "rows_at_once", "processes"):
+            check_whole(getattr(position, key), key, 1)
+        return position
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, InputError) as error:
         raise InputError(f"{path} is no checkpoint of a training that can be read ({error})") from None
 
 

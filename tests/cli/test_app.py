@@ -122,3 +122,8 @@ def test_output_that_cannot_be_written_is_one_sentence():
         ended = subprocess.run([PROGRAM, "genes", "--json"], stdout=full, stderr=subprocess.PIPE, check=False, text=True)
     assert ended.returncode == 1
     assert ended.stderr == "star-search: the output cannot be written: No space left on device\n"
+
+
+def test_a_name_too_long_for_a_file_is_one_sentence(command):
+    name = "a" * 300
+    assert command("inspect", name).sentence() == f"{name} cannot be used: File name too long"

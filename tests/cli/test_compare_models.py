@@ -132,6 +132,7 @@ def test_workers_find_what_this_process_finds(command, tmp_path, compared):
         (["RUN", "--baselines", "mine="], "--baselines mine= must read NAME=GENOME, such as convolved=21111-91111"),
         (["RUN", "--baselines", "mine=1111-91111"], "LIV 1 of the genome, '1111', has 4 genes; five are needed"),
         (["RUN", "--baselines", "mine=11111-91111-91111"], "the genome has 3 LIVs and is to have 2; a genome is scaled to a multiple"),
+        (["RUN", "--baselines", "a/b=11111,a-b=71111"], "the trainings of a/b and a-b would lie in one folder; rename one of them"),
         (["RUN", "--candidates", "1,x"], "--candidates must be whole numbers from 0, joined by commas, got 1,x"),
         (["RUN", "--candidates", "99"], "RUN has no candidate 99; it has 0 to 7"),
         (["RUN", "--candidates", "1", "--finalists", "2"], "--candidates names the finalists, so --finalists has nothing to choose"),
@@ -147,3 +148,12 @@ def test_what_cannot_be_compared_is_one_sentence(command, here, tested, argument
     given = [str(tested.path) if each == "RUN" else each for each in arguments]
     assert command("compare", *given).sentence().startswith(sentence.replace("RUN", str(tested.path)))
     assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["comparison.md", "training.json", "run.json"])
+def test_a_folder_of_something_else_is_left_alone(command, here, tested, name):
+    (here / "mine").mkdir()
+    (here / "mine" / name).write_text("mine")
+    refused = command("compare", tested.path, "--baselines", "transformer++", "--out", "mine", "--device", "cpu").sentence()
+    assert refused == "mine is not empty and holds no comparison; nothing is overwritten: give another folder with --out"
+    assert [path.read_text() for path in (here / "mine").iterdir()] == ["mine"]

@@ -55,3 +55,9 @@ def test_what_cannot_be_is_one_sentence(run, here, tmp_path, objectives, sentenc
     ended = run("--set", f"objectives={objectives.format(folder=tmp_path)}")
     assert ended.sentence().startswith(sentence.format(here=here, folder=tmp_path))
     assert list(here.iterdir()) == []
+
+
+def test_code_that_ends_the_process_is_one_sentence(run, here, tmp_path):
+    (tmp_path / "mine.py").write_text("raise SystemExit(4)\n")
+    assert run().sentence() == f"objective mine.py:depth: {tmp_path}/mine.py cannot be run: SystemExit: 4"
+    assert list(here.iterdir()) == []

@@ -10,9 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from cli.conftest import write_configuration
+from star_search.data.tokenizer import load_tokenizer
 from star_search.finalists.training_folder import TrainingFolder
 
 ABSENT = object()
@@ -115,6 +117,11 @@ def test_a_dry_run_of_the_larger_scale_says_memory_and_speed_of_each_gpu(command
     assert "(fsdp): 6.1 GB weights, gradients and moments" in sharded.out
 
 
+def test_a_genome_longer_than_a_file_s_name_may_be(command):
+    ended = command("train", "-".join(["11111-91111"] * 24), "--width", "64", "--dry-run")
+    assert ended.code == 0 and "48 LIVs of width 64" in ended.out, ended
+
+
 class TestResuming:
     def test_a_kill_costs_nothing_but_time(self, command, here, small):
         arguments = ("train", "51111-91111", "--config", str(small), *SMALL, "--set", "training.dropout=0.1", "--checkpoint-steps", "7")
@@ -144,6 +151,49 @@ class TestResuming:
         refused = command("train", "81111-91111", "--config", small, "--tokens", "640", "--resume", "--out", "one").sentence()
         assert refused == "one holds another training: genome is 11111-91111 there and 81111-91111 here; give another --out"
 
+    def test_what_is_asked_for_beside_the_folder_is_held_against_it(self, command, here, small):
+        arguments = ("train", "--resume", "--out", "there", *SMALL)
+        assert command("train", "71111-91111", "--config", small, *SMALL, "--tokens", "640", "--seed", "3", "--out", "there").code == 0
+        for options, sentence in [
+            (["--tokens", "64"], "there holds another training: training.tokens is 640 there and 64 here; give another --out"),
+            (["--seed", "0"], "there holds another training: seed is 3 there and 0 here; give another --out"),
+            (["--parallel", "fsdp"], "there holds another training: parallel is ddp there and fsdp here; give another --out"),
+            (["--width", "32"], "--width is for a model that is named; --resume --out FOLDER goes on with the one that is there"),
+            (["--config", "quickstart.yaml"], "--config is for a model that is named; --resume --out FOLDER goes on with"),
+        ]:
+            assert command(*arguments, *options).sentence().startswith(sentence)
+        assert command(*arguments, "--tokens", "640", "--seed", "3", "--parallel", "ddp").code == 0
+
+    def test_a_damaged_folder_is_one_sentence(self, command, here, small):
+        assert command("train", "71111-91111", "--config", small, *SMALL, "--tokens", "640", "--out", "whole").code == 0
+
+        def refused(**files):
+            shutil.rmtree(here / "hurt", ignore_errors=True)
+            shutil.copytree(here / "whole", here / "hurt")
+            for name, text in files.items():
+                (here / "hurt" / f"{name}.json").write_text(text)
+            return here / "hurt", lambda: command("train", "--resume", "--out", "hurt", *SMALL).sentence()
+
+        assert refused(result="{}")[1]() == "hurt/result.json is damaged: tokens is missing"
+        assert refused(result="[")[1]().startswith("hurt/result.json is damaged: no complete JSON")
+        assert refused(training="[")[1]().startswith("hurt/training.json is damaged: no complete JSON")
+        for change, sentence in [
+            ("step", "is no checkpoint of a training that can be read (step must be"),
+            ("weight", "does not hold the whole state of this training"),
+        ]:
+            folder, sentence_of = refused()
+            (folder / "result.json").unlink()
+            for path in folder.glob("checkpoints/*"):
+                tensors = load_file(path)
+                with safe_open(path, "pt") as file:
+                    position = json.loads(file.metadata()["position"])
+                if change == "step":
+                    position["step"] = "many"
+                else:
+                    del tensors["weight.embedding"]
+                save_file(tensors, path, {"position": json.dumps(position)})
+            assert sentence in sentence_of()
+
 
 def test_scalars_go_to_tensorboard(command, here, small):
     reading = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
@@ -172,6 +222,13 @@ def test_scalars_go_to_tensorboard(command, here, small):
         (
             ["11111-91111", "--devices", "3"],
             "--devices 3 is more than the GPUs there are: 0; --device cpu trains with processes on the CPU",
+        ),
+        (["11111-91111", "--fresh"], "--fresh draws new weights for an exported folder; 11111-91111 is none, and its weights are new"),
+        (["11111-91111", "--seed", "9223372036854775808"], "--seed must be a whole number from 0 to 9223372036854775807"),
+        (["11111-91111", "--wandb", "mine", "--device", "cpu", "--out", "new"], "--wandb needs a package: pip install wandb"),
+        (
+            ["11111-91111", "--device", "cpu", "--devices", "3", "--out", "new"],
+            "a step of 4 sequences cannot be divided among 3 processes; change training.batch_tokens",
         ),
         (["11111-91111", "--resume"], "--resume needs --out, the folder of the training that is to go on"),
         (
@@ -210,5 +267,27 @@ def test_exports_that_are_not_are_one_sentence(command, here, changes, sentence)
     (here / "mine").mkdir()
     (here / "mine" / "config.json").write_text(json.dumps({key: each for key, each in (values | changes).items() if each is not ABSENT}))
     (here / "mine" / "model.safetensors").touch()
-    (here / "mine" / "tokenizer.json").write_text('{"model": {}}')
+    (here / "mine" / "tokenizer.json").write_text(load_tokenizer("embedded-bpe-4096").to_json())
     assert command("train", "mine").sentence().startswith(sentence)
+
+
+def test_what_an_export_cannot_be_asked_for_is_one_sentence_and_leaves_nothing(command, here, small):
+    assert command("train", "71111-91111", "--config", small, *SMALL, "--tokens", "64", "--out", "first").code == 0
+    export = here / "first" / "export"
+    for arguments, sentence in [
+        (["--candidate", "3"], "--candidate says which model of a run; first/export is one exported model"),
+        (["--width", "32"], "first/export holds the weights of 2 LIVs of width 16; --fresh draws new ones for another size"),
+        (["--depth", "4"], "first/export holds the weights of 2 LIVs of width 16; --fresh draws new ones for another size"),
+    ]:
+        assert command("train", "first/export", *arguments, "--out", "on").sentence() == sentence
+    wider = command("train", "first/export", "--config", small, *SMALL, "--width", "32", "--fresh", "--dry-run")
+    assert "2 LIVs of width 32" in wider.out
+    shutil.copy(export / "config.json", here)
+    for key, value, sentence in [
+        ("vocab_size", 259, "first/export has 259 ids and data.tokenizer bytes 257; --fresh draws new weights"),
+        ("width", 8 * 10**15, "the weights of {} cannot be loaded: they are of 257 ids and width 16, config.json says 257 and 8,000,"),
+    ]:
+        (export / "config.json").write_text(json.dumps(json.loads((here / "config.json").read_text()) | {key: value}))
+        refused = command("train", "first/export", "--config", small, "--device", "cpu", "--out", "on").sentence()
+        assert refused.startswith(sentence.format(export.resolve()))
+    assert not (here / "on").exists()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from evaluation.conftest import GENOME
@@ -15,6 +16,10 @@ from export.hand_made import configuration, lively_model
 
 pytest.importorskip("lm_eval")
 pytest.importorskip("accelerate")
+
+from lm_eval.tasks import TaskManager
+
+from star_search.evaluation.tasks import Wanted, known_names
 
 WORDS = ["red", "a green one", "blue as the sea", "of no colour at all", "dark"]
 QUESTIONS = [f"Which of these is number {number}?" for number in range(12)]
@@ -124,10 +129,47 @@ def test_what_the_user_keeps_is_not_overwritten(items, command):
         (["--task", "mine.yaml"], "task file mine.yaml does not exist"),
         (["--downstream", "--task-data", "run"], "--task-data run has no hellaswag.validation.jsonl"),
         (["--task", "lambada", "--task-data", "run"], "--task-data is for hellaswag, arc_easy"),
+        (["--task", "list.yaml"], "task file list.yaml defines no task: it has none of the keys task, group and include"),
+        (["--task", "open.yaml"], "task file open.yaml is no YAML that can be read"),
+        (["--task", "bare.yaml", "--device", "cpu"], "bare.yaml cannot be scored: "),
+        (["--task", "piqa", "--task-data", "nothing"], "nothing/piqa.validation.jsonl has no items"),
+        (["--task", "piqa", "--task-data", "brace"], "brace/piqa.validation.jsonl cannot be read: it is not JSON, an item a line"),
+        (["--task", "piqa", "--task-data", "other"], "line 1 of other/piqa.validation.jsonl is no item of the task: it has no goal"),
         (["--downstream", "--keep-tasks", "kept"], "--keep-tasks keeps what --task-data defines; give both"),
     ],
 )
 def test_bad_input_is_one_sentence(command, arguments, sentence):
+    for name, text in {"list": "- mine\n", "open": "foo: [", "bare": "task: mine\n"}.items():
+        Path(f"{name}.yaml").write_text(text)
+    for name, text in {"nothing": "\n", "brace": "{\n", "other": '{"a": 1}\n'}.items():
+        Path(name).mkdir()
+        Path(name, "piqa.validation.jsonl").write_text(text)
     code, out, err = command("model", *arguments)
     assert (code, out) == (2, "")
-    assert err.startswith(f"star-search: {sentence}") and err.count("\n") == 1
+    said = [line for line in err.splitlines() if line.startswith("star-search: ")]
+    assert len(said) == 1 and said[0].startswith(f"star-search: {sentence}") and "Traceback" not in err
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "genome", "tokenizer"])
+def test_a_damaged_model_is_not_scored(items, command, change, damage):
+    weights = Path("model/model.safetensors")
+    if damage == "missing":
+        held = load_file(weights)
+        save_file({name: tensor for name, tensor in held.items() if name != "model.embedding"}, weights, {"format": "pt"})
+    elif damage == "truncated":
+        weights.write_bytes(weights.read_bytes()[:-100])
+    elif damage == "genome":
+        change(genome=f"{GENOME}-91111")
+    else:
+        Path("model/tokenizer.json").write_text("[]")
+    code, out, err = command("model", "--task", "piqa", "--task-data", "items", "--device", "cpu")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(
+        "star-search: " + ("model has no tokenizer.json that can be read" if damage == "tokenizer" else "the weights of model cannot")
+    )
+
+
+def test_a_pattern_is_all_tasks_that_it_fits(items, command):
+    command("model", "--downstream", "--task-data", "items", "--keep-tasks", "kept", "--limit", "1", "--device", "cpu")
+    wanted = Wanted(("arc_*_local",), Path("kept"))
+    assert known_names(wanted, TaskManager(include_path="kept")) == ["arc_challenge_local", "arc_easy_local"]

@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from export.hand_made import EVERY_CLASS, OWN_CLASSES, SHARING, WHOLE_SPACE, configuration, lively_model, record_of
 from star_search.data.tokenizer import load_tokenizer
+from star_search.export.loading import ExportedModel
 from star_search.genome.catalogue import load_catalogue
 from star_search.model.backbone import Backbone
 from star_search.model.language_model import LanguageModel
@@ -330,6 +331,18 @@ def test_the_tokenizer_gives_our_ids(name, make_run, export, monkeypatch):
     assert len(tokenizer) == ours.vocabulary_size
     assert tokenizer("a<|endoftext|>")["input_ids"][-1] == ours.end_of_text
     assert set(tokenizer(["a", "abc"], padding=True)) == {"input_ids", "attention_mask"}
+
+
+@pytest.mark.parametrize("name", ["bytes", "embedded-bpe-4096"])
+def test_a_tokenizer_that_transformers_saved_again_is_the_same(name, make_run, export):
+    config = configuration(2, data={"tokenizer": name})
+    make_run(config, [record_of(0, "71111-91111", config, 5)], front=[0])
+    folder = Path(export()["folder"])
+    transformers.AutoTokenizer.from_pretrained(folder).save_pretrained("again")
+    for saved in (folder, Path("again")):
+        exported = ExportedModel(saved, {})
+        assert exported.has_tokenizer(name)
+        assert not exported.has_tokenizer({"bytes": "embedded-bpe-4096", "embedded-bpe-4096": "bytes"}[name])
 
 
 def test_without_transformers_the_message_says_what_to_install():
