@@ -29,6 +29,7 @@ from star_search.liv.functional import LIVKind, function_of, inputs_beside_weigh
 from star_search.liv.operator import LIV
 from star_search.model.backbone import Backbone
 from star_search.training.compilation import compiled
+from star_search.training.precision import autocast
 
 CHECK_LENGTH = 300
 # Of bf16 against the reference form in fp32.
@@ -88,7 +89,7 @@ def measure(class_id: int, options: argparse.Namespace) -> dict[str, float]:
     if not error <= TOLERANCE:
         raise SystemExit(f"the fast form of class {class_id} differs from its reference form by {error:.1e}; wrong outputs are not timed")
     x_BTD = torch.randn(options.rows, options.length, options.width, device=options.device, dtype=torch.bfloat16, requires_grad=True)
-    with torch.no_grad(), autocast(options.device):
+    with torch.no_grad(), autocast(options.device, "bfloat16"):
         made = liv.featurize(x_BTD)
     features = {name: feature.detach().requires_grad_() for name, feature in made.items()}
 
@@ -114,24 +115,19 @@ def build(class_id: int, options: argparse.Namespace) -> LIV:
 def form_error(liv: LIV, options: argparse.Namespace) -> float:
     """Return the error of the LIV's output in bf16 against its reference form in fp32."""
     x_BTD = torch.randn(2, min(CHECK_LENGTH, options.length), options.width, device=options.device)
-    with autocast(options.device):
+    with autocast(options.device, "bfloat16"):
         fast = liv(x_BTD)[0]
     plain = liv(x_BTD, use_reference=True)[0]
     return float((fast - plain).norm() / plain.norm())
 
 
-def autocast(device: str) -> torch.autocast:
-    """Return the context of a training in bf16."""
-    return torch.autocast(device.split(":")[0], torch.bfloat16)
-
-
 def milliseconds(run: Run, leaves: list[Tensor], options: argparse.Namespace) -> float:
     """Return the median time of forward and backward."""
-    with autocast(options.device):
+    with autocast(options.device, "bfloat16"):
         gradient = torch.randn_like(run())
 
     def both() -> None:
-        with autocast(options.device):
+        with autocast(options.device, "bfloat16"):
             out = run()
         torch.autograd.grad(out, leaves, gradient, allow_unused=True)
 

@@ -1,4 +1,9 @@
-"""Child processes that end with their parent, however it ends, leave Ctrl-C to it, and find an environment of their own."""
+"""Child processes that end with their parent, however it ends, leave Ctrl-C to it, and find an environment of their own.
+
+What a process may use, and what it held.
+"""
+
+from __future__ import annotations
 
 import contextlib
 import ctypes
@@ -10,6 +15,10 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 # How long a process may take until it can work: imports, a GPU's context, the text; minutes on a busy machine, never this long.
 START_SECONDS = 300.0
@@ -60,11 +69,15 @@ def kill(processes: Iterable[BaseProcess]) -> None:
         process.join()
 
 
-def peak_memory_bytes() -> int:
-    """Return the most memory that this process held, its peak resident set.
+def peak_memory_bytes(device: torch.device | str = "cpu") -> int:
+    """Return the most memory that this process held on a device: what tensors took on a GPU, else its peak resident set.
 
     On Linux `getrusage` would count what the process that started it held by then.
     """
+    if str(device).startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.max_memory_allocated(device))
     status = Path("/proc/self/status")
     if status.exists():
         held = next((line for line in status.read_text().splitlines() if line.startswith("VmHWM:")), None)

@@ -22,7 +22,6 @@ from star_search.benchmark.models import (
     ModelCost,
     ModelSetting,
     agree,
-    held_at_most,
     random_stream,
     release,
     synchronise,
@@ -30,7 +29,9 @@ from star_search.benchmark.models import (
 from star_search.errors import InputError, did_you_mean
 from star_search.genome.accounting import head_count
 from star_search.genome.flops import attention_flops
+from star_search.processes import peak_memory_bytes
 from star_search.training.batch_size import is_out_of_memory, largest_divisor
+from star_search.training.precision import autocast
 
 MODELS = ("llama", "mamba2", "lfm2")
 LFM2_PERIOD = 4  # Every fourth layer is attention.
@@ -99,7 +100,7 @@ class PlainTraining:
         """Take one step."""
         total = torch.zeros((), device=tokens_BT.device)
         for part_BT in tokens_BT.chunk(self.parts):
-            with torch.autocast(self.setting.device.split(":")[0], torch.bfloat16, enabled=self.setting.precision == "bfloat16"):
+            with autocast(self.setting.device, self.setting.precision):
                 loss = self.forward(input_ids=part_BT, labels=part_BT).loss / self.parts
             loss.backward()
             total += loss.detach()
@@ -156,7 +157,7 @@ def measure(name: str, setting: ModelSetting, layers: int, compiled: bool, peak:
     weights = sum(parameter.numel() for parameter in training.model.parameters())
     flops, speed = 6 * weights + _attention_flops(name, setting, layers), median(speeds)
     title = f"Hugging Face {name}, {way}"
-    figures = (speed, min(speeds), max(speeds), flops, speed * flops / peak, warm_up, None, None, held_at_most(setting.device))
+    figures = (speed, min(speeds), max(speeds), flops, speed * flops / peak, warm_up, None, None, peak_memory_bytes(setting.device))
     own, at_once = weights - setting.vocabulary_size * setting.width, len(tokens_BT) // training.parts
     return ModelCost(title, own, *figures, at_once, *errors, setting.precision)
 

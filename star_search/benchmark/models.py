@@ -155,7 +155,7 @@ def measure_genome(setting: ModelSetting, name: str, genome: str, peak: float) -
     else:
         agree(name, reading, expected)
     speeds = [_speed(setting, steps, repeat) for repeat in range(setting.repeats)]
-    peak_bytes, at_once, speed = held_at_most(setting.device), steps.at_once, median(speeds)
+    peak_bytes, at_once, speed = peak_memory_bytes(setting.device), steps.at_once, median(speeds)
     del steps
     release(setting.device)
     around = _first_step_seconds(setting, stream, genome), _overhead_seconds(setting, stream, genome, speed)
@@ -265,8 +265,3 @@ def release(device: str) -> None:
     if device.startswith("cuda"):
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
-
-
-def held_at_most(device: str) -> int:
-    """Return the most bytes held: by tensors on a GPU since `release`, by the process on a CPU."""
-    return torch.cuda.max_memory_allocated(device) if device.startswith("cuda") else peak_memory_bytes()

@@ -201,8 +201,6 @@ def peak_bytes(device: str, reset: bool = False) -> int:
     """Return the most memory held: on a GPU what tensors took, else the process's peak resident set."""
     import torch
 
-    if not device.startswith("cuda"):
-        return peak_memory_bytes()
-    if reset:
-        torch.cuda.reset_peak_memory_stats()
-    return int(torch.cuda.max_memory_allocated())
+    if reset and device.startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats(device)
+    return peak_memory_bytes(device)

@@ -112,20 +112,19 @@ def _check_definition(path: Path) -> None:
 
 def _check_items(file: Path, fields: Sequence[str]) -> None:
     """Refuse a file whose lines are not items with these fields."""
-    count = 0
     try:
-        for number, line in enumerate(file.read_text(encoding="utf-8").split("\n"), 1):
-            item = json.loads(line) if line.strip() else dict.fromkeys(fields)
-            missing = [field for field in fields if field not in item] if isinstance(item, dict) else ["fields"]
-            if missing:
-                raise InputError(f"line {number} of {file} is no item of the task: it has no {missing[0]}")
-            count += bool(line.strip())
+        lines = enumerate(file.read_text(encoding="utf-8").split("\n"), 1)
+        items = {number: json.loads(line) for number, line in lines if line.strip()}
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror}") from None
     except ValueError:
         raise InputError(f"{file} cannot be read: it is not JSON, an item a line") from None
-    if not count:
+    if not items:
         raise InputError(f"{file} has no items")
+    for number, item in items.items():
+        missing = [field for field in fields if field not in item] if isinstance(item, dict) else ["fields"]
+        if missing:
+            raise InputError(f"line {number} of {file} is no item of the task: it has no {missing[0]}")
 
 
 def _write(path: Path, text: str) -> None:

@@ -12,7 +12,7 @@ from star_search.config import SearchConfig, parse_configuration
 from star_search.errors import InputError
 from star_search.finalists.source import Source
 from star_search.genome.catalogue import load_catalogue
-from star_search.runs.reading import DamagedRecord, read_json
+from star_search.runs.reading import needed, read_json
 
 SCHEMA = 1
 
@@ -61,10 +61,7 @@ class Plan:
         Raises:
             InputError: when the file is damaged or another version's.
         """
-        try:
-            values = read_json(path)
-        except DamagedRecord as error:
-            raise InputError(str(error)) from None
+        values = needed(read_json, path)
         if values.get("schema") != SCHEMA:
             raise InputError(f"{path} has schema version {values.get('schema')!r}, this star-search reads version {SCHEMA}")
         try:

@@ -206,7 +206,7 @@ class Training:
             "measured": {
                 "seconds": trained.seconds,
                 "tokens_per_second": speed(self.folder) or trained.tokens / trained.seconds,
-                "peak_memory_bytes": _peak_bytes(self.world.device),
+                "peak_memory_bytes": peak_memory_bytes(self.world.device),
                 "device": device_name(self.world.device),
                 "processes": self.world.size,
                 "rows_at_once": trained.rows_at_once,
@@ -241,10 +241,6 @@ def _test_figures(model: LanguageModel, stream: TokenStream, config: SearchConfi
         return None
     batches = evaluation_batches(stream.test_batches, config, store.vocabulary_size)
     return figures(evaluate(model, batches, config.training.precision))
-
-
-def _peak_bytes(device: torch.device) -> int:
-    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else peak_memory_bytes()
 
 
 def device_name(device: torch.device) -> str:

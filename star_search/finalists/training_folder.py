@@ -14,7 +14,7 @@ from star_search.finalists.plan import Plan
 from star_search.runs.atomic import remove_leftovers, write_json, write_text
 from star_search.runs.lock import RunLock
 from star_search.runs.log import append_line, read_lines
-from star_search.runs.reading import DamagedRecord, read_json
+from star_search.runs.reading import needed, read_json
 
 PLAN, RESULT, LOG, CONFIGURATION, EXPORT = "training.json", "result.json", "log.jsonl", "config.yaml", "export"
 KEPT_CHECKPOINTS = 2
@@ -115,7 +115,7 @@ class TrainingFolder:
         path = self.path / RESULT
         if not path.is_file():
             return None
-        found = _read(path)
+        found = needed(read_json, path)
         for key in ("tokens", "validation", "test", "measured"):
             if key not in found:
                 raise InputError(f"{path} is damaged: {key} is missing")
@@ -124,13 +124,6 @@ class TrainingFolder:
     def write_result(self, result: dict[str, Any]) -> None:
         """Store what came of the training, which makes it count as finished."""
         write_json(self.path / RESULT, result)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return read_json(path)
-    except DamagedRecord as error:
-        raise InputError(str(error)) from None
 
 
 def is_training(path: Path) -> bool:

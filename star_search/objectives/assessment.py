@@ -187,12 +187,10 @@ class Assessor:
         return True
 
     def _measured(self, training: TrainingResult) -> dict[str, float]:
-        on_gpu = self.device.type == "cuda"
-        peak = torch.cuda.max_memory_allocated(self.device) if on_gpu else peak_memory_bytes()
         return {
             "training_seconds": training.seconds,
             "tokens_per_second": training.tokens / training.seconds,
-            "peak_memory_bytes": float(peak),
+            "peak_memory_bytes": float(peak_memory_bytes(self.device)),
         }
 
 

@@ -126,7 +126,7 @@ def measure(config: SearchConfig, device: str, seconds: float, first: int = 0, s
         if share <= 0:
             break
         times.append(_step_seconds(config, genome, device, share))
-    return Measurement(times, _peak_bytes(device))
+    return Measurement(times, peak_memory_bytes(device))
 
 
 def _step_seconds(config: SearchConfig, genome: str, device: str, seconds: float) -> float:
@@ -152,9 +152,3 @@ def _step_seconds(config: SearchConfig, genome: str, device: str, seconds: float
         if not is_out_of_memory(error):
             raise
         raise StarSearchError(f"a training step of {genome} does not fit the memory of {device}") from None
-
-
-def _peak_bytes(device: str) -> int:
-    if device.startswith("cuda"):
-        return int(torch.cuda.max_memory_allocated(device))
-    return peak_memory_bytes()

@@ -13,7 +13,7 @@ from star_search.errors import InputError, StarSearchError, unwritable
 from star_search.runs.atomic import is_leftover, remove_leftovers, write_json, write_text
 from star_search.runs.lock import LOCK_NAME, RunLock
 from star_search.runs.log import append_line, read_lines
-from star_search.runs.reading import DamagedRecord, read_json, read_text
+from star_search.runs.reading import DamagedRecord, needed, read_json, read_text
 from star_search.runs.records import CandidateRecord, GenerationRecord, Record, read_record, write_record
 
 SCHEMA = 1
@@ -60,7 +60,7 @@ class RunDirectory:
         """
         if not is_run(path):
             raise InputError(_why_no_run(path))
-        values = _needed(read_json, path / _RUN)
+        values = needed(read_json, path / _RUN)
         if values.get("schema") != SCHEMA:
             raise InputError(f"{path} has schema version {values.get('schema')!r}, this star-search reads version {SCHEMA}")
         name, created_ns = values.get("name"), values.get("created_ns")
@@ -78,12 +78,12 @@ class RunDirectory:
     @property
     def config_yaml(self) -> str:
         """The resolved configuration; a file that is missing or no text is an InputError."""
-        return _needed(read_text, self.path / _CONFIG)
+        return needed(read_text, self.path / _CONFIG)
 
     @property
     def provenance(self) -> dict[str, Any]:
         """Versions, seeds, device, threads and data fingerprint; a file that is missing or damaged is an InputError."""
-        return _needed(read_json, self.path / _PROVENANCE)
+        return needed(read_json, self.path / _PROVENANCE)
 
     def update_config(self, config_yaml: str) -> None:
         """Replace the configuration, for a run that is extended."""
@@ -162,14 +162,6 @@ def is_run(path: Path) -> bool:
         return (path / _RUN).is_file()
     except OSError:
         return False  # a folder that cannot be looked into
-
-
-def _needed(read: Callable[[Path], Read], path: Path) -> Read:
-    """Read a file without which there is no run to use."""
-    try:
-        return read(path)
-    except DamagedRecord as error:
-        raise InputError(str(error)) from error
 
 
 def _identity(name: str, created_ns: int) -> dict[str, Any]:

@@ -1,10 +1,13 @@
 """Reading JSON that a crash, a full disk or a hand may have damaged."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from star_search.errors import StarSearchError
+from star_search.errors import InputError, StarSearchError
+
+Read = TypeVar("Read")
 
 
 class DamagedRecord(StarSearchError):
@@ -30,3 +33,15 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise DamagedRecord(f"{path} is damaged: must hold a JSON object, got {type(values).__name__}")
     return values
+
+
+def needed(read: Callable[[Path], Read], path: Path) -> Read:
+    """Read a file without which there is nothing to use.
+
+    Raises:
+        InputError: when it cannot be used.
+    """
+    try:
+        return read(path)
+    except DamagedRecord as error:
+        raise InputError(str(error)) from error

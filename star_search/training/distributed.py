@@ -25,6 +25,7 @@ from star_search.model.language_model import LanguageModel
 from star_search.training.batches import parts_of
 from star_search.training.compilation import SHAPES_PER_BLOCK
 from star_search.training.loss import chunked_cross_entropy
+from star_search.training.precision import autocast
 from star_search.training.steps import EagerSteps, Loss
 from star_search.training.world import World
 
@@ -120,7 +121,7 @@ class ModuleLoss:
 
     def __call__(self, inputs_BT: Tensor, targets_BT: Tensor, share: float) -> Tensor:
         """Return `share` times the mean loss in nats a token."""
-        with torch.autocast(inputs_BT.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
+        with autocast(inputs_BT.device, self.config.precision):
             hidden_BTD = self.model.hidden(inputs_BT)
         return chunked_cross_entropy(hidden_BTD, self.model.embedding, targets_BT, share)
 

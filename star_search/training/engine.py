@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +14,7 @@ from star_search.model.language_model import LanguageModel
 from star_search.training.batch_size import is_out_of_memory, largest_divisor, rows_at_once
 from star_search.training.compilation import PLAIN, CompiledModel
 from star_search.training.loss import TiedGradient, chunked_cross_entropy, cross_entropy
+from star_search.training.precision import autocast
 from star_search.training.steps import EagerSteps, GraphSteps, Loss, Steps
 from star_search.training.world import World
 
@@ -46,11 +46,6 @@ def dtype_of(config: TrainingConfig) -> torch.dtype:
     return torch.bfloat16 if config.precision == "bfloat16" else torch.float32
 
 
-def autocast(device: torch.device, config: TrainingConfig) -> AbstractContextManager[object]:
-    """Return the context in which products are made in the configured precision."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
-
-
 @dataclass
 class CompiledLoss:
     """The mean loss by compiled blocks and a chunked head."""
@@ -61,7 +56,7 @@ class CompiledLoss:
     def __call__(self, inputs_BT: Tensor, targets_BT: Tensor, share: float = 1.0) -> Tensor:
         """Return `share` times the mean loss in nats a token."""
         tied = TiedGradient()
-        with autocast(inputs_BT.device, self.config):
+        with autocast(inputs_BT.device, self.config.precision):
             hidden_BTD = self.model.hidden(inputs_BT, tied)
         return chunked_cross_entropy(hidden_BTD, self.model.model.embedding, targets_BT, share, tied)
 

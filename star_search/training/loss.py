@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from star_search.liv.kernels import has_kernels
 from star_search.model.language_model import LanguageModel
+from star_search.training.precision import autocast
 
 # Chunks this large keep matrix products at full speed; at 50,304 ids a chunk in bf16 is 10,674 tokens.
 CHUNK_LOGIT_BYTES = 2**30
@@ -34,7 +35,7 @@ class TiedGradient:
 
 def cross_entropy(model: LanguageModel, inputs_BT: Tensor, targets_BT: Tensor, precision: str) -> Tensor:
     """Return the mean loss in nats a token, computed in fp32 from the whole logits."""
-    with torch.autocast(inputs_BT.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+    with autocast(inputs_BT.device, precision):
         logits_BTV = model(inputs_BT)
     return functional.cross_entropy(logits_BTV.flatten(0, 1).float(), targets_BT.flatten())
 

@@ -23,8 +23,9 @@ from star_search.model.cuda_graph import replayed
 from star_search.model.language_model import LanguageModel
 from star_search.runs.records import Outcome
 from star_search.training.determinism import deterministic
-from star_search.training.engine import BACKEND, Kind, autocast, build_steps, compiled_model
+from star_search.training.engine import BACKEND, Kind, build_steps, compiled_model
 from star_search.training.loss import chunks
+from star_search.training.precision import autocast
 from star_search.training.progress import Progress
 from star_search.training.stability import HealthMonitor, Unhealthy
 from star_search.training.steps import GraphSteps, Readings, Steps
@@ -166,7 +167,7 @@ def evaluate(model: LanguageModel, batches: EvaluationBatches, precision: str = 
 
 
 def _judge(model: LanguageModel, inputs_BT: Tensor, targets_BT: Tensor, precision: str) -> tuple[Tensor, Tensor]:
-    with torch.autocast(inputs_BT.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+    with autocast(inputs_BT.device, precision):
         logits_BTV = model(inputs_BT).float()
     losses_N = functional.cross_entropy(logits_BTV.flatten(0, 1), targets_BT.flatten(), reduction="none")
     return losses_N, (logits_BTV == logits_BTV[:1, :1]).all()
@@ -182,7 +183,7 @@ def compiled_judge(model: LanguageModel, config: TrainingConfig, rows: int, kind
 
     def by_blocks(inputs_BT: Tensor, targets_BT: Tensor) -> tuple[Tensor, Tensor]:
         # Without gradients the blocks would be compiled a second time.
-        with torch.enable_grad(), autocast(inputs_BT.device, config):
+        with torch.enable_grad(), autocast(inputs_BT.device, config.precision):
             hidden_ND = blocks.hidden(inputs_BT).detach().flatten(0, 1)
         return _judge_in_chunks(hidden_ND, model.embedding.to(hidden_ND.dtype), targets_BT.flatten())
 

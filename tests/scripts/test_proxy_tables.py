@@ -21,7 +21,8 @@ def module(monkeypatch):
     monkeypatch.syspath_prepend(SCRIPTS)
     with loaded("proxy_tables") as module:
         yield module
-    sys.modules.pop("proxy_study", None)
+    for name in ("proxy_study", "proxy_downstream", "mad"):
+        sys.modules.pop(name, None)
 
 
 def model(label, genome, width, mean, interval):
@@ -148,3 +149,27 @@ def test_controls_are_held_against_random_search_where_both_are_finished(module,
             differ,
         ],
     }
+
+
+def test_benchmarks_and_mad_tasks_stand_there_where_they_were_scored(module, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    tasks = {"hellaswag": "acc_norm", "arc_easy": "acc", "arc_challenge": "acc_norm", "winogrande": "acc", "piqa": "acc", "sciq": "acc"}
+    scores = [{"task": f"{name}_local", "metric": metric, "value": 0.5, "items": 100, "chance": 0.25} for name, metric in tasks.items()]
+    Path("runs/proxy/transfer-cache").mkdir(parents=True)
+    found = {"limit": 100, "models": {"cache-1": {"learning_rate": 0.001, "tasks": scores}}}
+    Path("runs/proxy/transfer-cache/downstream.json").write_text(json.dumps(found))
+    Path("packed").mkdir()
+    known = [("one", "recall", 0.5), ("one", "recall", 0.7), ("one", "copying", 0.4), ("other", "recall", 1.0)]
+    lines = [json.dumps({"name": name, "task": task, "accuracy": accuracy}) for name, task, accuracy in known]
+    Path("packed/mad.jsonl").write_text("\n".join(lines) + "\n")
+    monkeypatch.setattr(sys, "argv", ["proxy_tables.py", "--records", "packed"])
+    module.main()
+    rows = {
+        cells[1]: cells[2:-1]
+        for cells in ([each.strip() for each in line.split("|")] for line in capsys.readouterr().out.splitlines())
+        if cells[1:]
+    }
+    assert rows["cache-1"] == ["50.0"] * 6 + ["50.0 ± 4.0"]
+    assert rows["chance"][-1] == "25.0"
+    assert rows["one"] == ["60.0 (50.0 to 70.0)", "40.0", "50.0"]
+    assert rows["other"] == ["100.0", "-", "-"]

@@ -19,6 +19,7 @@ from star_search.objectives.mad.instances import IGNORED
 from star_search.objectives.mad.tasks import Examples
 from star_search.runs.records import Outcome
 from star_search.training.optimizer import prepare_state
+from star_search.training.precision import autocast
 from star_search.training.stability import Unhealthy
 
 FINAL_RATE, SOLVED, LOOKS = 1e-6, 0.999, 10
@@ -81,7 +82,7 @@ class _Steps:
         return loss
 
     def _gradient(self, inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
-        with _autocast(inputs_BT.device, self._precision):
+        with autocast(inputs_BT.device, self._precision):
             loss = _loss(self._model(inputs_BT), targets_BT)
         self._optimizer.zero_grad()
         loss.backward()
@@ -114,15 +115,11 @@ def accuracy_after_training(
         if (step + 1) % every == 0 or step + 1 == settings.steps:
             if not math.isfinite(loss.item()):
                 raise Unhealthy(Outcome.unstable, f"the loss on a MAD task is {loss.item()} at step {step + 1}")
-            with _autocast(device, precision):
+            with autocast(device, precision):
                 accuracy = held_out_accuracy(model, found, settings.batch, device)
             if accuracy >= SOLVED:
                 break
     return accuracy
-
-
-def _autocast(device: torch.device, precision: str) -> torch.autocast:
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
 def _loss(logits_BTV: Tensor, targets_BT: Tensor) -> Tensor:
