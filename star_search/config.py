@@ -205,6 +205,10 @@ def _each_kind(value: object) -> object:
     return dict.fromkeys(DamageConfig.model_fields, value) if isinstance(value, str) else value
 
 
+# Where the text lies, as keys of `data`; that it is the same is seen by its fingerprint once it is prepared.
+PLACES = ("source", "held_out_source", "store")
+
+
 class DataConfig(Section):
     """The text, its tokenizer and its split."""
 

@@ -109,7 +109,7 @@ def compare_models(asked: ModelsAsked, seeds: int, out: Path | None, device: str
     comparison = module.Comparison(sources, seeds, folder, available[0], lengths, asked.mad is not None, rates)
     comparison.check()
     with preparation_bar(as_json) as report:
-        prepare(sources[0].config.data, report=report)
+        comparison.check_text(prepare(sources[0].config.data, report=report).fingerprint)
     try:
         with _workers(sources[0].config, available, asked.workers) as doing:
             if rates:

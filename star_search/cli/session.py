@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from star_search.analysis.plain_text import shell_word
 from star_search.analysis.run_view import stored_configuration, stored_reference_point
-from star_search.config import SearchConfig, load_configuration, parse_configuration
+from star_search.config import PLACES, SearchConfig, load_configuration, parse_configuration
 from star_search.errors import InputError, StarSearchError
 from star_search.runs.directory import RunDirectory, is_run
 from star_search.runs.locate import newest_run, numbered_folder
@@ -26,8 +26,7 @@ RUNS = Path("runs")
 _WORKERS = ("count", "timeout", "disk_timeout", "device", "per_device", "mps", "backend", "scheduler")
 # How a training is run may change as the machine does: engines agree as rounding does.
 CHANGEABLE = ("algorithm.generations", "training.engine", *(f"workers.{key}" for key in _WORKERS))
-# Where the text lies; that it is the same is seen by its fingerprint once it is prepared.
-PLACES = ("data.source", "data.held_out_source", "data.store")
+_PLACES = tuple(f"data.{key}" for key in PLACES)
 INTERRUPTED = 130
 
 
@@ -146,9 +145,9 @@ class Session:
     def _open(self, provenance: dict[str, Any]) -> RunDirectory:
         if self.existing is None:
             return RunDirectory.create(self.folder, self.config.name, self.config.to_yaml(), provenance)
-        before, now = self.existing.provenance["data"]["fingerprint"], provenance["data"]["fingerprint"]
-        if before != now:
-            raise InputError(f"the text of {self.folder} has changed: its fingerprint was {before[:12]} and is now {now[:12]}")
+        from star_search.data.fingerprint import check_same_text
+
+        check_same_text(self.existing.provenance["data"]["fingerprint"], provenance["data"]["fingerprint"], self.folder)
         return self.existing
 
     def _note_changes(self, run: RunDirectory, provenance: dict[str, Any]) -> None:
@@ -266,10 +265,10 @@ def _find_existing(run_dir: Path | None, name: str) -> RunDirectory | None:
 
 def _check_changes(run: RunDirectory, stored: SearchConfig, requested: SearchConfig) -> None:
     for key, old, new in _differences(stored.model_dump(mode="json"), requested.model_dump(mode="json")):
-        if key not in (*CHANGEABLE, *PLACES):
+        if key not in (*CHANGEABLE, *_PLACES):
             raise InputError(
                 f"{key} of {run.path} is {old} and cannot become {new}; what may change when a run resumes: {', '.join(CHANGEABLE)}, "
-                f"and, for the same text in another place, {', '.join(PLACES)}"
+                f"and, for the same text in another place, {', '.join(_PLACES)}"
             )
     done = max(run.generation_numbers(), default=0)
     if requested.algorithm.generations < done:

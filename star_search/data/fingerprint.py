@@ -46,6 +46,16 @@ def fingerprint_of(determines: dict[str, Any]) -> str:
     return sha256(json.dumps(determines).encode()).hexdigest()
 
 
+def check_same_text(before: str, now: str, place: Path) -> None:
+    """Refuse to go on with what lies in a place and was made from another text.
+
+    Raises:
+        InputError: naming both fingerprints.
+    """
+    if before != now:
+        raise InputError(f"the text of {place} has changed: its fingerprint was {before[:12]} and is now {now[:12]}")
+
+
 def content_identity(file: SourceFile, cache_folder: Path) -> str:
     """Return what a file's content is known by: on the hub its object id there, on disk its sha256.
 

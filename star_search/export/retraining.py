@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from star_search.analysis.run_view import RunView
-from star_search.errors import InputError, StarSearchError
+from star_search.data.fingerprint import check_same_text
+from star_search.errors import StarSearchError
 from star_search.objectives.assignment import Assignment
 from star_search.runs.records import CandidateRecord, Outcome
 
@@ -34,9 +35,7 @@ def retrain(view: RunView, record: CandidateRecord, device: str, weights: Path, 
     with _threads(view.config.workers.threads):
         plain = view.config.model_copy(update={"objectives": ["perplexity"], "constraints": []})
         assessor = Assessor(plain, device)
-        before, now = view.provenance["data"]["fingerprint"], assessor.store.fingerprint
-        if before != now:
-            raise InputError(f"the text of {view.run.path} has changed: its fingerprint was {before[:12]} and is now {now[:12]}")
+        check_same_text(view.provenance["data"]["fingerprint"], assessor.store.fingerprint, view.run.path)
         again = assessor(assignment, report).record
     if again.outcome != Outcome.ok:
         raise StarSearchError(f"candidate {record.id} ended ok in its run, and {again.outcome} when retrained: {again.reason}")

@@ -10,6 +10,7 @@ from typing import Any
 
 from star_search.analysis.student import holm, mean_interval, paired_p_value
 from star_search.config_objectives import MeasurementConfig
+from star_search.data.fingerprint import check_same_text
 from star_search.errors import InputError, StarSearchError
 from star_search.finalists import mad
 from star_search.finalists.plan import Plan
@@ -138,6 +139,17 @@ class Comparison:
             if folder is not None and self.with_mad:
                 mad.stored(folder, source.config)
 
+    def check_text(self, fingerprint: str) -> None:
+        """Refuse finished trainings of another text than that of a fingerprint.
+
+        Raises:
+            InputError: naming the training.
+        """
+        for source, seed in self.grid(range(self.seeds)) if self.rates else self.trainings():
+            folder = self._folder(source, seed)
+            if folder is not None and (result := folder.result()) is not None:
+                check_same_text(result["fingerprint"], fingerprint, folder.path)
+
     def trainings(self) -> Iterator[tuple[Source, int]]:
         """Yield every source with every seed, seed by seed, so that a comparison that was cut off has whole seeds."""
         yield from ((source, seed) for seed in range(self.seeds) for source in self.sources)
@@ -185,7 +197,7 @@ class Comparison:
         with folder.writing():
             result = folder.result()
             if result is None:
-                training = Training(folder, folder.plan, self.world)
+                training = Training(folder, plan, self.world)
                 try:
                     result = training.run(Recorder(folder, plan.search.training, [], watch))
                 except InputError:

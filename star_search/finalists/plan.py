@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from star_search.config import SearchConfig, parse_configuration
+from star_search.config import PLACES, SearchConfig, parse_configuration
 from star_search.errors import InputError
 from star_search.finalists.source import Source
 from star_search.genome.catalogue import load_catalogue
@@ -83,7 +83,7 @@ class Plan:
     def _decisive(self, config: dict[str, Any]) -> dict[str, Any]:
         sections = ("space", "backbone", "training", "data")
         kept: dict[str, Any] = {key: config[key] for key in sections}
-        kept["data"] = {key: value for key, value in kept["data"].items() if key != "store"}
+        kept["data"] = {key: value for key, value in kept["data"].items() if key not in PLACES}
         return {"genome": self.genome, "seed": self.seed, "parallel": self.parallel, "weights": self.weights, **kept}
 
 

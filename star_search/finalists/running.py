@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from star_search.config import SearchConfig, TrainingConfig
+from star_search.data.fingerprint import check_same_text
 from star_search.data.store import TokenStore, prepare
 from star_search.data.stream import EvaluationBatches, TokenStream
 from star_search.data.unigram import unigram_loss
@@ -49,7 +50,7 @@ class Checkpoints:
         self.folder, self.plan, self.steps, self.world = folder, plan, plan.search.training.steps, world
         self.every = every or min(MOST_STEPS_LOST, max(FEWEST_STEPS, self.steps // CHECKPOINTS))
         self.always = every is not None
-        self._saved, self._cost = -math.inf, 0.0
+        self._saved, self._cost, self.text = -math.inf, 0.0, ""
 
     @cached_property
     def newest(self) -> tuple[Path, Position] | None:
@@ -71,6 +72,16 @@ class Checkpoints:
         if problem is not None:
             raise problem
         return None
+
+    def use_text(self, fingerprint: str) -> None:
+        """Note the text that states are trained on from here.
+
+        Raises:
+            InputError: when the newest state was trained on another.
+        """
+        if self.newest is not None:
+            check_same_text(self.newest[1].text, fingerprint, self.folder.path)
+        self.text = fingerprint
 
     def fitted(self, training: TrainingConfig) -> TrainingConfig:
         """Return the training with the rows at once that it began with, on which sums depend in the last bit."""
@@ -103,7 +114,7 @@ class Checkpoints:
         start = time.perf_counter()
         tensors = checkpoint.gather(steps, monitor, self.world)
         if self.world.is_first:
-            position = Position(done, steps.at_once, self.world.size, self.plan.genome, self.plan.catalogue, self.plan.digest)
+            position = Position(done, steps.at_once, self.world.size, self.plan.genome, self.plan.catalogue, self.plan.digest, self.text)
             checkpoint.write(self.folder.checkpoint_path(done), tensors, position)
             self.folder.prune()
             self.folder.log("checkpoint", step=done)
@@ -146,6 +157,7 @@ class Training:
 
     def _run(self, recorder: Recorder | None) -> dict[str, Any]:
         store = _prepared(self.config, self.world)
+        self.checkpoints.use_text(store.fingerprint)
         training = self.checkpoints.fitted(self.config.training)
         stream = TokenStream(store, training.sequence_length, training.rows, self.config.data.seed + self.plan.seed)
         validation = evaluation_batches(stream.validation_batches, self.config, store.vocabulary_size)

@@ -30,8 +30,8 @@ STATE = ("exp_avg", "exp_avg_sq", "step")
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a checkpoint stands: steps done, rows trained at once, processes, the genome, its catalogue with the version, and the digest
-    of the plan it belongs to."""
+    """Where a checkpoint stands: steps done, rows trained at once, processes, the genome, its catalogue with the version, the digest
+    of the plan it belongs to, and the fingerprint of its text."""
 
     step: int
     rows_at_once: int
@@ -39,6 +39,7 @@ class Position:
     genome: str
     catalogue: str
     plan: str
+    text: str
 
 
 def weights_of(model: nn.Module) -> dict[str, Tensor]:

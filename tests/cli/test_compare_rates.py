@@ -1,6 +1,8 @@
 """`compare RUN --learning-rates`: every model at its best rate of a grid, which validation text says; what cannot be is one sentence."""
 
 import json
+import re
+import shutil
 
 import pytest
 
@@ -72,6 +74,19 @@ def test_what_is_finished_is_read_and_what_was_cut_off_is_trained(command, teste
     other = command(*arguments_of(tested, folder, "0.001,0.02"), "--set", "training.warmup_steps=3").sentence()
     assert other.endswith("holds another training: training.warmup_steps is 2 there and 3 here; give another --out")
     assert not list(folder.glob("*-rate-0.001-*"))
+
+
+def test_finished_trainings_are_read_where_their_text_lies_elsewhere_and_refused_where_it_is_another(command, tuned, source, tmp_path):
+    arguments, folder, found = tuned
+    other = tmp_path / source.name
+    shutil.copy(source, other)
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("*/result.json")}
+    again = command(*arguments, "--json", "--set", f"data.source={other}")
+    assert json.loads(again.out)["models"][1]["perplexities"] == found["models"][1]["perplexities"]
+    other.write_text(source.read_text() + json.dumps({"text": "one more"}) + "\n")
+    refused = command(*arguments, "--set", f"data.source={other}").sentence()
+    assert re.fullmatch(rf"the text of {folder}/\S+ has changed: its fingerprint was \w{{12}} and is now \w{{12}}", refused)
+    assert {path: path.stat().st_mtime_ns for path in folder.glob("*/result.json")} == before
 
 
 def test_a_model_that_no_rate_trains_fails_with_the_reason_of_each(command, here, tested, monkeypatch):

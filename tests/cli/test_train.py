@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -150,6 +151,21 @@ class TestResuming:
         assert refused.endswith("belongs to another training: its genome, data or budget is not that of one")
         refused = command("train", "81111-91111", "--config", small, "--tokens", "640", "--resume", "--out", "one").sentence()
         assert refused == "one holds another training: genome is 11111-91111 there and 81111-91111 here; give another --out"
+
+    def test_it_goes_on_where_its_text_lies_elsewhere_and_not_on_another(self, command, here, small, source):
+        assert command("train", "71111-91111", "--config", small, *SMALL, "--tokens", "640", "--out", "there").code == 0
+        before = comparable(here / "there")
+        shutil.rmtree(here / "there" / "export")
+        (here / "there" / "result.json").unlink()
+        other = here / "elsewhere" / source.name
+        other.parent.mkdir()
+        other.write_text(source.read_text() + json.dumps({"text": "one more"}) + "\n")
+        resume = ("train", "--resume", "--out", "there", *SMALL, "--set", f"data.source={other}")
+        refused = command(*resume).sentence()
+        assert re.fullmatch(r"the text of there has changed: its fingerprint was \w{12} and is now \w{12}", refused)
+        shutil.copy(source, other)
+        assert command(*resume).code == 0
+        assert comparable(here / "there") == before
 
     def test_what_is_asked_for_beside_the_folder_is_held_against_it(self, command, here, small):
         arguments = ("train", "--resume", "--out", "there", *SMALL)
