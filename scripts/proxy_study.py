@@ -15,11 +15,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import signal
 import subprocess
 import sys
 import tarfile
 from collections.abc import Callable, Sequence
+from io import BytesIO
 from pathlib import Path
 
 from star_search.analysis.run_view import RunView
@@ -27,7 +29,9 @@ from star_search.runs.locate import locate
 from star_search.runs.records import CandidateRecord, Outcome
 
 RUNS, CONFIGS = Path("runs/proxy"), Path("configs/proxy")
-LEFT_OUT = ("weights", "tensorboard", "checkpoints", "export")
+LEFT_OUT = {"weights", "tensorboard", "checkpoints", "export"}
+# The files that say where the text lies, and how they do.
+PLACED, CORPUS = ("config.yaml", "training.json"), re.compile(rb"[^\s\"]*/configs/proxy/\.\./\.\./\.\./corpus/")
 INTERRUPTED, WAIT_SECONDS = 130, 60.0
 FINALISTS = 8
 REFERENCE = "transformer++"
@@ -133,17 +137,20 @@ def unpack(archive: Path) -> None:
 
 
 def pack(folder: Path, archive: Path) -> None:
-    """Write the records of a step, which is over or interrupted, without weights."""
+    """Write the records of a step, which is over or interrupted, without weights and without where this repository lies."""
     archive.parent.mkdir(parents=True, exist_ok=True)
     partial = archive.with_name(f"{archive.name}.partial")
     left_out = rejected_logs(folder)
-
-    def kept(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-        path = Path(member.name)
-        return None if path.name in LEFT_OUT or path in left_out else member
-
     with tarfile.open(partial, "w:xz") as packed:
-        packed.add(folder, folder.name, filter=kept)
+        for path in (folder, *sorted(folder.rglob("*"))):
+            name = path.relative_to(folder.parent)
+            if name in left_out or LEFT_OUT & set(name.parts):
+                continue
+            member, content = packed.gettarinfo(path, str(name)), path.read_bytes() if path.is_file() else b""
+            if path.name in PLACED:
+                content = CORPUS.sub(b"corpus/", content)
+            member.size = len(content)
+            packed.addfile(member, BytesIO(content))
     partial.replace(archive)
 
 

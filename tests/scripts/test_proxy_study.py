@@ -62,6 +62,22 @@ def test_it_is_interrupted_when_its_time_is_over(main):
     assert Path("packed/cache.tar.xz").exists()
 
 
+def test_where_the_repository_lies_is_not_packed(main):
+    lines = "data:\n  source: {}corpus/proxy/train\n"
+    files = {
+        "config.yaml": lines.format("/home/me/here/configs/proxy/../../../"),
+        "one/training.json": '"source": "/x/configs/proxy/../../../corpus/a"',
+    }
+    for name, text in files.items():
+        Path("runs/search", name).parent.mkdir(parents=True, exist_ok=True)
+        Path("runs/search", name).write_text(text)
+    main.module.pack(Path("runs/search"), Path("packed/search.tar.xz"))
+    with tarfile.open("packed/search.tar.xz") as packed:
+        packed.extractall("again", filter="data")
+    assert Path("again/search/config.yaml").read_text() == lines.format("")
+    assert Path("again/search/one/training.json").read_text() == '"source": "corpus/a"'
+
+
 def test_what_the_search_refuses_is_refused(main):
     assert main("--seconds", 60, "--set", "space.width=0") == 2
     assert not Path("packed").exists()
