@@ -134,7 +134,7 @@ class Comparison:
         held = list(self.folder.iterdir()) if self.folder.is_dir() else []
         if held and not any(map(is_training, held)):
             raise InputError(f"{self.folder} is not empty and holds no comparison; nothing is overwritten: give another folder with --out")
-        for source, seed in self.grid(range(self.seeds)) if self.rates else self.trainings():
+        for source, seed in self._possible():
             folder = self._folder(source, seed)
             if folder is not None and self.with_mad:
                 mad.stored(folder, source.config)
@@ -145,10 +145,14 @@ class Comparison:
         Raises:
             InputError: naming the training.
         """
-        for source, seed in self.grid(range(self.seeds)) if self.rates else self.trainings():
+        for source, seed in self._possible():
             folder = self._folder(source, seed)
             if folder is not None and (result := folder.result()) is not None:
                 check_same_text(result["fingerprint"], fingerprint, folder.path)
+
+    def _possible(self) -> Iterator[tuple[Source, int]]:
+        """Yield all that may come to be trained: with a grid of rates any of them with every seed."""
+        return self.grid(range(self.seeds)) if self.rates else self.trainings()
 
     def trainings(self) -> Iterator[tuple[Source, int]]:
         """Yield every source with every seed, seed by seed, so that a comparison that was cut off has whole seeds."""

@@ -116,7 +116,7 @@ class TrainingFolder:
         if not path.is_file():
             return None
         found = needed(read_json, path)
-        for key in ("tokens", "validation", "test", "measured"):
+        for key in ("tokens", "fingerprint", "validation", "test", "measured"):
             if key not in found:
                 raise InputError(f"{path} is damaged: {key} is missing")
         return found
