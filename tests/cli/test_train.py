@@ -191,6 +191,7 @@ class TestResuming:
             return here / "hurt", lambda: command("train", "--resume", "--out", "hurt", *SMALL).sentence()
 
         assert refused(result="{}")[1]() == "hurt/result.json is damaged: tokens is missing"
+        assert refused(result='{"tokens": 1}')[1]() == "hurt/result.json is damaged: fingerprint is missing"
         assert refused(result="[")[1]().startswith("hurt/result.json is damaged: no complete JSON")
         assert refused(training="[")[1]().startswith("hurt/training.json is damaged: no complete JSON")
         for change, sentence in [
