@@ -18,6 +18,8 @@ from torch.utils.checkpoint import checkpoint
 
 from star_search.genome.genes import BANDED, BLOCK_DIAGONAL, GELU, LINEAR, RELU, SILU
 from star_search.liv import reference
+from star_search.liv.kernels import lowered
+from star_search.liv.kernels.head_scan import has_head_scan, head_scan
 from star_search.liv.kernels.window import has_windows, windowed_attention
 from star_search.liv.memoryless import ACTIVATIONS
 from star_search.liv.padding import Place
@@ -232,14 +234,32 @@ class LinearAttention(TokenMixing):
     padding_fill = MappingProxyType({"k": -torch.inf})  # phi of it is zero: a key of zero would count in the normaliser
 
     def mix(self, features: Features) -> Tensor:
-        """Return [B, T, D] in chunks: a masked product within a chunk, a running sum of states between chunks."""
+        """Return [B, T, D] in chunks: a masked product within a chunk, a running sum of states between chunks; on a GPU by the kernels of a
+        recurrence, which this is, without a decay."""
+        if self._has_kernels(features):
+            return self._by_kernels(features)
         return self._finished(self._mixed(*self._chunks(features)), features["v"])
 
-    def difference(self, first: Features, second: Features, factor: Tensor) -> Tensor:
-        """Return [B, T, D], the heads of both branches side by side."""
-        chunks = zip(self._chunks(first), self._chunks(second), strict=True)
+    def difference(self, features: Features, half: Callable[[int], Features]) -> Tensor:
+        """Return [B, T, D], the heads of both branches side by side; one after the other by kernels, which need no chunks laid out."""
+        first = half(0)
+        if self._has_kernels(first):
+            return super().difference(features, half)
+        chunks = zip(self._chunks(first), self._chunks(half(1)), strict=True)
         one, two = self._mixed(*(torch.cat(pair, 1) for pair in chunks)).chunk(2, 1)
-        return self._finished(one - factor * two, first["v"])
+        return self._finished(one - features["lambda"] * two, features["v"])
+
+    def _has_kernels(self, features: Features) -> bool:
+        return has_head_scan(features["v"], features["q"].shape[-1] // self.sizes.heads, self.sizes.head_width)
+
+    def _by_kernels(self, features: Features) -> Tensor:
+        width = features["q"].shape[-1] // self.sizes.heads
+        v = lowered(features["v"]).unflatten(-1, (-1, self.sizes.head_width))
+        q, k = (positive(features[name]).to(v.dtype).unflatten(-1, (-1, width)) for name in "qk")
+        k, v = (x if self._repeat == 1 else x.repeat_interleave(self._repeat, 2) for x in (k, v))
+        no_decay, ones = v.new_zeros(v.shape[:-1], dtype=torch.float32), v.new_ones(*v.shape[:-1], 1)
+        sums, rows = (head_scan(no_decay, k, q, values)[0] for values in (v, ones))
+        return (sums / rows).flatten(2).to(features["v"].dtype)
 
     def _mixed(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Return [B, H, C, L, P] of chunks as `_chunks` makes them."""

@@ -5,6 +5,7 @@ Shapes: B batch, T tokens, D width, L kernel length.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
@@ -79,12 +80,16 @@ class LongConvolution(GatedConvolution):
         """Return [B, T, D] by FFT over twice the length, in fp32 at least."""
         return self.by_channel(features["C"]) * causal_fft_convolution(self.products(features), self.kernel(features))
 
-    def difference(self, first: Features, second: Features, factor: Tensor) -> Tensor:
-        """Return [B, T, D] by one convolution: a branch's kernels are the same for two channels, which it takes as two rows."""
-        rows = torch.cat([_channels_as_rows(self.products(each)) for each in (first, second)], -1)
-        kernels = torch.cat([self.kernel(each)[::2] for each in (first, second)])
-        one, two = map(_rows_as_channels, causal_fft_convolution(rows, kernels).chunk(2, -1))
-        return self.by_channel(first["C"]) * one - factor * (self.by_channel(second["C"]) * two)
+    def difference(self, features: Features, half: Callable[[int], Features]) -> Tensor:
+        """Return [B, T, D] by one convolution: a branch's kernel acts on a pair of channels (of heads, where they are grouped), whose
+        channels it takes as rows."""
+        kernel, v = features["kernel"], features["v"]
+        B, C = (features[name].unflatten(-1, (2, -1)).unsqueeze(-1) for name in "BC")
+        products = B * v.unflatten(-1, (B.shape[-2], -1)).unsqueeze(-3)
+        rows = products.movedim(-1, 0).flatten(3).flatten(0, 1)
+        mixed = causal_fft_convolution(rows, kernel).unflatten(0, (-1, len(v))).movedim(0, -1).unflatten(-2, (2, -1))
+        one, two = (C * mixed).unbind(2)
+        return (one - features["lambda"] * two).flatten(-2)
 
     def allocate(self, allocate: Allocate, max_length: int, forms: tuple[str, ...]) -> State:
         """Return every product to come."""
@@ -111,16 +116,6 @@ class LongConvolution(GatedConvolution):
         # Rows of the kernel's transpose, which lies in memory that way; a product by einsum would be many short ones, 13 times as slow.
         kernel_TD = self.kernel(token).T[context["lags"]]
         return self.by_channel(token["C"]) * (context["products"] * kernel_TD).sum(1)
-
-
-def _channels_as_rows(x_BTD: Tensor) -> Tensor:
-    """Return neighbouring channels below each other, [2 B, T, D / 2]."""
-    return torch.cat(x_BTD.unflatten(-1, (-1, 2)).unbind(-1))
-
-
-def _rows_as_channels(x_BTD: Tensor) -> Tensor:
-    """Undo `_channels_as_rows`."""
-    return torch.stack(x_BTD.chunk(2), -1).flatten(-2)
 
 
 def causal_fft_convolution(x_BTD: Tensor, kernel_DL: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ Shapes: B batch, T tokens, D width.
 from __future__ import annotations
 
 import math
+from functools import partial
 
 from torch import Tensor
 
@@ -30,7 +31,7 @@ class Differential(TokenMixing):
 
     def mix(self, features: Features) -> Tensor:
         """Return the difference of the branches' fast forms."""
-        return self.branch.difference(self._half(features, 0), self._half(features, 1), features["lambda"])
+        return self.branch.difference(features, partial(self._half, features))
 
     def reference(self, features: Features) -> Tensor:
         """Return the difference of the branches' reference forms."""

@@ -14,6 +14,7 @@ from star_search.genome.genes import INPUT_DEPENDENT
 from star_search.liv import reference
 from star_search.liv.kernels import lowered
 from star_search.liv.kernels.head_scan import has_head_scan, head_scan
+from star_search.liv.kernels.modal_scan import has_modal_scan, modal_scan
 from star_search.liv.padding import Place
 from star_search.liv.scan import linear_scan
 from star_search.liv.token_mixing import Allocate, Features, State, TokenMixing
@@ -117,6 +118,8 @@ class ChannelRecurrence(TokenMixing):
         groups = sizes.liv_class.groups
         self.made = {name: groups[name].parametrisation == INPUT_DEPENDENT for name in "ABC"}
         self.has_step = self.made["A"] and sizes.liv_class.fields.get("decay") != "liquid"
+        only_decays = self.made == {"A": True, "B": False, "C": False}
+        self.is_modal = only_decays and not self.has_step and groups["A"].expansion == groups["B"].expansion
 
     def half(self, name: str, feature: Tensor, index: int) -> Tensor:
         """Return half of the states of a branch; the step is for all of them, and one decay for all is halved over the channels."""
@@ -127,7 +130,11 @@ class ChannelRecurrence(TokenMixing):
         return torch.cat((step, decays.chunk(2, -2)[index]), -2)
 
     def mix(self, features: Features) -> Tensor:
-        """Return [B, T, D] by a parallel scan over [B, T, N, D]."""
+        """Return [B, T, D] by a parallel scan over [B, T, N, D]; on a GPU, where decays are the input's and nothing else is, by a kernel
+        that holds no states."""
+        if self.is_modal and has_modal_scan(features["v"], self.state_size()):
+            B, C = (features[name].float() for name in "BC")
+            return modal_scan(features["A"].float(), B, C, lowered(features["v"]))[0]
         return self._readout(features, linear_scan(*self._scan_inputs(features)))
 
     def reference(self, features: Features) -> Tensor:

@@ -5,6 +5,7 @@ Shapes: B batch, T tokens, D width, N modes, L chunk length.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
@@ -27,10 +28,10 @@ class DiagonalStateSpace(TokenMixing):
         """Return [B, T, D] by FFT, with the kernel of `kernel`."""
         return causal_fft_convolution(features["v"], self.kernel(features, features["v"].shape[1]))
 
-    def difference(self, first: Features, second: Features, factor: Tensor) -> Tensor:
+    def difference(self, features: Features, half: Callable[[int], Features]) -> Tensor:
         """Return [B, T, D] by one convolution: of two fixed kernels over one value, the difference is a kernel."""
-        length = first["v"].shape[1]
-        return causal_fft_convolution(first["v"], self.kernel(first, length) - factor * self.kernel(second, length))
+        first, second = (self.kernel(half(index), features["v"].shape[1]) for index in (0, 1))
+        return causal_fft_convolution(features["v"], first - features["lambda"] * second)
 
     def reference(self, features: Features) -> Tensor:
         """Return [B, T, D] by the recurrence."""

@@ -54,9 +54,10 @@ class TokenMixing(ABC):
     def mix(self, features: Features) -> Tensor:
         """Apply T to the value by the fast form, [B, T, E]."""
 
-    def difference(self, first: Features, second: Features, factor: Tensor) -> Tensor:
-        """Return what T makes of a differential operator's first features, less so much of what it makes of the second; fast form."""
-        return self.mix(first) - factor * self.mix(second)
+    def difference(self, features: Features, half: Callable[[int], Features]) -> Tensor:
+        """Return what T makes of the first half of a differential operator's features, less lambda times what it makes of the second; fast
+        form."""
+        return self.mix(half(0)) - features["lambda"] * self.mix(half(1))
 
     def of_projection(self, projected: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
         """Return what `mix` may take from the product [B, T, ...] of x and the named groups' weights, all of them plain projections."""

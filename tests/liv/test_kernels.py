@@ -9,6 +9,7 @@ from star_search.liv import reference
 from star_search.liv.attention import rotary_table, rotate
 from star_search.liv.kernels.gated import gated_product
 from star_search.liv.kernels.head_scan import head_scan
+from star_search.liv.kernels.modal_scan import modal_scan
 from star_search.liv.kernels.rotary import rotated_parts
 from star_search.liv.kernels.scan import scan
 from star_search.liv.kernels.toeplitz import toeplitz
@@ -42,7 +43,10 @@ def test_scan(decay, values):
     holds(lambda a, v: scan(a.sigmoid(), v), lambda a, v: reference.scan(a.sigmoid().expand_as(v), v), [a, v], 1e-5)
 
 
-@pytest.mark.parametrize(("length", "heads", "state", "width"), [(70, 3, 16, 16), (130, 2, 8, 48), (64, 1, 16, 64), (2, 1, 4, 8)])
+@pytest.mark.parametrize(
+    ("length", "heads", "state", "width"),
+    [(70, 3, 16, 16), (130, 2, 8, 48), (64, 1, 16, 64), (2, 1, 4, 8), (130, 2, 64, 64), (70, 1, 32, 1)],
+)
 def test_head_scan(length, heads, state, width):
     inputs = leaves((2, length, heads), (2, length, heads, state), (2, length, heads, state), (2, length, heads, width))
     holds(
@@ -51,6 +55,18 @@ def test_head_scan(length, heads, state, width):
         inputs,
         1e-5,
     )
+
+
+@pytest.mark.parametrize(("length", "state", "channels"), [(70, 4, 24), (130, 3, 40), (32, 1, 70), (5, 16, 7), (1, 2, 3)])
+def test_modal_scan(length, state, channels):
+    def plain(z, B, C, v):
+        states = reference.scan((-z.square()).exp(), -torch.expm1(-z.square()) * B * v.unsqueeze(-2))
+        return (C * states).sum(-2)
+
+    inputs = leaves((2, length, state, channels), (state, channels), (state, channels), (2, length, channels))
+    with torch.no_grad():
+        inputs[0][:, ::3] *= 1e-2  # Where 1 - exp(z) cancels.
+    holds(lambda z, B, C, v: modal_scan(-z.square(), B, C, v)[0], plain, inputs, 1e-5)
 
 
 # In bf16 by other tiles than in fp32.

@@ -14,7 +14,7 @@ from star_search.liv.kernels import has_kernels
 
 CHUNK, WARPS = 64, 4
 # Larger tiles were never tried.
-LARGEST_STATE, LARGEST_HEAD = 16, 64
+LARGEST_STATE, LARGEST_HEAD = 64, 64
 
 
 def has_head_scan(v: Tensor, state: int, width: int) -> bool:
