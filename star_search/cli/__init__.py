@@ -43,7 +43,8 @@ def main() -> None:
         if not hasattr(error, "format_message"):
             raise
         if type(error).__name__ != "NoArgsIsHelpError":
-            print(f"star-search: {error.format_message().rstrip('.')}; 'star-search --help' shows what is allowed", file=sys.stderr)
+            asked = getattr(getattr(error, "ctx", None), "command_path", "star-search")
+            print(f"star-search: {error.format_message().rstrip('.')}; '{asked} --help' shows what is allowed", file=sys.stderr)
         code = 2
     raise SystemExit(code)
 

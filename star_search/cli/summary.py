@@ -42,7 +42,8 @@ def print_end(run: RunDirectory, search: Search, finished: bool, seconds: float,
         print_whole(f"\n{ended}; to continue this run would not change that")
     path = shell_word(str(run.path))
     if (finished or exhausted) and view.front:
-        print_whole(f"\nNext: star-search inspect {path}\n      star-search export-best {path}")
+        export = f"\n      star-search export-best {path}" if "perplexity" in view.front[0].objectives else ""
+        print_whole(f"\nNext: star-search inspect {path}{export}")
     elif finished or exhausted:
         console.print("\nNo candidate is ok and keeps every constraint: the front is empty, and there is nothing to export.")
         print_whole(f"Next: star-search inspect {path}")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,6 +22,7 @@ from star_search.finalists.plan import Plan
 from star_search.finalists.source import Source, Wish, find_source
 from star_search.finalists.training_folder import TrainingFolder, is_training
 from star_search.genome.encoding import Genome
+from star_search.processes import end_with
 from star_search.runs.locate import numbered_folder
 
 if TYPE_CHECKING:
@@ -159,14 +162,17 @@ class TrainingSession:
         out = [] if "--out" in sys.argv else ["--out", str(self.folder)]
         arguments = [*sys.argv[1:], *out]
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(self.devices)]
+        command += ["-m", "star_search.cli", *arguments]
         try:
-            return subprocess.run([*command, "-m", "star_search.cli", *arguments], check=False).returncode
+            return subprocess.run(command, check=False, preexec_fn=partial(end_with, os.getpid())).returncode
         except KeyboardInterrupt:
             return self._interrupted()
 
     def resume_command(self) -> str:
         """Return the command that continues the training."""
         several = f" --devices {self.devices}" if self.devices > 1 else ""
+        if several and self.device == "cpu":  # Which several are not taken to be unless it is said.
+            several += " --device cpu"
         return f"star-search train --resume --out {shell_word(str(self.folder))}{several}"
 
     def _announce(self, quiet: bool, first_step: int) -> None:
@@ -198,7 +204,7 @@ class TrainingSession:
     def print_estimate(self) -> None:
         """Print the model, and what training it takes on each device."""
         from star_search.data.tokenizer import load_tokenizer
-        from star_search.finalists.estimate import FLOPS_PER_SECOND, GPU_BYTES, UTILISATION, estimate
+        from star_search.finalists.estimate import FLOPS_PER_SECOND, UTILISATION, estimate, gpu_bytes
 
         training, account, length = self.training.search.training, self.source.account, self.training.search.training.sequence_length
         try:
@@ -206,7 +212,8 @@ class TrainingSession:
         except StarSearchError as error:
             vocabulary = USUAL_VOCABULARY
             console.print(f"tokenizer    not at hand ({error}); {vocabulary:,} ids are taken", markup=False)
-        found = estimate(self.source, vocabulary, self.devices, self.training.parallel, UTILISATION * FLOPS_PER_SECOND, GPU_BYTES)
+        memory = gpu_bytes()
+        found = estimate(self.source, vocabulary, self.devices, self.training.parallel, UTILISATION * FLOPS_PER_SECOND, memory)
         print_whole(f"genome       {self.source.genome}")
         console.print(
             f"model        {account.genome.depth} LIVs of width {account.width}: {account.parameters:,} parameters, and "
@@ -216,7 +223,7 @@ class TrainingSession:
             f"training     {training.steps:,} steps of {training.batch_tokens:,} tokens, {found.flops_per_token:.4g} FLOPs a token"
         )
         console.print(
-            f"memory       about {format_bytes(found.peak_bytes)} on each of {self.devices} GPUs of {format_bytes(GPU_BYTES)} "
+            f"memory       about {format_bytes(found.peak_bytes)} on each of {self.devices} GPUs of {format_bytes(memory)} "
             f"({self.training.parallel}): {format_bytes(found.held_bytes)} weights, gradients and moments, "
             f"{format_bytes(found.activation_bytes)} for the backward pass of {found.rows_at_once} rows at once, "
             f"{format_bytes(found.logit_bytes)} logits",

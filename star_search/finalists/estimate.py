@@ -10,8 +10,8 @@ from star_search.genome.flops import flops_per_token
 from star_search.training.batch_size import BYTES_PER_PARAMETER, row_bytes, rows_that_fit
 from star_search.training.loss import CHUNK_LOGIT_BYTES
 
-# A GPU that nobody named: an H100 or H200, whose large products reach 790e12 operations per second in bf16.
-GPU_BYTES = 80 * 10**9
+# Of an H200, which is taken where there is no GPU: its memory, and what its large products reach in bf16, as an H100's do.
+H200_BYTES = 141 * 10**9
 FLOPS_PER_SECOND = 790e12
 UTILISATION = 0.4
 
@@ -34,6 +34,13 @@ class Estimate:
     def peak_bytes(self) -> int:
         """All of it together."""
         return self.held_bytes + self.activation_bytes + self.logit_bytes
+
+
+def gpu_bytes() -> int:
+    """Return the memory of this machine's GPU, or where it has none that of an H200."""
+    import torch
+
+    return int(torch.cuda.get_device_properties(0).total_memory) if torch.cuda.is_available() else H200_BYTES
 
 
 def estimate(

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch import distributed as dist
 
 from star_search.errors import InputError
+from star_search.processes import end_with
 
 Parallel = Literal["ddp", "fsdp"]
 # The first process evaluates and exports alone while the others wait.
@@ -95,6 +96,7 @@ def joined(device: str, parallel: Parallel = "ddp") -> Iterator[World]:
     if size == 1:
         yield World(taken(device), parallel=parallel)
         return
+    end_with(os.getppid())
     local, on_gpu = int(os.environ["LOCAL_RANK"]), not device.startswith("cpu")
     if on_gpu and local >= torch.cuda.device_count():
         raise InputError(f"{os.environ.get('LOCAL_WORLD_SIZE', size)} processes need a GPU each, and there are {torch.cuda.device_count()}")

@@ -196,3 +196,7 @@ def test_what_would_be_refused_later_is_refused_in_a_dry_run_too(command, tmp_pa
     assert command("evolve", "--config", path, "--dry-run").sentence().startswith("unknown objective 'speed'")
     path = write_configuration(tmp_path, source, algorithm={"name": "nsga4"})
     assert command("evolve", "--config", path, "--dry-run").sentence().startswith("unknown algorithm 'nsga4'")
+
+
+def test_a_bad_option_points_to_the_help_of_its_command(command):
+    assert command("compare", "--finalists", "0").sentence().endswith("compare --help' shows what is allowed")

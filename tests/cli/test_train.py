@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,14 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from cli.conftest import write_configuration
+from star_search.cli.training_session import TrainingSession
 from star_search.data.tokenizer import load_tokenizer
 from star_search.finalists.training_folder import TrainingFolder
+from star_search.genome.catalogue import FOLDER
+from star_search.yaml_loading import read_yaml_mapping
 
 ABSENT = object()
+AHEAD = {**read_yaml_mapping(FOLDER / "star.yaml"), "version": 9}
 SMALL = ("--device", "cpu", "--quiet")
 
 
@@ -36,6 +41,23 @@ def weights(folder):
 def comparable(folder):
     result = TrainingFolder.open(folder).result()
     return {key: value for key, value in result.items() if key != "measured"}
+
+
+def wait_until(holds, seconds):
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.05)
+
+
+def those_that_name(text):
+    """Return the processes, those that ended but were not waited for aside, in whose command a text stands."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if text.encode() in (process / "cmdline").read_bytes():
+                found.append(process.name)
+    return found
 
 
 class TestSources:
@@ -107,13 +129,14 @@ class TestSources:
         assert "4 LIVs of width 32" in ended.out
 
 
-def test_a_dry_run_of_the_larger_scale_says_memory_and_speed_of_each_gpu(command):
+def test_a_dry_run_of_the_larger_scale_says_memory_and_speed_of_each_gpu(command, monkeypatch):
     """Twenty bytes of each of 1,214,877,696 weights, the embedding's among them."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     arguments = ("train", "transformer++", "--config", "nsga2_1b.yaml", "--set", "data.tokenizer=bytes", "--devices", "4", "--dry-run")
     ended = command(*arguments)
     assert ended.code == 0, ended
     assert "48 LIVs of width 2048: 1,214,351,360 parameters" in ended.out
-    assert "on each of 4 GPUs of 80.0 GB (ddp): 24.3 GB weights, gradients and moments" in ended.out
+    assert "on each of 4 GPUs of 141.0 GB (ddp): 24.3 GB weights, gradients and moments" in ended.out
     sharded = command(*arguments, "--parallel", "fsdp")
     assert "(fsdp): 6.1 GB weights, gradients and moments" in sharded.out
 
@@ -140,6 +163,24 @@ class TestResuming:
         assert len(TrainingFolder.open(here / "killed").checkpoints()) == 2
         first = [event["first_step"] for event in TrainingFolder.open(here / "killed").events() if event["event"] == "session"]
         assert first[0] == 0 and first[1] % 7 == 0 and first[1] > 0
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process is not told that its parent died")
+    def test_a_kill_ends_every_process_of_several(self, command, here, small):
+        out = str(here / "killed")
+        several = ("--device", "cpu", "--devices", "2")
+        arguments = ("train", "71111-91111", "--config", str(small), *several, "--tokens", "640000", "--checkpoint-steps", "7")
+        process = subprocess.Popen([sys.executable, "-m", "star_search.cli", *arguments, "--quiet", "--out", out])
+        wait_until(lambda: list((here / "killed").glob("checkpoints/step-*")), 120)
+        assert len(those_that_name(out)) == 4  # The command, torchrun, and two that train.
+        process.kill()
+        process.wait()
+        wait_until(lambda: not those_that_name(out), 20)
+        with TrainingFolder.open(Path(out)).writing():  # Nobody holds it.
+            pass
+
+    def test_several_processes_on_the_cpu_go_on_by_the_command_that_is_printed(self):
+        assert TrainingSession(None, None, Path("out"), True, "cpu", 2).resume_command().endswith("--out out --devices 2 --device cpu")
+        assert TrainingSession(None, None, Path("out"), True, "cuda", 2).resume_command().endswith("--out out --devices 2")
 
     def test_a_checkpoint_of_another_genome_is_refused(self, command, here, small):
         for genome, name in (("11111-91111", "one"), ("71111-91111", "other")):
@@ -269,6 +310,7 @@ def test_what_cannot_be_is_one_sentence(command, here, finished, arguments, sent
     ("changes", "sentence"),
     [
         ({"catalogue_version": 2}, "mine was exported with version 2 of catalogue star, and this star-search has version 1"),
+        ({"catalogue": AHEAD}, "mine was exported with version 9 of catalogue star, and this star-search has version 1"),
         ({"model_type": "llama"}, "mine holds no model that star-search exported: its model_type is 'llama' and not 'star'"),
         ({"width": "wide"}, "mine/config.json: width must be a whole number of at least 1, got 'wide'"),
         ({"genome": 5}, "mine/config.json: genome must be text, got 5"),
