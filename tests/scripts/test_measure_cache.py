@@ -30,6 +30,14 @@ def test_fronts_and_baselines_hold_what_they_declare(measure, capsys):
     assert next(row for row in rows if row[0] == "transformer++") == ["transformer++", "20,480", "153,600", "yes"]
 
 
+def test_candidates_that_are_asked_for(measure, monkeypatch, capsys):
+    module, run = measure
+    asked = RunView.read(run).records[-1].id
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--candidates", str(asked), "--baselines", "transformer++"])
+    assert module.main() == 0
+    assert [line.split(" | ")[0] for line in capsys.readouterr().out.splitlines()[2:]] == [f"| candidate {asked}", "| transformer++"]
+
+
 def test_a_difference_is_said(measure, monkeypatch, capsys):
     module, _ = measure
     monkeypatch.setattr(module, "held_cache_bytes", lambda model, length: 7)
