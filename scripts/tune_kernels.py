@@ -1,8 +1,9 @@
 """Time kernels of liv/kernels on one GPU under other settings than they have, forward and backward, as a graph.
 
-    python scripts/tune_kernels.py --kernels modal_scan,toeplitz
+    python scripts/tune_kernels.py --kernels modal_scan,convolve
 
-Prints the settings of each, fastest first; those that do not fit the GPU are left out. Nothing is changed: put the best where they stand.
+Prints the five fastest settings of each and those that it has; settings that do not fit the GPU are left out. Nothing is changed: put the
+best where they stand.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from star_search.benchmark.models import peak_flops
 from star_search.liv.kernels import head_scan, modal_scan, toeplitz
 
 ROWS, LENGTH, WIDTH, HEADS = 8, 4096, 768, 12
-REPEAT_MS = 100
+REPEAT_MS, SHOWN = 100, 5
 
 
 @dataclass(frozen=True)
@@ -62,14 +63,14 @@ def convolution(rows: int) -> tuple[Run, list[Tensor]]:
     return lambda: toeplitz.toeplitz(*inputs), inputs
 
 
-def tiles(**tried: Sequence[int]) -> list[dict[str, int]]:
-    """Return every combination of settings that a kernel takes as one."""
+def combinations(tried: dict[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Return every combination of settings."""
     return [dict(zip(tried, values, strict=True)) for values in itertools.product(*tried.values())]
 
 
 HEAD_SETTINGS = {"CHUNK": (32, 64, 128), "WARPS": (2, 4, 8)}
-CONVOLVE = {"COLUMNS": (64, 128, 256), "CONVOLVE": tiles(L=(64, 128), num_warps=(4, 8), num_stages=(2, 3))}
-CORRELATE = {"CORRELATE": tiles(L=(64, 128), BLOCKS=(16, 32, 64), num_warps=(4, 8), num_stages=(2, 3))}
+CONVOLVE = {"COLUMNS": (64, 128, 256), "CONVOLVE": combinations({"L": (64, 128), "num_warps": (4, 8), "num_stages": (2, 3)})}
+CORRELATE = {"CORRELATE": combinations({"L": (64, 128), "BLOCKS": (16, 32, 64), "num_warps": (4, 8), "num_stages": (2, 3)})}
 CASES = {
     "modal_scan": Case(modal_scan, {"CHUNK": (8, 16, 32), "STATES": (32, 64, 128), "WARPS": (1, 2)}, lambda: modal(4)),
     "head_scan_16": Case(head_scan, HEAD_SETTINGS, lambda: by_heads(16, 64)),
@@ -110,8 +111,6 @@ def milliseconds(case: Case) -> float:
 
 def main() -> None:
     """Print a table a kernel."""
-    from triton.runtime.errors import OutOfResources
-
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kernels", default=",".join(CASES), help=f"of {', '.join(CASES)}, joined by commas")
     parser.add_argument("--seconds", type=float, default=120, help="for each")
@@ -119,23 +118,25 @@ def main() -> None:
     asked = options.kernels.split(",")
     if unknown := [name for name in asked if name not in CASES]:
         parser.error(f"unknown kernel {unknown[0]!r}; allowed: {', '.join(CASES)}")
+    from triton.runtime.errors import OutOfResources
+
     peak_flops("cuda", "bfloat16")  # Clocks go up.
     for name in asked:
         case, start, found = CASES[name], time.monotonic(), list[tuple[float, dict[str, Any]]]()
         now = {each: getattr(case.module, each) for each in case.tried}
-        others = [dict(zip(case.tried, values, strict=True)) for values in itertools.product(*case.tried.values())]
-        for values in [now, *(each for each in others if each != now)]:
+        others = [each for each in combinations(case.tried) if each != now]
+        for values in [now, *others]:
             if time.monotonic() - start > options.seconds:
-                print(f"{name}: {len(others) - len(found)} settings not tried, or too large")
+                print(f"{name:>16}: the time was over after {len(found)} of {1 + len(others)} settings")
                 break
             try:
                 with constants(case.module, values):
                     found.append((milliseconds(case), values))
             except OutOfResources:
                 continue
-        for ms, values in sorted(found, key=lambda each: each[0])[:5]:
-            print(f"{name:>16} {ms:8.3f} ms{' (now)' if values == now else ''}  {values}", flush=True)
-        print(f"{name:>16} {next((ms for ms, values in found if values == now), float('nan')):8.3f} ms (now)", flush=True)
+        for place, (ms, values) in enumerate(sorted(found, key=lambda each: each[0])):
+            if place < SHOWN or values == now:
+                print(f"{name:>16} {ms:8.3f} ms  {values}{'  now' if values == now else ''}", flush=True)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ to a power of two.
 import triton
 import triton.language as tl
 
-from star_search.liv.kernels.triton_scan import _combine
+from star_search.liv.kernels.triton_scan import combine
 
 
 @triton.jit
@@ -57,7 +57,7 @@ def state_kernel(
     z, w = _load(log_decay, t, own, N * D, mask, T), tl.load(weight + own, inside, 0.0).to(tl.float32)
     value, decay = w[None, :] * _load(x, t, d, D, mask, T), tl.exp(z)
     value = _weight(z) * value if FORWARD else decay * value
-    product, total = tl.associative_scan((decay, value), 0, _combine, reverse=not FORWARD)
+    product, total = tl.associative_scan((decay, value), 0, combine, reverse=not FORWARD)
     last = (place == (L - 1 if FORWARD else 0))[:, None]
     at = (row * C + tl.program_id(0)) * N * D + own
     tl.store(added + at, tl.sum(tl.where(last, total, 0.0), 0), inside)
@@ -73,7 +73,7 @@ def output_kernel(log_decay, B, Q, v, states, y, T, C, N, D, L: tl.constexpr, NB
     b, q = tl.load(B + own, inside, 0.0).to(tl.float32), tl.load(Q + own, inside, 0.0).to(tl.float32)
     z, x = _load(log_decay, t, own, N * D, mask, T), _load(v, t, d, D, mask, T)
     before = tl.load(states + (row * C + chunk - 1) * N * D + own, inside & (chunk > 0), 0.0)
-    product, h = tl.associative_scan((tl.exp(z), _weight(z) * b[None, :] * x), 0, _combine)
+    product, h = tl.associative_scan((tl.exp(z), _weight(z) * b[None, :] * x), 0, combine)
     h += product * before[None, :]
     _store_channels(y, h * q[None, :], t, T, D, L, NB, CHANNELS)
 
@@ -96,11 +96,11 @@ def gradient_kernel(
     kept = tl.load(states + at - N * D, inside & (chunk > 0), 0.0)
     last_z, last_x = _load(log_decay, t - 1, own, N * D, earlier, T), _load(v, t - 1, d, D, earlier, T)
     started = tl.where(first, kept[None, :], _weight(last_z) * b[None, :] * last_x)
-    _, before = tl.associative_scan((tl.where(first, 0.0, tl.exp(last_z)), started), 0, _combine)
+    _, before = tl.associative_scan((tl.where(first, 0.0, tl.exp(last_z)), started), 0, combine)
     # A gradient reaches a state through the decay of the token after; for the last, `adjoints` has been through it.
     later = ((place < L - 1) & (t + 1 < T))[:, None] & inside[None, :]
     next_z, g = _load(log_decay, t + 1, own, N * D, later, T), _load(dy, t, d, D, mask, T)
-    product, adjoint = tl.associative_scan((tl.exp(next_z), q[None, :] * g), 0, _combine, reverse=True)
+    product, adjoint = tl.associative_scan((tl.exp(next_z), q[None, :] * g), 0, combine, reverse=True)
     adjoint += product * tl.load(adjoints + at + N * D, inside & (chunk + 1 < C), 0.0)[None, :]
     z, x = _load(log_decay, t, own, N * D, mask, T), _load(v, t, d, D, mask, T)
     row_t = ((row * T + t) * N * D)[:, None]

@@ -4,7 +4,7 @@ Shapes: B rows, T tokens, F features, G decays; feature f decays by `f // inner 
 """
 
 # mypy: ignore-errors
-# ruff: noqa: ANN001, ANN201, ANN202, D103, PIE808
+# ruff: noqa: ANN001, ANN201, D103, PIE808
 # Triton compiles this text; its arguments are pointers and compile-time constants.
 
 import triton
@@ -12,7 +12,7 @@ import triton.language as tl
 
 
 @triton.jit
-def _combine(first_decay, first_value, then_decay, then_value):
+def combine(first_decay, first_value, then_decay, then_value):
     return first_decay * then_decay, then_decay * first_value + then_value
 
 
@@ -30,7 +30,7 @@ def forward_kernel(decay, values, states, T, F, G, inner, width, REVERSE: tl.con
         t = T - 1 - (start + place) if REVERSE else start + place
         a = tl.load(at_decay[None, :] + t[:, None] * G, mask, 1.0).to(tl.float32)
         x = tl.load(at_value[None, :] + t[:, None] * F, mask, 0.0).to(tl.float32)
-        product, h = tl.associative_scan((a, x), 0, _combine)
+        product, h = tl.associative_scan((a, x), 0, combine)
         h += product * carry[None, :]
         tl.store(at_state[None, :] + t[:, None] * F, h, mask)
         carry = tl.sum(tl.where((place == TIME - 1)[:, None], h, 0.0), 0)
@@ -52,7 +52,7 @@ def backward_kernel(decay, states, gradient, to_decay, to_values, T, F, G, inner
         later = (t < T - 1)[:, None] & inside[None, :]
         a = tl.load(at_decay[None, :] + (t + 1)[:, None] * G, later, 0.0).to(tl.float32)
         g = tl.load(gradient + base[None, :] + t[:, None] * F, mask, 0.0).to(tl.float32)
-        product, adjoint = tl.associative_scan((a, g), 0, _combine, reverse=True)
+        product, adjoint = tl.associative_scan((a, g), 0, combine, reverse=True)
         adjoint += product * carry[None, :]
         tl.store(to_values + base[None, :] + t[:, None] * F, adjoint, mask)
         before = tl.load(states + base[None, :] + (t - 1)[:, None] * F, mask & (t > 0)[:, None], 0.0).to(tl.float32)
